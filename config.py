@@ -1,0 +1,181 @@
+"""Settings, read once from the environment.
+
+Every knob an operator can turn is a field of :class:`Settings`; README.md lists them all.
+This module imports nothing of ours, so that the launcher can read it before anything heavy is loaded.
+"""
+
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+# A Unix socket's path must fit in sockaddr_un.sun_path: 104 bytes on macOS, 108 on Linux, with the final NUL.
+MAX_SOCKET_PATH_BYTES = 103
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or cannot be used; the message is one sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """`quota` requests in any `window_seconds`, refilled evenly."""
+
+    quota: int
+    window_seconds: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment asked for, checked."""
+
+    data_dir: Path
+    host: str
+    port: int
+    database_url: str
+    redis_url: str
+    redis_is_embedded: bool
+    queue_redis_url: str
+    secret_key: str
+    starting_credits: Decimal
+    call_price_credits: Decimal
+    key_rate_limit: RateLimit
+    account_rate_limit: RateLimit
+    flush_interval_seconds: int
+    max_body_bytes: int
+    max_inline_work: int
+    secure_cookies: bool
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings, making DATA_DIR and the secret key in it where they are needed.
+
+    Raises ConfigurationError.
+    """
+    data_dir = make_data_dir(Path(environ.get("DATA_DIR") or ROOT / "instance").expanduser().absolute())
+    database_url = get_database_url(environ.get("DATABASE_URL", ""), data_dir)
+    redis_url = environ.get("REDIS_URL", "")
+    embedded_url = f"unix://{get_valkey_socket(data_dir)}"
+    return Settings(
+        data_dir=data_dir,
+        host=environ.get("HOST") or "127.0.0.1",
+        port=get_integer(environ, "PORT", default=8000, minimum=1, maximum=65535),
+        database_url=database_url,
+        redis_url=redis_url or embedded_url,
+        redis_is_embedded=not redis_url,
+        queue_redis_url=environ.get("QUEUE_REDIS_URL") or redis_url or embedded_url,
+        secret_key=get_secret_key(environ.get("SECRET_KEY", ""), database_url, data_dir),
+        starting_credits=get_credits(environ, "STARTING_CREDITS", default="100"),
+        call_price_credits=get_credits(environ, "CALL_PRICE_CREDITS", default="0"),
+        key_rate_limit=get_rate_limit(environ, "KEY_RATE_LIMIT", default="600/60"),
+        account_rate_limit=get_rate_limit(environ, "ACCOUNT_RATE_LIMIT", default="1200/60"),
+        flush_interval_seconds=get_integer(environ, "FLUSH_INTERVAL_SECONDS", default=5, minimum=1, maximum=3600),
+        max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
+        max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
+        secure_cookies=get_boolean(environ, "SECURE_COOKIES", default=False),
+    )
+
+
+def make_data_dir(path: Path) -> Path:
+    """Make the folder, readable by its owner alone, and check that it can be written."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(
+            f"DATA_DIR {path} cannot be written: {reason}; choose another with DATA_DIR."
+        ) from error
+    return path
+
+
+def get_database_url(url: str, data_dir: Path) -> str:
+    """Give the SQLAlchemy URL: the embedded SQLite file by default, and psycopg 3 for any PostgreSQL URL."""
+    if not url:
+        return f"sqlite:///{data_dir / 'upcube.sqlite3'}"
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ConfigurationError("DATABASE_URL must look like postgresql://user:password@host/database.")
+    if scheme in {"postgres", "postgresql"}:
+        return f"postgresql+psycopg://{rest}"
+    if scheme not in {"sqlite", "postgresql+psycopg"}:
+        raise ConfigurationError(f"DATABASE_URL must be a postgresql:// or sqlite:// address, not {scheme}://.")
+    return url
+
+
+def get_valkey_socket(data_dir: Path) -> Path:
+    """Give the embedded Valkey's socket: inside DATA_DIR, or in a private temporary folder where that is too long."""
+    path = data_dir / "valkey.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+        return path
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"upcube-{os.getuid()}-{digest}" / "valkey.sock"
+
+
+def get_secret_key(configured: str, database_url: str, data_dir: Path) -> str:
+    """Give SECRET_KEY, or the one generated into DATA_DIR, which only the embedded database may rely on."""
+    if configured:
+        return configured
+    if not database_url.startswith("sqlite"):
+        raise ConfigurationError("SECRET_KEY must be set when DATABASE_URL names a server: a long random string.")
+    path = data_dir / "secret_key"
+    try:
+        # O_EXCL: of two processes starting at once, one writes and both read the same key.
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+    key = path.read_text()
+    if not key:
+        raise ConfigurationError(f"{path} is empty; delete it and start again.")
+    return key
+
+
+def get_integer(environ: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int) -> int:
+    """Read a whole number in a range."""
+    text = environ.get(name, "")
+    try:
+        value = int(text) if text else default
+    except ValueError:
+        value = minimum - 1
+    if not minimum <= value <= maximum:
+        raise ConfigurationError(f"{name} must be a whole number from {minimum} to {maximum}, not {text!r}.")
+    return value
+
+
+def get_credits(environ: Mapping[str, str], name: str, *, default: str) -> Decimal:
+    """Read an amount of credits: not negative, at most 6 decimal places, at most a billion."""
+    text = environ.get(name) or default
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not (value.is_finite() and 0 <= value <= 10**9 and value == round(value, 6)):
+        raise ConfigurationError(f"{name} must be an amount of credits such as 100 or 0.25, not {text!r}.")
+    return value
+
+
+def get_rate_limit(environ: Mapping[str, str], name: str, *, default: str) -> RateLimit:
+    """Read a rate limit written as REQUESTS/SECONDS."""
+    text = environ.get(name) or default
+    quota, _, window = text.partition("/")
+    if not (quota.isdecimal() and window.isdecimal() and 1 <= int(quota) <= 10**6 and 1 <= int(window) <= 86_400):
+        raise ConfigurationError(f"{name} must be REQUESTS/SECONDS such as 600/60, not {text!r}.")
+    return RateLimit(quota=int(quota), window_seconds=int(window))
+
+
+def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Read a yes-or-no setting written as 1 or 0."""
+    text = environ.get(name, "")
+    if text not in {"", "0", "1"}:
+        raise ConfigurationError(f"{name} must be 1 or 0, not {text!r}.")
+    return text == "1" if text else default

@@ -1,0 +1,44 @@
+import pytest
+
+from webapp.quantum.backends import BackendNotFoundError, get_backend, list_backends
+from webapp.quantum.engines import ENGINE_NAMES, get_capabilities
+
+
+def test_the_default_backend_comes_first_and_routes_to_every_engine() -> None:
+    first = list_backends()[0]
+    assert first.id == "local-simulator"
+    assert first.engines == ENGINE_NAMES
+    assert (first.kind, first.status, first.qubits, first.max_shots) == ("simulator", "online", 24, 100_000)
+
+
+def test_every_backend_can_be_got_by_its_id() -> None:
+    for backend in list_backends():
+        assert get_backend(backend.id) is backend
+
+
+def test_the_operator_sets_how_wide_simulated_circuits_may_be() -> None:
+    assert get_backend("qulacs", max_qubits=10).qubits == 10
+    assert get_backend("ionq-forte", max_qubits=10).qubits == 36
+
+
+def test_hardware_is_disabled_and_says_why() -> None:
+    hardware = [backend for backend in list_backends() if backend.kind == "hardware"]
+    assert hardware
+    for backend in hardware:
+        assert backend.status == "disabled"
+        assert backend.engines == ()
+        assert backend.status_reason is not None
+        assert "No provider is configured" in backend.status_reason
+
+
+def test_an_unknown_backend_is_not_found_and_the_known_ones_are_named() -> None:
+    with pytest.raises(BackendNotFoundError, match="local-simulator") as caught:
+        get_backend("nowhere")
+    assert caught.value.status == 404
+
+
+def test_simulators_offer_no_gate_and_no_width_that_their_engines_lack() -> None:
+    for backend in list_backends():
+        for engine in backend.engines:
+            assert set(backend.gates) <= get_capabilities(engine).gates
+            assert backend.qubits <= get_capabilities(engine).max_qubits

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webapp.quantum.circuits import Profile, measure
+from webapp.quantum.pricing import PRICE_LIST_VERSION, divide_rounding_up, price_microcredits
+from webapp.quantum.templates import get_template, list_templates
+
+_QUIET = settings(deadline=None, database=None, derandomize=True)
+
+_PROFILES = st.builds(
+    Profile,
+    qubits=st.integers(1, 200),
+    clbits=st.integers(0, 200),
+    gates=st.integers(0, 200_000),
+    two_qubit_gates=st.integers(0, 200_000),
+    measurements=st.integers(0, 200),
+    depth=st.integers(0, 200_000),
+    is_clifford=st.booleans(),
+    has_mid_circuit_measurement=st.booleans(),
+    memory_bytes=st.integers(0, 2**40),
+)
+_SHOTS = st.integers(0, 100_000)
+
+
+def test_a_bell_state_with_a_thousand_shots_costs_about_two_thousandths_of_a_credit() -> None:
+    price = price_microcredits(measure(get_template("bell-state").create_circuit({})), 1_000)
+    assert (price.version, price.base, price.work, price.shots, price.total) == (
+        PRICE_LIST_VERSION,
+        1_000,
+        1,
+        1_000,
+        2_001,
+    )
+
+
+@_QUIET
+@given(_PROFILES, _SHOTS)
+def test_a_price_is_whole_and_the_sum_of_its_parts(profile: Profile, shots: int) -> None:
+    price = price_microcredits(profile, shots)
+    assert all(type(part) is int and part >= 0 for part in (price.base, price.work, price.shots, price.total))
+    assert price.total == price.base + price.work + price.shots > 0
+
+
+@_QUIET
+@given(_PROFILES, _SHOTS, st.integers(0, 1_000), st.integers(0, 20), st.integers(0, 100_000))
+def test_more_shots_qubits_or_gates_never_cost_less(
+    profile: Profile, shots: int, gates: int, qubits: int, more_shots: int
+) -> None:
+    total = price_microcredits(profile, shots).total
+    assert price_microcredits(profile, shots + more_shots).total >= total
+    assert price_microcredits(replace(profile, gates=profile.gates + gates), shots).total >= total
+    assert price_microcredits(replace(profile, qubits=profile.qubits + qubits), shots).total >= total
+
+
+@_QUIET
+@given(st.integers(0, 10**40), st.integers(1, 10**6))
+def test_division_rounds_up_exactly_at_any_size(dividend: int, divisor: int) -> None:
+    quotient = divide_rounding_up(dividend, divisor)
+    assert (quotient - 1) * divisor < dividend <= quotient * divisor
+
+
+def test_one_core_second_of_work_is_one_credit() -> None:
+    # 500 gates on 20 qubits are 524,288,000 amplitudes, at 500 million a second.
+    profile = replace(measure(get_template("bell-state").create_circuit({})), gates=500, qubits=20)
+    assert price_microcredits(profile, 0).work == 1_048_576
+
+
+def test_no_template_with_its_defaults_costs_more_than_a_hundredth_of_a_credit() -> None:
+    for template in list_templates():
+        assert price_microcredits(measure(template.create_circuit({})), 1_000).total < 10_000
+
+
+def test_negative_shots_are_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="at least 0"):
+        price_microcredits(measure(get_template("bell-state").create_circuit({})), -1)

@@ -1,0 +1,57 @@
+"""Upcube Quantum: the one place that puts the parts together."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from config import Settings, load_settings
+from webapp import errors, hooks
+from webapp.accounts.operations import SESSION_LIFETIME
+from webapp.admin import commands, health
+from webapp.api import api
+from webapp.authentication import check_routes, public
+from webapp.core.db import db, engine_options
+from webapp.core.redis import store
+from webapp.dashboard import dashboard
+from webapp.extensions import csrf, login_manager, make_runtime, migrate
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application from these settings, or from the environment. Raises ConfigurationError."""
+    settings = settings or load_settings()
+    app = Flask(__name__)
+    configure(app, settings)
+    store.connect(settings.redis_url)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
+    # Before CSRF, whose own hook would otherwise answer before the request has an id.
+    hooks.install(app)
+    errors.install(app)
+    csrf.init_app(app)
+    login_manager.init_app(app)
+    app.register_blueprint(api)
+    app.register_blueprint(dashboard)
+    app.register_blueprint(health.health)
+    commands.install(app)
+    csrf.exempt(api)
+    public(app.view_functions["static"])
+    check_routes(app)
+    return app
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    """Set what Flask and its extensions read."""
+    app.extensions["upcube"] = make_runtime(settings)
+    app.config.from_mapping(
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        SESSION_COOKIE_NAME="upcube_session",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.secure_cookies,
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        # A form may stay open as long as its session lasts.
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's, which Flask types as its base

@@ -1,0 +1,270 @@
+"""The operator's command line: `flask --app wsgi users|keys|credits|ledger|metering …`."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from webapp.accounts.operations import disable_user
+from webapp.accounts.queries import get_organisation_by_email, get_personal_organisation, get_user_by_email, list_users
+from webapp.core import clock
+from webapp.core.clock import format_time
+from webapp.core.errors import UpcubeError
+from webapp.core.money import InvalidAmountError, format_credits, parse_credits
+from webapp.extensions import runtime
+from webapp.keys.models import ApiKey
+from webapp.keys.operations import create_key, revoke_key
+from webapp.keys.queries import get_key
+from webapp.keys.scopes import SCOPES
+from webapp.ledger.sign_up import sign_up
+from webapp.metering.credits import get_credits, grant_credits
+from webapp.metering.flush import flush
+from webapp.metering.queries import KeyUsage, list_keys_with_usage
+from webapp.metering.rebuild import rebuild
+from webapp.metering.verify import verify
+
+Arguments = ParamSpec("Arguments")
+
+users = AppGroup("users", help="People who can log in.")
+keys = AppGroup("keys", help="API keys.")
+credits_group = AppGroup("credits", help="Credits of an account.")
+ledger = AppGroup("ledger", help="The ledger.")
+metering = AppGroup("metering", help="Usage and credits in Redis.")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Amount(click.ParamType[int]):
+    """Decimal credits on the command line, given to the command as micro-credits."""
+
+    name = "credits"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
+        """Read decimal credits."""
+        try:
+            return parse_credits(value)
+        except InvalidAmountError as error:
+            self.fail(str(error), param, ctx)
+
+
+def install(app: Flask) -> None:
+    """Add the commands to `flask`."""
+    for group in (users, keys, credits_group, ledger, metering):
+        app.cli.add_command(group)
+
+
+def explained(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Turn a refusal into one line on standard error for each wrong thing, and exit code 1."""
+
+    @wraps(command)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except UpcubeError as error:
+            for line in [detail.message for detail in error.details] or [error.message]:
+                click.echo(f"Error: {line}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+def print_rows(rows: list[dict[str, Any]], *, in_json: bool) -> None:
+    """Print rows as a JSON array, or as lines with the values between tabs."""
+    if in_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        click.echo("\t".join("-" if value is None else str(value) for value in row.values()))
+
+
+@users.command("create")
+@click.argument("email")
+@click.option("--password-stdin", is_flag=True, required=True, help="Read the password from standard input.")
+@click.option("--credits", "microcredits", type=Amount(), help="Grant this much in place of the usual.")
+@as_json
+@explained
+def create_user(email: str, *, password_stdin: bool, microcredits: int | None, as_json: bool) -> None:  # noqa: ARG001 - required to be there
+    """Make a user with a personal organisation. The address counts as verified."""
+    organisation = sign_up(
+        email=email,
+        password=sys.stdin.readline().rstrip("\r\n"),
+        starting_microcredits=runtime().starting_microcredits if microcredits is None else microcredits,
+        verified=True,
+        at=clock.now(),
+    )
+    user = get_user_by_email(email)
+    row = {"id": user.id, "email": user.email, "organisationId": organisation.id}
+    click.echo(json.dumps(row) if as_json else f"Created {user.email} ({user.id}).")
+
+
+@users.command("list")
+@as_json
+@explained
+def print_users(*, as_json: bool) -> None:
+    """List the users, oldest first."""
+    print_rows(
+        [
+            {
+                "id": user.id,
+                "email": user.email,
+                "status": "disabled" if user.disabled_at else "active",
+                "createdAt": format_time(user.created_at),
+            }
+            for user in list_users()
+        ],
+        in_json=as_json,
+    )
+
+
+@users.command("disable")
+@click.argument("email")
+@explained
+def disable(email: str) -> None:
+    """Shut a user out: log-in, sessions, and the keys of their personal organisation."""
+    disable_user(email=email, at=clock.now())
+    click.echo(f"Disabled {email}.")
+
+
+@keys.command("create")
+@click.argument("email")
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--scope", "scopes", multiple=True, help="A scope; repeat for more. Without any: every scope.")
+@as_json
+@explained
+def create_api_key(email: str, *, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Make an API key and print it, once."""
+    user = get_user_by_email(email)
+    new = create_key(
+        organisation_id=get_personal_organisation(user.id).id,
+        created_by_id=user.id,
+        name=name,
+        scopes=scopes or tuple(SCOPES),
+        at=clock.now(),
+    )
+    row = {
+        "id": new.key.id,
+        "name": new.key.name,
+        "prefix": new.key.prefix,
+        "scopes": new.key.scopes.split(),
+        "key": new.raw,
+    }
+    click.echo(json.dumps(row) if as_json else new.raw)
+
+
+@keys.command("list")
+@click.argument("email")
+@as_json
+@explained
+def print_keys(email: str, *, as_json: bool) -> None:
+    """List the keys of a user's personal organisation, newest first."""
+    found = list_keys_with_usage(get_organisation_by_email(email).id)
+    print_rows([render_key(usage) for usage in found], in_json=as_json)
+
+
+def render_key(usage: KeyUsage) -> dict[str, Any]:
+    """Write a key as a row."""
+    key: ApiKey = usage.key
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": key.scopes,
+        "status": "revoked" if key.revoked_at else "active",
+        "createdAt": format_time(key.created_at),
+        "lastUsedAt": format_time(usage.last_used_at) if usage.last_used_at else None,
+        "calls": usage.calls,
+        "credits": format_credits(usage.microcredits),
+    }
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@explained
+def revoke(key_id: str) -> None:
+    """Revoke a key; the next call with it is refused."""
+    key = get_key(key_id)
+    revoke_key(organisation_id=key.organisation_id, key_id=key_id, at=clock.now())
+    click.echo(f"Revoked {key.name} ({key.prefix}...).")
+
+
+@credits_group.command("grant")
+@click.argument("email")
+@click.argument("microcredits", metavar="AMOUNT", type=Amount())
+@click.option("--reason", required=True, help="Why, for the statement.")
+@click.option("--reference", help="Grant at most once for this reference.")
+@explained
+def grant(email: str, *, microcredits: int, reason: str, reference: str | None) -> None:
+    """Give an account AMOUNT decimal credits."""
+    grant_credits(
+        organisation_id=get_organisation_by_email(email).id,
+        microcredits=microcredits,
+        reason=reason,
+        reference=reference,
+        policy=runtime().policy,
+        at=clock.now(),
+    )
+    click.echo(f"Granted {format_credits(microcredits)} credits to {email}.")
+
+
+@credits_group.command("balance")
+@click.argument("email")
+@as_json
+@explained
+def print_balance(email: str, *, as_json: bool) -> None:
+    """Say where an account's credits are."""
+    found = get_credits(get_organisation_by_email(email).id)
+    row = {
+        "granted": format_credits(found.granted),
+        "available": format_credits(found.available),
+        "held": format_credits(found.held),
+        "unflushed": format_credits(found.unflushed),
+        "spent": format_credits(found.spent),
+        "expired": format_credits(found.expired),
+    }
+    click.echo(json.dumps(row) if as_json else "\n".join(f"{name}\t{value}" for name, value in row.items()))
+
+
+@ledger.command("verify")
+@as_json
+@explained
+def verify_ledger(*, as_json: bool) -> None:
+    """Check every account's invariant, in SQL and in Redis; exit 1 with the differences if there are any."""
+    found = verify()
+    if as_json:
+        rows = [
+            {
+                "organisationId": difference.organisation_id,
+                "what": difference.what,
+                "expected": format_credits(difference.expected),
+                "found": format_credits(difference.found),
+            }
+            for difference in found
+        ]
+        click.echo(json.dumps({"ok": not found, "differences": rows}))
+    else:
+        click.echo("\n".join(map(str, found)) if found else "ok")
+    sys.exit(1 if found else 0)
+
+
+@metering.command("flush")
+@explained
+def run_flush() -> None:
+    """Move every counter from Redis to SQL now."""
+    report = flush(policy=runtime().policy, at=clock.now())
+    click.echo(
+        f"Flushed {report.calls} calls of {report.keys} keys in {report.batches} batches, "
+        f"{format_credits(report.microcredits)} credits."
+    )
+
+
+@metering.command("rebuild")
+@explained
+def run_rebuild() -> None:
+    """Make Redis agree with SQL for every account and key that it knows."""
+    report = rebuild(policy=runtime().policy)
+    click.echo(f"Rebuilt {report.accounts} accounts and {report.keys} keys.")

@@ -1,0 +1,40 @@
+"""Where circuits run."""
+
+from typing import Any
+
+from webapp.api import api
+from webapp.authentication import key_required
+from webapp.quantum.backends import Backend, get_backend, list_backends
+
+
+@api.get("/backends")
+@key_required("backends:read")
+def read_backends() -> dict[str, Any]:
+    """List the backends."""
+    return {"backends": [render_backend(backend) for backend in list_backends()]}
+
+
+@api.get("/backends/<backend_id>")
+@key_required("backends:read")
+def read_backend(backend_id: str) -> dict[str, Any]:
+    """Give one backend."""
+    return render_backend(get_backend(backend_id))
+
+
+def render_backend(backend: Backend) -> dict[str, Any]:
+    """Write a backend as JSON."""
+    return {
+        "id": backend.id,
+        "name": backend.name,
+        "description": backend.description,
+        "kind": backend.kind,
+        "status": backend.status,
+        "statusReason": backend.status_reason,
+        "qubits": backend.qubits,
+        "maxShots": backend.max_shots,
+        "gates": list(backend.gates),
+        "engines": list(backend.engines),
+        "price": backend.price,
+        # Jobs run while their request waits: nothing ever queues.
+        "queueDepth": 0,
+    }

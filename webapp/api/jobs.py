@@ -1,0 +1,100 @@
+"""Jobs: circuits run, and their results."""
+
+from typing import Any
+
+from flask import url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.api import api
+from webapp.api.schemas import JobBody, JobListQuery, read_job_body, read_query
+from webapp.authentication import key_required
+from webapp.core import clock
+from webapp.core.clock import format_time
+from webapp.core.money import format_credits
+from webapp.extensions import runtime
+from webapp.hooks import get_principal
+from webapp.jobs.models import Job
+from webapp.jobs.operations import JobRequest, Submitter, submit_job
+from webapp.jobs.queries import get_job, list_jobs
+
+
+@api.post("/jobs")
+@key_required("jobs:write")
+def create_job() -> ResponseReturnValue:
+    """Run a circuit and give its result."""
+    principal = get_principal()
+    job = submit_job(
+        submitter=Submitter(principal.key_id, principal.organisation_id, principal.shard_tag),
+        request=read_request(read_job_body(max_bytes=runtime().max_body_bytes)),
+        policy=runtime().policy,
+        max_inline_work=runtime().max_inline_work,
+        at=clock.now(),
+    )
+    return render_job(job), 201, {"Location": url_for("api.read_job", job_id=job.id)}
+
+
+@api.get("/jobs")
+@key_required("jobs:read")
+def read_jobs() -> dict[str, Any]:
+    """List the account's jobs, newest first."""
+    query = read_query(JobListQuery)
+    page = list_jobs(
+        organisation_id=get_principal().organisation_id,
+        limit=query.limit,
+        cursor=query.cursor,
+        status=query.status,
+        backend=query.backend,
+    )
+    return {"jobs": [render_job(job) for job in page.jobs], "nextCursor": page.next_cursor}
+
+
+@api.get("/jobs/<job_id>")
+@key_required("jobs:read")
+def read_job(job_id: str) -> dict[str, Any]:
+    """Give one job with its result."""
+    return render_job(get_job(organisation_id=get_principal().organisation_id, job_id=job_id))
+
+
+def read_request(body: JobBody) -> JobRequest:
+    """Put a checked body into the operation's terms."""
+    return JobRequest(
+        template_id=body.template_id,
+        parameters=body.parameters,
+        backend_id=body.backend,
+        shots=body.shots,
+        seed=body.seed,
+        name=body.name,
+        max_microcredits=body.max_credits,
+    )
+
+
+def render_job(job: Job) -> dict[str, Any]:
+    """Write a job as JSON."""
+    return {
+        "id": job.id,
+        "name": job.name,
+        "status": job.status,
+        "templateId": job.template_id,
+        "parameters": job.parameters,
+        "backend": job.backend,
+        "engine": job.engine,
+        "engineVersion": job.engine_version,
+        "engineReason": job.engine_reason,
+        "qubits": job.qubits,
+        "shots": job.shots,
+        "seed": job.seed,
+        "counts": job.counts,
+        "probabilities": job.probabilities,
+        "bitOrder": "Classical bit 0 is the rightmost character.",
+        "expectationValues": None,
+        "cost": {
+            "estimated": format_credits(job.estimated_microcredits),
+            "held": format_credits(job.held_microcredits),
+            "charged": format_credits(job.charged_microcredits),
+            "priceList": job.price_list,
+        },
+        "createdAt": format_time(job.created_at),
+        "startedAt": format_time(job.started_at) if job.started_at else None,
+        "completedAt": format_time(job.completed_at) if job.completed_at else None,
+        "error": job.error,
+    }

@@ -1,0 +1,202 @@
+"""Request bodies and queries: read, checked, and every wrong field named at once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from flask import request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
+from webapp.core.money import InvalidAmountError, parse_credits
+from webapp.jobs.models import JobStatus
+from webapp.quantum.backends import DEFAULT_BACKEND_ID
+from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
+from webapp.quantum.templates import TemplateNotFoundError, get_template
+
+MAX_PAGE = 100
+DEFAULT_PAGE = 20
+# How much of an unknown field's name is repeated.
+MAX_PATH_CHARACTERS = 100
+
+
+class MalformedJsonError(UpcubeError):
+    """The body is not JSON that we can read."""
+
+    status = 400
+    code = "malformed_json"
+
+
+class LengthRequiredError(UpcubeError):
+    """The body came without Content-Length: a server may cut such a body without a sign."""
+
+    status = 411
+    code = "length_required"
+
+
+class BodyTooLargeError(UpcubeError):
+    """The body is larger than this service reads."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class NotJsonError(UpcubeError):
+    """The body is not declared to be JSON."""
+
+    status = 415
+    code = "not_json"
+
+
+def read_amount(value: object) -> int:
+    """Read decimal credits, written as a string so that no float is involved, as micro-credits."""
+    if not isinstance(value, str):
+        raise ValueError('It must be a string of decimal credits such as "0.5".')  # noqa: TRY004 - pydantic reports ValueError
+    try:
+        return parse_credits(value)
+    except InvalidAmountError as error:
+        raise ValueError(str(error)) from error
+
+
+def refuse_control_characters(value: str) -> str:
+    """Refuse text that cannot be stored or shown on one line."""
+    if not value.isprintable():
+        raise ValueError("It must have no control characters.")
+    return value
+
+
+class Schema(BaseModel):
+    """A body or query with camelCase names, nothing unknown, and no conversion between types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, hide_input_in_errors=True)
+
+
+class JobBody(Schema):
+    """The body of POST /jobs. A field's description says what is allowed; refusals repeat it."""
+
+    template_id: str = Field(description="the id of a template: see GET /templates")
+    shots: int = Field(ge=1, le=MAX_SHOTS, description=f"a whole number from 1 to {MAX_SHOTS}")
+    backend: str = Field(default=DEFAULT_BACKEND_ID, description="the id of a backend: see GET /backends")
+    name: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
+        default=None, min_length=1, max_length=80, description="1 to 80 characters without control characters"
+    )
+    parameters: dict[str, Any] = Field(default_factory=dict, description="an object: the template's parameters by name")
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description=f"a whole number from 0 to {MAX_SEED}")
+    max_credits: Annotated[int, BeforeValidator(read_amount)] | None = Field(
+        default=None, description='decimal credits in a string, such as "0.5"'
+    )
+
+
+class JobListQuery(Schema):
+    """The query of GET /jobs."""
+
+    # Everything in a query is text, so what is not is converted.
+    limit: int = Field(
+        default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, strict=False, description=f"a whole number from 1 to {MAX_PAGE}"
+    )
+    cursor: str | None = Field(
+        default=None, pattern=r"^job_[0-9a-z]{26}$", description="the nextCursor of the page before"
+    )
+    status: JobStatus | None = Field(default=None, strict=False, description=", ".join(JobStatus))
+    backend: str | None = Field(default=None, description="the id of a backend")
+
+
+SchemaType = TypeVar("SchemaType", bound=Schema)
+
+
+def read_job_body(*, max_bytes: int) -> JobBody:
+    """Read the body of POST /jobs; wrong fields and wrong template parameters are refused together."""
+    body = read_json_object(max_bytes=max_bytes)
+    try:
+        return JobBody.model_validate(body)
+    except ValidationError as error:
+        refuse([*field_errors(JobBody, error.errors()), *parameter_errors(body)])
+
+
+def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
+    """Give what is wrong with the template's parameters, as far as template and parameters can be told."""
+    template_id, parameters = body.get("templateId"), body.get("parameters", {})
+    if not isinstance(template_id, str) or not isinstance(parameters, dict):
+        return ()
+    try:
+        get_template(template_id).check_parameters(parameters)
+    except InvalidFieldsError as error:
+        return error.details
+    except TemplateNotFoundError:
+        return ()
+    return ()
+
+
+def read_query(schema: type[SchemaType]) -> SchemaType:
+    """Read the query string, of which a repeated field's first value counts."""
+    try:
+        return schema.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        refuse(field_errors(schema, error.errors()))
+
+
+def refuse(details: Sequence[FieldError]) -> NoReturn:
+    """Raise the 422 that names these fields."""
+    raise InvalidFieldsError(details)
+
+
+def read_json_object(*, max_bytes: int) -> dict[str, Any]:
+    """Read the request's body as a JSON object."""
+    check_body_headers(max_bytes=max_bytes)
+    try:
+        # parse_constant: NaN and Infinity are not JSON, though Python reads them.
+        body = json.loads(request.get_data(cache=False), parse_constant=refuse_constant)
+    except RecursionError as error:
+        raise MalformedJsonError("The JSON is nested too deeply.") from error
+    except UnicodeDecodeError as error:
+        raise MalformedJsonError(f"The body is not UTF-8: see byte {error.start}.") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise MalformedJsonError(f"The body is not JSON: {error.msg} at {where}.") from error
+    except ValueError as error:
+        raise MalformedJsonError(f"The body is not JSON that can be read: {error}") from error
+    if not isinstance(body, dict):
+        raise MalformedJsonError("The body must be a JSON object: { … }.")
+    return body
+
+
+def check_body_headers(*, max_bytes: int) -> None:
+    """Refuse a body by its headers, before any of it is read."""
+    if request.content_length is None:
+        raise LengthRequiredError("Send the body with a Content-Length; chunked bodies are not read.")
+    if request.content_length > max_bytes:
+        raise BodyTooLargeError(f"The body has {request.content_length} bytes; at most {max_bytes} are read.")
+    if not request.is_json:
+        raise NotJsonError("Send JSON, with Content-Type: application/json.")
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse a constant that JSON does not have."""
+    raise ValueError(f"{name} is not a JSON value.")
+
+
+def field_errors(schema: type[Schema], errors: Sequence[ErrorDetails]) -> list[FieldError]:
+    """Put pydantic's findings into ours; what was sent is never repeated."""
+    allowed = {field.alias: field.description for field in schema.model_fields.values()}
+    return [
+        FieldError(
+            path=".".join(str(part) for part in error["loc"])[:MAX_PATH_CHARACTERS],
+            message=describe(error),
+            allowed=allowed.get(str(error["loc"][0])),
+        )
+        for error in errors
+    ]
+
+
+def describe(error: ErrorDetails) -> str:
+    """Say what is wrong with a field in a sentence."""
+    match error["type"]:
+        case "missing":
+            return "This field is required."
+        case "extra_forbidden":
+            return "There is no such field."
+        case "value_error":
+            return str(error["ctx"]["error"])
+    return f"{error['msg']}."

@@ -1,0 +1,123 @@
+"""The database: base class, column types, and the one place that commits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from webapp.core.errors import StoreAwayError
+
+# A writer waits this long for another one before SQLite gives up.
+SQLITE_BUSY_SECONDS = 20
+POSTGRESQL_CONNECT_SECONDS = 5
+
+
+class Base(DeclarativeBase):
+    """The base of every model; constraint names follow one pattern so that migrations can name them."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+# expire_on_commit is off: a view may render what an operation returned without reading it again.
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC, stored without a zone because SQLite has none; a naive value is refused."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Store the moment as naive UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Give the moment back with its zone."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Give the engine options for this database: short waits for a server, a long one for SQLite's single writer."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+    return {"connect_args": {"connect_timeout": POSTGRESQL_CONNECT_SECONDS}, "pool_pre_ping": True}
+
+
+@event.listens_for(sa.Engine, "connect")
+def prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - a DB-API connection of any driver
+    """Make SQLite safe to share between processes: write-ahead log, foreign keys, and transactions that we begin."""
+    if not type(connection).__module__.startswith("sqlite3"):
+        return
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+@event.listens_for(sa.Engine, "begin")
+def begin_sqlite(connection: Connection) -> None:
+    """Begin SQLite's transactions ourselves.
+
+    A transaction that will write takes the write lock at once: one that reads first and then writes fails without
+    waiting when another has written in between.
+    """
+    if connection.dialect.name == "sqlite":
+        writes = connection.get_execution_options().get("upcube_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Run one writing transaction and commit it: the only place that commits.
+
+    What was read before it began is forgotten, so that decisions inside rest on what the write lock protects. Raises
+    StoreAwayError when the database does not answer or its lock is not to be had.
+    """
+    session = db.session()
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("write inside transaction(), not before it")
+    session.rollback()
+    try:
+        session.connection(execution_options={"upcube_writes": True})
+        yield session
+        session.commit()
+    except sa.exc.OperationalError as error:
+        session.rollback()
+        raise StoreAwayError("The database does not answer; try again shortly.") from error
+    except BaseException:
+        session.rollback()
+        raise
+
+
+def is_violation_of(error: DBAPIError, name: str) -> bool:
+    """Tell whether the database refused because of this constraint, trigger or column, by its name."""
+    return name in str(error.orig)
+
+
+def upsert(session: Session) -> Any:  # noqa: ANN401 - the two dialects' insert() share no type
+    """Give the insert() that knows ON CONFLICT on this session's database."""
+    return postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert

@@ -1,0 +1,67 @@
+"""What can go wrong, as classes that carry their HTTP status and code; the edges render them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One wrong field: where it is, what is wrong, and what would be right."""
+
+    path: str
+    message: str
+    allowed: str | None = None
+
+
+class UpcubeError(Exception):
+    """Anything we refuse, in words for the person or program that asked.
+
+    A subclass stands next to the code that raises it. `extra` holds the further members that the contract gives an
+    error, such as `required` and `available` on a 402.
+    """
+
+    status: int = 500
+    code: str = "internal_error"
+    # HTTP header fields that go with the answer.
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        target: str | None = None,
+        details: Sequence[FieldError] = (),
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.target = target
+        self.details = tuple(details)
+        self.extra = dict(extra or {})
+
+
+class InvalidFieldsError(UpcubeError):
+    """One or more fields of the request are wrong; `details` holds every one of them."""
+
+    status = 422
+    code = "invalid_fields"
+
+    def __init__(self, details: Sequence[FieldError]) -> None:
+        count = "One field is" if len(details) == 1 else f"{len(details)} fields are"
+        super().__init__(f"{count} wrong; details says which and what is allowed.", details=details)
+
+
+class NotFoundError(UpcubeError):
+    """The thing does not exist, or belongs to somebody else: the two look the same on purpose."""
+
+    status = 404
+    code = "not_found"
+
+
+class StoreAwayError(UpcubeError):
+    """SQL or Redis does not answer. Nothing was charged and nothing was lost."""
+
+    status = 503
+    code = "store_unavailable"
+    headers = MappingProxyType({"Retry-After": "2"})

@@ -1,0 +1,133 @@
+"""Redis: the one client, the names of the keys, and the scripts that change them atomically."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+
+from webapp.core.errors import StoreAwayError
+
+# A call waits no longer than this for Redis before it is answered 503.
+TIMEOUT_SECONDS = 2.0
+
+# Errors that say that Redis is not there for us now. BusyLoadingError is a ConnectionError.
+AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
+
+
+class Store:
+    """The Redis that holds the fast copy; connected once by create_app()."""
+
+    def __init__(self) -> None:
+        self._client: Redis | None = None
+
+    def connect(self, url: str) -> None:
+        """Use the Redis at this address. Nothing is sent until the first command."""
+        self._client = Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            # Never send a command again by itself: a debit whose answer was lost may have happened.
+            retry=Retry(NoBackoff(), retries=0),
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+
+    @property
+    def client(self) -> Redis:
+        """The client; raises RuntimeError before connect()."""
+        if self._client is None:
+            raise RuntimeError("connect() the Redis store first")
+        return self._client
+
+
+store = Store()
+
+
+class RedisScript:
+    """A Lua script, run by its digest and sent whole only when the server does not know it."""
+
+    def __init__(self, path: Path) -> None:
+        self.text = path.read_bytes()
+        # Redis names a script by its SHA-1; nothing secret rests on it.
+        self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
+
+    def run(self, keys: Sequence[str], arguments: Sequence[str | int | bytes] = ()) -> Any:  # noqa: ANN401 - whatever the script returns
+        """Run the script in one round trip. Raises StoreAwayError."""
+        client = store.client
+        try:
+            try:
+                return client.evalsha(self.digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return client.eval(self.text.decode(), len(keys), *keys, *arguments)
+        except AWAY as error:
+            raise redis_away() from error
+
+    def run_many(self, calls: Iterable[tuple[Sequence[str], Sequence[str | int | bytes]]]) -> list[Any]:
+        """Run the script many times in one round trip, give the answers in order. Raises StoreAwayError."""
+        client = store.client
+        try:
+            client.script_load(self.text.decode())
+            pipeline = client.pipeline(transaction=False)
+            for keys, arguments in calls:
+                pipeline.evalsha(self.digest, len(keys), *keys, *arguments)
+            return pipeline.execute()
+        except AWAY as error:
+            raise redis_away() from error
+
+
+def redis_away() -> StoreAwayError:
+    """Give the error that says Redis does not answer."""
+    return StoreAwayError("The metering store does not answer; nothing was charged. Try again shortly.")
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+# The hash tag in braces puts all keys of one call in one cluster slot. It is the first character of the account's shard
+# tag rather than all of it, so that the accounts fall into 62 groups and a flush can visit every group instead of
+# having to know every account (docs/adr/0003).
+
+
+def group_of(shard_tag: str) -> str:
+    """Give the group that the account belongs to: one base 62 character."""
+    return shard_tag[0]
+
+
+def key_record(shard_tag: str, digest: str) -> str:
+    """Name the hash that holds one API key's record and rate clocks."""
+    return f"uq:{{{shard_tag[0]}}}:key:{digest}"
+
+
+def account_record(shard_tag: str) -> str:
+    """Name the hash that holds one account's available credits, limits and rate clocks."""
+    return f"uq:{{{shard_tag[0]}}}:account:{shard_tag}"
+
+
+def account_holds(shard_tag: str) -> str:
+    """Name the hash of one account's open holds: hold id to micro-credits."""
+    return f"uq:{{{shard_tag[0]}}}:holds:{shard_tag}"
+
+
+def hold_deadlines(group: str) -> str:
+    """Name the group's sorted set of open holds by the second when they are to be looked at."""
+    return f"uq:{{{group}}}:deadlines"
+
+
+def live_counters(group: str) -> str:
+    """Name the hash that the group's calls are counted in."""
+    return f"uq:{{{group}}}:counters"
+
+
+def sealed_batches(group: str) -> str:
+    """Name the set of the group's sealed batches that still wait to be applied to SQL."""
+    return f"uq:{{{group}}}:sealed"
+
+
+def sealed_counters(group: str, batch_id: str) -> str:
+    """Name the hash of one sealed batch's counters."""
+    return f"uq:{{{group}}}:sealed:{batch_id}"

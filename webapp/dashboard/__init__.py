@@ -1,0 +1,8 @@
+"""The pages for people: one file per page."""
+
+from flask import Blueprint
+
+dashboard = Blueprint("dashboard", __name__)
+
+# Each module registers its routes on the blueprint when it is imported.
+from webapp.dashboard import api_keys, entrance, overview  # noqa: E402, F401 - after the blueprint that they import

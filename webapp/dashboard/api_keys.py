@@ -1,0 +1,73 @@
+"""API keys: list, create, revoke."""
+
+from flask import redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+from wtforms import SelectMultipleField, StringField
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from webapp.authentication import login_required
+from webapp.core import clock
+from webapp.core.errors import InvalidFieldsError
+from webapp.dashboard import dashboard
+from webapp.dashboard.forms import add_errors
+from webapp.dashboard.visitor import get_own_organisation, get_visitor
+from webapp.keys.operations import NewKey, TooManyKeysError, create_key, revoke_key
+from webapp.keys.scopes import SCOPES
+from webapp.metering.queries import list_keys_with_usage
+
+
+class KeyForm(FlaskForm):
+    """A new key's name and scopes."""
+
+    name = StringField("Name")
+    scopes = SelectMultipleField(
+        "Scopes",
+        choices=list(SCOPES.items()),
+        default=list(SCOPES),
+        widget=ListWidget(prefix_label=False),
+        option_widget=CheckboxInput(),
+    )
+
+
+@dashboard.get("/console/api-keys")
+@login_required
+def api_keys() -> str:
+    """List the organisation's keys and offer to make another."""
+    return render_keys(KeyForm())
+
+
+@dashboard.post("/console/api-keys")
+@login_required
+def create_api_key() -> ResponseReturnValue:
+    """Make a key and show it, this once."""
+    form = KeyForm()
+    if form.validate_on_submit():
+        try:
+            new = create_key(
+                organisation_id=get_own_organisation().id,
+                created_by_id=get_visitor().user.id,
+                name=form.name.data or "",
+                scopes=form.scopes.data or [],
+                at=clock.now(),
+            )
+        except InvalidFieldsError as error:
+            add_errors(form, error)
+        except TooManyKeysError as error:
+            form.form_errors.append(error.message)
+        else:
+            return render_keys(KeyForm(formdata=None), new=new)
+    return render_keys(form), 422
+
+
+@dashboard.post("/console/api-keys/<key_id>/revoke")
+@login_required
+def revoke_api_key(key_id: str) -> ResponseReturnValue:
+    """Revoke a key; its next call is refused."""
+    revoke_key(organisation_id=get_own_organisation().id, key_id=key_id, at=clock.now())
+    return redirect(url_for("dashboard.api_keys"))
+
+
+def render_keys(form: KeyForm, *, new: NewKey | None = None) -> str:
+    """Render the page, with the new key's token where there is one."""
+    return render_template("api_keys.html", form=form, new=new, keys=list_keys_with_usage(get_own_organisation().id))

@@ -1,0 +1,39 @@
+"""Who is looking at the page."""
+
+from typing import Any, cast
+
+from flask_login import UserMixin, current_user
+
+from webapp.accounts.models import Organisation, User
+from webapp.accounts.queries import get_live_session, get_personal_organisation
+from webapp.core import clock
+from webapp.extensions import login_manager
+
+
+class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
+    """A person who is logged in, known to Flask-Login by their session's token rather than by their id."""
+
+    def __init__(self, token: str, user: User) -> None:
+        self.token = token
+        self.user = user
+
+    def get_id(self) -> str:
+        """Give what Flask-Login keeps in the cookie."""
+        return self.token
+
+
+@login_manager.user_loader  # type: ignore[untyped-decorator]  # Flask-Login has no types
+def load_visitor(token: str) -> Visitor | None:
+    """Give the visitor of this session while it lasts."""
+    session = get_live_session(token, at=clock.now())
+    return Visitor(token, session.user) if session else None
+
+
+def get_visitor() -> Visitor:
+    """Give who is logged in, on a page that asks for it."""
+    return cast("Visitor", cast("Any", current_user)._get_current_object())  # noqa: SLF001 - Werkzeug's way to unwrap a proxy
+
+
+def get_own_organisation() -> Organisation:
+    """Give the organisation whose keys, jobs and credits the pages show."""
+    return get_personal_organisation(get_visitor().user.id)

@@ -1,0 +1,200 @@
+"""What happens around every request: who calls, whether they may, and the headers that say so."""
+
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from webapp.authentication import KeyRequired, LoginRequired, get_authentication
+from webapp.core import clock
+from webapp.core.errors import UpcubeError
+from webapp.core.ids import new_id
+from webapp.core.key_tokens import KeyToken, parse_token
+from webapp.core.money import format_credits
+from webapp.extensions import runtime
+from webapp.metering.admission import Admission, Principal, Verdict, admit
+from webapp.metering.limits import LimitState
+
+API_PATH = "/api/"
+BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+class UnauthorizedError(UpcubeError):
+    """There is no key, or it is good for nothing. The message never repeats the token."""
+
+    status = 401
+    code = "invalid_api_key"
+    # RFC 6750, section 3
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="Upcube Quantum", error="invalid_token"'})
+
+
+class MissingKeyError(UnauthorizedError):
+    """There is no Authorization header at all."""
+
+    code = "missing_api_key"
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="Upcube Quantum"'})
+
+
+class ForbiddenError(UpcubeError):
+    """The key is good, but not for this."""
+
+    status = 403
+    code = "insufficient_scope"
+
+
+class RateLimitedError(UpcubeError):
+    """The key or its account calls too often."""
+
+    status = 429
+    code = "rate_limited"
+
+
+class CallCreditsError(UpcubeError):
+    """The account cannot pay for this call."""
+
+    status = 402
+    code = "insufficient_credits"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How a verdict on a key is put."""
+
+    error: type[UpcubeError]
+    code: str
+    message: str
+
+
+KEY_REFUSALS = {
+    Verdict.ABSENT: Refusal(UnauthorizedError, "unknown_api_key", "There is no such API key."),
+    Verdict.REVOKED: Refusal(UnauthorizedError, "revoked_api_key", "This API key has been revoked. Create another."),
+    Verdict.EXPIRED: Refusal(UnauthorizedError, "expired_api_key", "This API key has expired. Create another."),
+    Verdict.DISABLED: Refusal(ForbiddenError, "account_disabled", "This account has been disabled."),
+}
+
+
+def install(app: Flask) -> None:
+    """Put the hooks around the application's requests."""
+    app.before_request(identify_request)
+    app.before_request(authenticate)
+    app.after_request(add_headers)
+
+
+def identify_request() -> None:
+    """Give the request the id that its logs, its answer and its batch of counters carry."""
+    g.request_id = new_id("req", at=clock.now())
+
+
+def authenticate() -> ResponseReturnValue | None:
+    """Ask for what the route has declared. An unknown route falls through to its 404."""
+    if request.endpoint is None:
+        return None
+    authentication = get_authentication(current_app, request.endpoint)
+    if isinstance(authentication, KeyRequired):
+        authenticate_key(authentication.scope)
+    elif isinstance(authentication, LoginRequired) and not current_user.is_authenticated:
+        return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
+    return None
+
+
+def authenticate_key(scope: str | None) -> None:
+    """Admit the call with its bearer key, in one Redis round trip, or raise the refusal."""
+    g.admission = admit(
+        token=read_bearer_token(),
+        scope=scope,
+        price_microcredits=runtime().call_price_microcredits,
+        request_id=g.request_id,
+        policy=runtime().policy,
+    )
+    check_admission(g.admission, scope)
+
+
+def read_bearer_token() -> KeyToken:
+    """Read the Authorization header. Raises UnauthorizedError for one that cannot be a key of ours."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        raise MissingKeyError("Send an API key: Authorization: Bearer upcube_sk_…", target="Authorization")
+    match = BEARER.fullmatch(header)
+    token = parse_token(match[1]) if match else None
+    if token is None:
+        raise UnauthorizedError(
+            "The Authorization header holds no well-formed API key; it may be cut short or mistyped. "
+            "It must read: Bearer upcube_sk_…",
+            target="Authorization",
+        )
+    return token
+
+
+def check_admission(admission: Admission, scope: str | None) -> None:
+    """Raise the refusal that the verdict stands for, if it is one."""
+    verdict = admission.verdict
+    if verdict in KEY_REFUSALS:
+        refusal = KEY_REFUSALS[verdict]
+        error = refusal.error(refusal.message, target="Authorization")
+        error.code = refusal.code
+        raise error
+    if verdict is Verdict.SCOPE:
+        raise ForbiddenError(
+            f"This API key does not have the scope {scope}. Use a key that has it.",
+            target="Authorization",
+            extra={"requiredScope": scope},
+        )
+    if verdict is Verdict.RATE:
+        seconds = admission.retry_after_seconds
+        error = RateLimitedError(f"Too many calls. Try again in {seconds} second{'' if seconds == 1 else 's'}.")
+        error.headers = {"Retry-After": str(seconds)}
+        raise error
+    if verdict is Verdict.CREDITS:
+        available = format_credits(admission.available_microcredits)
+        price = format_credits(runtime().call_price_microcredits)
+        raise CallCreditsError(
+            f"This call costs {price} credits and {available} are available.",
+            target="credits",
+            extra={"required": price, "available": available, "limitSource": "balance"},
+        )
+
+
+def get_principal() -> Principal:
+    """Give the key that this admitted request was made with."""
+    admission: Admission = g.admission
+    if admission.principal is None:
+        raise RuntimeError("the request was not admitted")
+    return admission.principal
+
+
+def add_headers(response: Response) -> Response:
+    """Add the request id, the rate limits and the security headers."""
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    admission: Admission | None = g.get("admission")
+    if admission is not None and admission.limits:
+        # draft-ietf-httpapi-ratelimit-headers-10
+        response.headers["RateLimit-Policy"] = ", ".join(map(format_policy, admission.limits))
+        response.headers["RateLimit"] = ", ".join(map(format_limit, admission.limits))
+    if request.path.startswith(API_PATH):
+        response.headers["Cache-Control"] = "no-store"
+    else:
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers["X-Frame-Options"] = "DENY"
+        if request.endpoint != "static":
+            response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def format_policy(limit: LimitState) -> str:
+    """Write a limit's policy: its quota, and its window in seconds."""
+    return f'"{limit.name}";q={limit.quota};w={limit.window_seconds}'
+
+
+def format_limit(limit: LimitState) -> str:
+    """Write a limit's state: the calls that remain, and the seconds until the quota is whole again."""
+    return f'"{limit.name}";r={limit.remaining};t={limit.reset_seconds}'

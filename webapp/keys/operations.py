@@ -1,0 +1,105 @@
+"""What changes API keys."""
+
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from webapp.accounts.models import Organisation
+from webapp.core import redis as names
+from webapp.core.db import transaction
+from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
+from webapp.core.ids import new_id
+from webapp.core.key_tokens import new_token, parse_token
+from webapp.core.redis import AWAY, redis_away, store
+from webapp.keys.models import ApiKey
+from webapp.keys.scopes import SCOPES, sort_scopes
+
+MAX_NAME_LENGTH = 80
+MAX_ACTIVE_KEYS = 100
+
+
+class TooManyKeysError(UpcubeError):
+    """The organisation has as many active keys as it may."""
+
+    status = 409
+    code = "too_many_keys"
+
+    def __init__(self) -> None:
+        super().__init__(f"An account has at most {MAX_ACTIVE_KEYS} active keys. Revoke one that is not used.")
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key just made, with the raw token, which exists nowhere else and is shown once."""
+
+    key: ApiKey
+    raw: str
+
+
+def create_key(*, organisation_id: str, created_by_id: str, name: str, scopes: Collection[str], at: datetime) -> NewKey:
+    """Make a key. Raises InvalidFieldsError or TooManyKeysError."""
+    name = name.strip()
+    check_new_key(name, scopes)
+    with transaction() as session:
+        organisation = session.get_one(Organisation, organisation_id)
+        active = select(func.count()).where(ApiKey.organisation_id == organisation_id, ApiKey.revoked_at.is_(None))
+        if session.execute(active).scalar_one() >= MAX_ACTIVE_KEYS:
+            raise TooManyKeysError
+        raw = new_token(organisation.shard_tag)
+        token = parse_token(raw)
+        if token is None:
+            raise RuntimeError("a new token does not parse")
+        key = ApiKey(
+            id=new_id("key", at=at),
+            organisation_id=organisation_id,
+            created_by_id=created_by_id,
+            name=name,
+            prefix=token.prefix,
+            digest=token.digest,
+            scopes=" ".join(sort_scopes(scopes)),
+            created_at=at,
+        )
+        session.add(key)
+    return NewKey(key=key, raw=raw)
+
+
+def check_new_key(name: str, scopes: Collection[str]) -> None:
+    """Refuse a bad name or bad scopes, naming all that is wrong at once."""
+    wrong: list[FieldError] = []
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        allowed = f"1 to {MAX_NAME_LENGTH} characters"
+        wrong.append(FieldError("name", f"A key's name has {allowed}.", allowed))
+    elif any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        wrong.append(FieldError("name", "A key's name has no control characters."))
+    known = ", ".join(SCOPES)
+    if not scopes:
+        wrong.append(FieldError("scopes", "A key needs at least one scope.", known))
+    wrong.extend(FieldError("scopes", f"{scope!r} is not a scope.", known) for scope in scopes if scope not in SCOPES)
+    if wrong:
+        raise InvalidFieldsError(wrong)
+
+
+def revoke_key(*, organisation_id: str, key_id: str, at: datetime) -> ApiKey:
+    """Revoke a key for good; the very next call with it is refused. Revoking it again changes nothing.
+
+    Redis is told before SQL commits: if we die between the two the key is refused, and nobody was told that it works.
+    Raises NotFoundError, or StoreAwayError with nothing done.
+    """
+    with transaction() as session:
+        key = session.scalar(
+            select(ApiKey).where(ApiKey.id == key_id, ApiKey.organisation_id == organisation_id).with_for_update()
+        )
+        if key is None:
+            raise NotFoundError("This account has no such key.", target="keyId")
+        if key.revoked_at is None:
+            key.revoked_at = at
+            session.flush()
+        organisation = session.get_one(Organisation, organisation_id)
+        try:
+            store.client.hset(names.key_record(organisation.shard_tag, key.digest), "state", "revoked")
+        except AWAY as error:
+            raise redis_away() from error
+    return key

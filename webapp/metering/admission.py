@@ -1,0 +1,144 @@
+"""Admission: one Redis round trip decides on a call, counts it and pays for it."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from webapp.accounts.models import Organisation
+from webapp.accounts.queries import get_organisation
+from webapp.core import redis as names
+from webapp.core.errors import StoreAwayError
+from webapp.core.key_tokens import KeyToken
+from webapp.core.redis import RedisScript
+from webapp.keys.models import ApiKey
+from webapp.keys.queries import get_key_by_digest
+from webapp.metering.limits import LimitPolicy, LimitState, encode_limits
+from webapp.metering.reconcile import SCRIPTS, reconcile_account
+
+ADMIT = RedisScript(SCRIPTS / "admit.lua")
+FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua")
+
+# A token that SQL does not know is remembered this long, so that many guesses do not become as many queries.
+ABSENT_SECONDS = 30
+
+# A key that Redis does not know takes one more try, an account another. More means that Redis forgets what it is told.
+MAX_TRIES = 4
+
+
+class Verdict(StrEnum):
+    """What became of a call. All but ADMITTED are refusals, which count and cost nothing."""
+
+    ADMITTED = "admitted"
+    ABSENT = "absent"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
+    SCOPE = "scope"
+    RATE = "rate"
+    CREDITS = "credits"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The key that calls, and the account that it belongs to."""
+
+    key_id: str
+    organisation_id: str
+    shard_tag: str
+    name: str
+    prefix: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The verdict on one call, with what its response headers need."""
+
+    verdict: Verdict
+    principal: Principal | None = None
+    limits: tuple[LimitState, ...] = ()
+    retry_after_seconds: int = 0
+    available_microcredits: int = 0
+
+
+def admit(
+    *, token: KeyToken, scope: str | None, price_microcredits: int, request_id: str, policy: LimitPolicy
+) -> Admission:
+    """Decide on one call, in one round trip once Redis knows the key and its account.
+
+    `request_id` must be unique: it may come to name a batch of counters. Raises StoreAwayError.
+    """
+    keys = [
+        names.key_record(token.shard_tag, token.digest),
+        names.account_record(token.shard_tag),
+        names.live_counters(names.group_of(token.shard_tag)),
+    ]
+    for _ in range(MAX_TRIES):
+        reply = ADMIT.run(keys, [scope or "", price_microcredits, request_id])
+        outcome = reply[0].decode()
+        if outcome == "unknown":
+            fill_key(token, policy=policy)
+        elif outcome == "cold":
+            reconcile_account(shard_tag=token.shard_tag, policy=policy)
+        else:
+            return read_admission(Verdict(outcome), reply)
+    raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
+
+
+def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
+    """Read the script's answer. A refused key has no more to it than the verdict."""
+    if len(reply) == 1:
+        return Admission(verdict=verdict)
+    _, profile, retry_after_us, available, *limits = reply
+    return Admission(
+        verdict=verdict,
+        principal=read_profile(profile),
+        limits=tuple(
+            LimitState(name.decode(), quota, window_seconds, remaining, reset_seconds)
+            for name, quota, window_seconds, remaining, reset_seconds in limits
+        ),
+        retry_after_seconds=-(-retry_after_us // 1_000_000),
+        available_microcredits=int(available),
+    )
+
+
+@lru_cache(maxsize=4096)
+def read_profile(profile: bytes) -> Principal:
+    """Read the part of a key's record that views need."""
+    fields = json.loads(profile)
+    return Principal(**{**fields, "scopes": tuple(fields["scopes"])})
+
+
+def fill_key(token: KeyToken, *, policy: LimitPolicy) -> None:
+    """Give Redis the key's record from SQL, or a short-lived note that there is no such key."""
+    key = get_key_by_digest(token.digest)
+    if key is None:
+        seconds, record = ABSENT_SECONDS, {"state": "absent"}
+    else:
+        seconds, record = 0, key_record(key, get_organisation(key.organisation_id), policy=policy)
+    pairs = [text for pair in record.items() for text in pair]
+    FILL_KEY.run([names.key_record(token.shard_tag, token.digest)], [seconds, *pairs])
+
+
+def key_record(key: ApiKey, organisation: Organisation, *, policy: LimitPolicy) -> dict[str, str]:
+    """Write a key as admit.lua reads it."""
+    scopes = key.scopes.split()
+    profile = {
+        "key_id": key.id,
+        "organisation_id": organisation.id,
+        "shard_tag": organisation.shard_tag,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": scopes,
+    }
+    return {
+        "state": "revoked" if key.revoked_at else "active",
+        "id": key.id,
+        "profile": json.dumps(profile),
+        # A space on both sides of each, so that one is found by plain search and never inside another.
+        "scopes": f" {key.scopes} ",
+        "limits": encode_limits(policy.key),
+        "expires": str(int(key.expires_at.timestamp())) if key.expires_at else "",
+    }

@@ -1,0 +1,171 @@
+"""The flush: counters move from Redis to SQL, each exactly once, whatever dies on the way.
+
+1. Seal: the live counters of a group are renamed to a sealed batch, whose id its first call gave it.
+2. Apply: one SQL transaction inserts the batch id, adds to the usage rows and posts the charges. An id that is there
+   already means that the batch was applied, and nothing is done.
+3. Drop: the sealed batch is deleted.
+
+A crash before 2 leaves the batch for the next flush; a crash after 2 leaves a batch that the next flush only drops.
+"""
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from webapp.accounts.models import Organisation
+from webapp.core import redis as names
+from webapp.core.db import transaction, upsert
+from webapp.core.faults import fault
+from webapp.core.redis import AWAY, RedisScript, redis_away, store
+from webapp.ledger.operations import add_charge
+from webapp.metering.groups import GROUPS
+from webapp.metering.limits import LimitPolicy
+from webapp.metering.models import FlushBatch
+from webapp.metering.reconcile import SCRIPTS, reconcile_changed_accounts
+from webapp.metering.usage import UsageChange, add_usage
+
+SEAL = RedisScript(SCRIPTS / "seal.lua")
+DROP = RedisScript(SCRIPTS / "drop.lua")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class KeyHour:
+    """What one key did in one hour."""
+
+    calls: int = 0
+    microcredits: int = 0
+
+
+@dataclass
+class Batch:
+    """A sealed batch, read."""
+
+    hours: dict[tuple[str, datetime], KeyHour] = field(default_factory=lambda: defaultdict(KeyHour))
+    last_used: dict[str, datetime] = field(default_factory=dict)
+    # Shard tag to micro-credits.
+    charges: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FlushReport:
+    """What one flush did."""
+
+    batches: int
+    keys: int
+    calls: int
+    microcredits: int
+
+
+def flush(*, policy: LimitPolicy, at: datetime) -> FlushReport:
+    """Move every counter to SQL, and tell Redis of grants that it has not heard of. Raises StoreAwayError."""
+    reconcile_changed_accounts(policy=policy)
+    applied = []
+    for group, batch_id in seal_all():
+        fault("flush_after_seal")
+        row = apply_batch(batch_id, read_batch(group, batch_id), at=at)
+        fault("flush_after_commit")
+        DROP.run([names.sealed_counters(group, batch_id), names.sealed_batches(group)], [batch_id])
+        if row is not None:
+            applied.append(row)
+    return FlushReport(
+        batches=len(applied),
+        keys=sum(row.keys for row in applied),
+        calls=sum(row.calls for row in applied),
+        microcredits=sum(row.microcredits for row in applied),
+    )
+
+
+def seal_all() -> list[tuple[str, str]]:
+    """Seal every group that has counted something; give group and id of each batch to apply, old ones included."""
+    replies = SEAL.run_many(
+        ([names.live_counters(group), names.sealed_batches(group)], [names.sealed_counters(group, "")])
+        for group in GROUPS
+    )
+    return [
+        (group, batch_id.decode()) for group, batch_ids in zip(GROUPS, replies, strict=True) for batch_id in batch_ids
+    ]
+
+
+def read_batch(group: str, batch_id: str) -> Batch:
+    """Read a sealed batch from Redis."""
+    try:
+        counters: Any = store.client.hgetall(names.sealed_counters(group, batch_id))
+    except AWAY as error:
+        raise redis_away() from error
+    batch = Batch()
+    for name, value in counters.items():
+        kind, *rest = name.decode().split(":")
+        if kind == "calls":
+            batch.hours[rest[0], datetime.fromtimestamp(int(rest[1]), UTC)].calls = int(value)
+        elif kind == "price":
+            batch.hours[rest[0], datetime.fromtimestamp(int(rest[1]), UTC)].microcredits = int(value)
+        elif kind == "used":
+            batch.last_used[rest[0]] = datetime.fromtimestamp(int(value), UTC)
+        elif kind == "account":
+            batch.charges[rest[0]] = int(value)
+    return batch
+
+
+def apply_batch(batch_id: str, batch: Batch, *, at: datetime) -> FlushBatch | None:
+    """Add a batch to SQL in one transaction; give its row, or None when it had been applied before."""
+    row = FlushBatch(
+        id=batch_id,
+        applied_at=at,
+        keys=len(batch.last_used),
+        calls=sum(hour.calls for hour in batch.hours.values()),
+        microcredits=sum(batch.charges.values()),
+    )
+    with transaction() as session:
+        if not insert_once(session, row):
+            return None
+        add_usage(
+            session,
+            [
+                UsageChange(
+                    key_id=key_id,
+                    hour=hour,
+                    calls=counted.calls,
+                    microcredits=counted.microcredits,
+                    last_used_at=batch.last_used.get(key_id),
+                )
+                for (key_id, hour), counted in batch.hours.items()
+            ],
+        )
+        post_charges(session, batch_id, batch.charges, at=at)
+        fault("flush_before_commit")
+    log.info("applied batch %s: %s keys, %s calls", batch_id, row.keys, row.calls)
+    return row
+
+
+def insert_once(session: Session, row: FlushBatch) -> bool:
+    """Insert the batch's row; False when it is there already. Two flushes at once wait for each other here."""
+    values = {column.name: getattr(row, column.name) for column in FlushBatch.__table__.columns}
+    result = session.execute(
+        upsert(session)(FlushBatch).values(values).on_conflict_do_nothing().returning(FlushBatch.id)
+    )
+    return result.scalar() is not None
+
+
+def post_charges(session: Session, batch_id: str, charges: dict[str, int], *, at: datetime) -> None:
+    """Post each account's charge for its calls, in the order of their ids so that two flushes cannot deadlock."""
+    found = session.execute(
+        select(Organisation.id, Organisation.shard_tag)
+        .where(Organisation.shard_tag.in_(list(charges)))
+        .order_by(Organisation.id)
+    ).all()
+    for organisation_id, shard_tag in found:
+        add_charge(
+            session,
+            organisation_id=organisation_id,
+            microcredits=charges[shard_tag],
+            reference=f"calls:{batch_id}:{shard_tag}",
+            reason="API calls",
+            at=at,
+        )

@@ -1,0 +1,115 @@
+"""Holds: credits set aside for a job before it is accepted, and settled or released once it ends."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from webapp.accounts.queries import get_organisation_by_tag
+from webapp.core import redis as names
+from webapp.core.db import db
+from webapp.core.errors import StoreAwayError, UpcubeError
+from webapp.core.money import format_credits
+from webapp.core.redis import AWAY, RedisScript, redis_away, store
+from webapp.ledger.models import Transfer
+from webapp.metering.groups import GROUPS
+from webapp.metering.limits import LimitPolicy
+from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
+
+HOLD = RedisScript(SCRIPTS / "hold.lua")
+SETTLE = RedisScript(SCRIPTS / "settle.lua")
+
+# A hold that is older has lost its request: the web process died, or it was stopped for this long.
+HOLD_SECONDS = 120
+MAX_TRIES = 3
+
+
+class InsufficientCreditsError(UpcubeError):
+    """The account has less available than the job's worst case needs."""
+
+    status = 402
+    code = "insufficient_credits"
+
+    def __init__(self, *, required: int, available: int) -> None:
+        super().__init__(
+            f"This needs {format_credits(required)} credits and {format_credits(available)} are available. "
+            "Ask for fewer shots or a smaller circuit, or add credits.",
+            target="credits",
+            extra={
+                "required": format_credits(required),
+                "available": format_credits(available),
+                "limitSource": "balance",
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Credits set aside for one job."""
+
+    id: str
+    shard_tag: str
+    microcredits: int
+
+
+def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, policy: LimitPolicy) -> Hold:
+    """Set credits aside, once per id. Raises InsufficientCreditsError or StoreAwayError."""
+    keys = hold_keys(shard_tag)
+    for _ in range(MAX_TRIES):
+        verdict, available = HOLD.run(keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag])
+        if verdict == b"held":
+            return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
+        if verdict == b"credits":
+            raise InsufficientCreditsError(required=microcredits, available=int(available))
+        reconcile_account(shard_tag=shard_tag, policy=policy)
+    raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
+
+
+def settle_hold(hold: Hold, *, charged_microcredits: int, policy: LimitPolicy) -> None:
+    """End a hold once SQL has posted its charge, or with 0 to release it. Any number of times, in any order.
+
+    Raises StoreAwayError; the hold then ends when it is found to be overdue.
+    """
+    if not SETTLE.run(hold_keys(hold.shard_tag), [hold.id, charged_microcredits, hold.shard_tag]):
+        # Somebody else ended this hold, perhaps in the belief that we were dead. SQL knows what it came to.
+        reconcile_account(shard_tag=hold.shard_tag, policy=policy)
+
+
+def hold_keys(shard_tag: str) -> list[str]:
+    """Name what the scripts on holds work on."""
+    return [
+        names.account_record(shard_tag),
+        names.account_holds(shard_tag),
+        names.hold_deadlines(names.group_of(shard_tag)),
+    ]
+
+
+def end_overdue_holds(*, policy: LimitPolicy, at: datetime) -> int:
+    """End the holds whose process died between holding and settling, and give how many there were.
+
+    A hold that SQL has charged is settled with that charge; any other never became a job and is released. Should its
+    process only have slept, its charge is still posted or refused by SQL, and its own settling reconciles the account.
+    """
+    ended = 0
+    for shard_tag, hold_id in list_overdue_holds(at):
+        charged = db.session.scalar(select(Transfer.microcredits).where(Transfer.reference == hold_reference(hold_id)))
+        if get_organisation_by_tag(shard_tag) is not None:
+            settle_hold(Hold(hold_id, shard_tag, 0), charged_microcredits=charged or 0, policy=policy)
+            ended += 1
+    return ended
+
+
+def list_overdue_holds(at: datetime) -> list[tuple[str, str]]:
+    """Give the shard tag and id of every hold that is past its deadline."""
+    pipeline = store.client.pipeline(transaction=False)
+    for group in GROUPS:
+        pipeline.zrangebyscore(names.hold_deadlines(group), "-inf", int(at.timestamp()))
+    try:
+        found = pipeline.execute()
+    except AWAY as error:
+        raise redis_away() from error
+    overdue = []
+    for member in (member.decode() for members in found for member in members):
+        shard_tag, _, hold_id = member.partition(":")
+        overdue.append((shard_tag, hold_id))
+    return overdue

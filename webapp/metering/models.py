@@ -1,0 +1,34 @@
+"""Usage as flushed from Redis, and the record of which batches have been applied."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.core.db import Base, UtcDateTime
+from webapp.keys.models import ApiKey
+
+
+class Usage(Base):
+    """One key's calls and credits in one hour, in UTC."""
+
+    __tablename__ = "usage"
+
+    key_id: Mapped[str] = mapped_column(sa.ForeignKey(ApiKey.id), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    calls: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    # Everything the key was charged: for calls and for jobs.
+    microcredits: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class FlushBatch(Base):
+    """A sealed batch of counters that has been applied. Its id makes applying it again a no-op."""
+
+    __tablename__ = "flush_batches"
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    applied_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    keys: Mapped[int]
+    calls: Mapped[int] = mapped_column(sa.BigInteger)
+    microcredits: Mapped[int] = mapped_column(sa.BigInteger)

@@ -1,0 +1,160 @@
+"""Redis made to agree with SQL, one account at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from webapp.accounts.models import Organisation
+from webapp.core import redis as names
+from webapp.core.db import db, transaction
+from webapp.core.redis import RedisScript
+from webapp.ledger.models import Balance, Transfer
+from webapp.ledger.operations import lock_balance
+from webapp.metering.limits import LimitPolicy, encode_limits
+from webapp.metering.models import FlushBatch
+
+SCRIPTS = Path(__file__).parent / "scripts"
+PEEK = RedisScript(SCRIPTS / "peek.lua")
+RECONCILE = RedisScript(SCRIPTS / "reconcile.lua")
+
+
+@dataclass(frozen=True)
+class RedisAccount:
+    """What Redis holds of an account at one moment, in micro-credits. `available` is None where Redis knows nothing."""
+
+    available: int | None
+    # What was granted less what expired, when Redis was last told.
+    credited: int
+    holds: dict[str, int]
+    unflushed_live: int
+    unflushed_batches: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Which of the batches and holds that Redis still has are done with in SQL."""
+
+    applied_batches: frozenset[str]
+    # Hold id to the micro-credits that SQL charged for it.
+    charged_holds: dict[str, int]
+
+
+def hold_reference(hold_id: str) -> str:
+    """Give the reference of the transfer that charges for a hold."""
+    return f"hold:{hold_id}"
+
+
+def peek_account(shard_tag: str) -> RedisAccount:
+    """Read what Redis holds of the account, in one round trip."""
+    return read_account(PEEK.run(*peek_arguments(shard_tag)))
+
+
+def peek_accounts(shard_tags: Sequence[str]) -> list[RedisAccount]:
+    """Read what Redis holds of many accounts, in one round trip for all, each at its own moment."""
+    return [read_account(reply) for reply in PEEK.run_many(map(peek_arguments, shard_tags))]
+
+
+def peek_arguments(shard_tag: str) -> tuple[list[str], list[str]]:
+    """Give the keys and arguments of peek.lua for this account."""
+    group = names.group_of(shard_tag)
+    return (
+        [
+            names.account_record(shard_tag),
+            names.account_holds(shard_tag),
+            names.live_counters(group),
+            names.sealed_batches(group),
+        ],
+        [shard_tag, names.sealed_counters(group, "")],
+    )
+
+
+def read_account(reply: Any) -> RedisAccount:  # noqa: ANN401 - a script's answer
+    """Read the answer of peek.lua."""
+    available, credited, holds, live, sealed = reply
+    return RedisAccount(
+        available=int(available) if available else None,
+        credited=int(credited),
+        holds=pair_up(holds),
+        unflushed_live=int(live),
+        unflushed_batches=pair_up(sealed),
+    )
+
+
+def pair_up(flat: Sequence[bytes] | dict[bytes, bytes]) -> dict[str, int]:
+    """Read names and numbers that alternate."""
+    items: Any = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+    return {name.decode(): int(number) for name, number in items}
+
+
+def find_settled(session: Session, found: RedisAccount) -> Settled:
+    """Ask SQL which of the batches and holds that Redis has are applied and charged already."""
+    applied = session.scalars(select(FlushBatch.id).where(FlushBatch.id.in_(list(found.unflushed_batches))))
+    references = {hold_reference(hold_id): hold_id for hold_id in found.holds}
+    charged = session.execute(
+        select(Transfer.reference, Transfer.microcredits).where(Transfer.reference.in_(list(references)))
+    )
+    return Settled(
+        applied_batches=frozenset(applied),
+        charged_holds={references[reference]: microcredits for reference, microcredits in charged},
+    )
+
+
+def sum_open_holds(found: RedisAccount, settled: Settled) -> int:
+    """Add up the holds that SQL has not charged."""
+    return sum(held for hold_id, held in found.holds.items() if hold_id not in settled.charged_holds)
+
+
+def sum_unflushed(found: RedisAccount, settled: Settled) -> int:
+    """Add up the charges for calls that SQL does not have yet."""
+    waiting = (cost for batch, cost in found.unflushed_batches.items() if batch not in settled.applied_batches)
+    return found.unflushed_live + sum(waiting)
+
+
+def reconcile_account(*, shard_tag: str, policy: LimitPolicy) -> None:
+    """Set what Redis knows of the account to what SQL says, whatever Redis knew before. Safe at any moment.
+
+    The balance row stays locked meanwhile, so that no charge can be posted between reading SQL and writing Redis; calls
+    and holds in Redis may go on. Raises StoreAwayError.
+    """
+    with transaction() as session:
+        organisation = session.scalars(select(Organisation).where(Organisation.shard_tag == shard_tag)).one()
+        balance = lock_balance(session, organisation.id)
+        settled = find_settled(session, peek_account(shard_tag))
+        group = names.group_of(shard_tag)
+        RECONCILE.run(
+            [
+                names.account_record(shard_tag),
+                names.account_holds(shard_tag),
+                names.live_counters(group),
+                names.sealed_batches(group),
+                names.hold_deadlines(group),
+            ],
+            [
+                shard_tag,
+                names.sealed_counters(group, ""),
+                "disabled" if organisation.disabled_at else "active",
+                encode_limits(policy.account),
+                balance.available,
+                balance.granted - balance.expired,
+                len(settled.applied_batches),
+                *settled.applied_batches,
+                *settled.charged_holds,
+            ],
+        )
+        session.execute(
+            update(Balance).where(Balance.organisation_id == organisation.id).values(told_version=balance.version)
+        )
+
+
+def reconcile_changed_accounts(*, policy: LimitPolicy) -> int:
+    """Reconcile the accounts whose grants Redis may not have heard of, and give how many there were."""
+    tags = db.session.scalars(
+        select(Organisation.shard_tag).join(Balance).where(Balance.version > Balance.told_version)
+    ).all()
+    for shard_tag in tags:
+        reconcile_account(shard_tag=shard_tag, policy=policy)
+    return len(tags)

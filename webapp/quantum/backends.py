@@ -1,0 +1,125 @@
+"""The backends that a job may name: what each of them is, allows and costs."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from webapp.core.errors import NotFoundError
+from webapp.quantum.engines import ENGINE_NAMES
+from webapp.quantum.gates import UNITARY_GATES
+from webapp.quantum.limits import DEFAULT_MAX_QUBITS, MAX_SHOTS
+
+BackendKind = Literal["simulator", "hardware"]
+BackendStatus = Literal["online", "disabled"]
+
+DEFAULT_BACKEND_ID = "local-simulator"
+
+_SIMULATOR_PRICE = (
+    "0.001 credits per job, 0.000001 per shot, and 1 credit per core-second of work: "
+    "gates x 2^qubits amplitudes at 500 million a second."
+)
+_HARDWARE_REASON = (
+    "No provider is configured for this machine. Paid hardware stays off until an operator of this service turns it on."
+)
+
+
+class BackendNotFoundError(NotFoundError):
+    """There is no backend of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A place where jobs run. `engines` are those it may route to; hardware has none of ours."""
+
+    id: str
+    name: str
+    description: str
+    kind: BackendKind
+    status: BackendStatus
+    status_reason: str | None
+    qubits: int
+    max_shots: int
+    gates: tuple[str, ...]
+    engines: tuple[str, ...]
+    price: str
+
+
+def list_backends(*, max_qubits: int = DEFAULT_MAX_QUBITS) -> tuple[Backend, ...]:
+    """List every backend, the default one first; `max_qubits` is the operator's limit for the simulators."""
+    return tuple(_backends_by_id(max_qubits).values())
+
+
+def get_backend(backend_id: str, *, max_qubits: int = DEFAULT_MAX_QUBITS) -> Backend:
+    """Get one backend. Raises BackendNotFoundError."""
+    backends = _backends_by_id(max_qubits)
+    if backend_id not in backends:
+        raise BackendNotFoundError(f"There is no such backend; there are {', '.join(backends)}.", target="backend")
+    return backends[backend_id]
+
+
+@lru_cache(maxsize=8)
+def _backends_by_id(max_qubits: int) -> dict[str, Backend]:
+    """Build the list once per limit: it is read on every job."""
+    return {backend.id: backend for backend in (*_simulators(max_qubits), *_hardware())}
+
+
+def _simulators(max_qubits: int) -> tuple[Backend, ...]:
+    """Describe what runs on our own machines."""
+    return (
+        _simulator(
+            DEFAULT_BACKEND_ID,
+            "Local simulator",
+            "Looks at each circuit and runs it on the simulator that suits it best; the result says which and why.",
+            ENGINE_NAMES,
+            max_qubits,
+        ),
+        _simulator(
+            "qulacs",
+            "Qulacs",
+            "Computes the whole state vector exactly, in double precision. The quickest for small circuits.",
+            ("qulacs",),
+            max_qubits,
+        ),
+    )
+
+
+def _simulator(backend_id: str, name: str, description: str, engines: tuple[str, ...], max_qubits: int) -> Backend:
+    """Describe one simulator."""
+    return Backend(
+        id=backend_id,
+        name=name,
+        description=description,
+        kind="simulator",
+        status="online",
+        status_reason=None,
+        qubits=max_qubits,
+        max_shots=MAX_SHOTS,
+        gates=UNITARY_GATES,
+        engines=engines,
+        price=_SIMULATOR_PRICE,
+    )
+
+
+def _hardware() -> tuple[Backend, ...]:
+    """Describe the quantum computers of others that a job could be sent to, were they turned on."""
+    return (
+        _disabled_hardware("ionq-forte", "IonQ Forte", "A trapped-ion quantum computer; every pair of ions talks.", 36),
+        _disabled_hardware("ibm-heron", "IBM Heron", "A superconducting quantum computer on a heavy-hex lattice.", 133),
+    )
+
+
+def _disabled_hardware(backend_id: str, name: str, description: str, qubits: int) -> Backend:
+    """Describe one quantum computer, turned off."""
+    return Backend(
+        id=backend_id,
+        name=name,
+        description=description,
+        kind="hardware",
+        status="disabled",
+        status_reason=_HARDWARE_REASON,
+        qubits=qubits,
+        max_shots=10_000,
+        gates=UNITARY_GATES,
+        engines=(),
+        price="The provider's own price; it will be quoted for confirmation before a job is sent.",
+    )

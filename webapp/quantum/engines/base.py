@@ -1,0 +1,142 @@
+"""What every engine promises, and what is checked before any of them is handed a circuit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
+from webapp.quantum.circuits import Circuit, check_circuit, measure
+from webapp.quantum.gates import BARRIER, MEASURE
+from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
+
+
+class CircuitTooLargeError(UpcubeError):
+    """The circuit needs more memory than the engine may take; the message says how much and what the limit is."""
+
+    status = 403
+    code = "circuit_too_large"
+
+
+class UnsupportedCircuitError(UpcubeError):
+    """The circuit is valid, but this engine cannot run it; the message says why."""
+
+    status = 422
+    code = "unsupported_circuit"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can run, known without loading it.
+
+    `bytes_per_amplitude` is the peak during a run, so with 2^qubits amplitudes it gives the memory to reserve.
+    Exact probabilities come with results of circuits up to `probabilities_max_qubits`.
+    """
+
+    gates: frozenset[str]
+    mid_circuit_measurement: bool
+    bytes_per_amplitude: int
+    memory_limit_bytes: int
+    probabilities_max_qubits: int
+
+    @property
+    def max_qubits(self) -> int:
+        """The widest circuit whose 2^qubits amplitudes fit the memory limit."""
+        return (self.memory_limit_bytes // self.bytes_per_amplitude).bit_length() - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run gave. Classical bit 0 is the rightmost character of each bitstring; a bit never written is 0.
+
+    `probabilities` are exact, over the measured bits, without those below 1e-12; None where they would be costly.
+    `seconds` is the wall-clock time of the engine's work.
+    """
+
+    counts: dict[str, int]
+    probabilities: dict[str, float] | None
+    engine: str
+    engine_version: str
+    seconds: float
+
+
+class Engine(Protocol):
+    """A simulator of circuits."""
+
+    @property
+    def name(self) -> str:
+        """The name by which backends and results call it."""
+
+    @property
+    def version(self) -> str:
+        """The version within which the same seed gives the same counts."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can run."""
+
+    def run(self, circuit: Circuit, *, shots: int, seed: int) -> RunResult:
+        """Run a circuit. Raises what `check_runnable` and `check_sampling` raise, before any memory is taken."""
+
+
+def check_sampling(*, shots: int, seed: int) -> None:
+    """Check the two numbers beside the circuit. Raises InvalidFieldsError with every wrong one."""
+    wrong = [
+        FieldError(path, "It must be a whole number within the range.", f"{minimum} to {maximum}")
+        for path, value, minimum, maximum in (("shots", shots, 1, MAX_SHOTS), ("seed", seed, 0, MAX_SEED))
+        if isinstance(value, bool) or not minimum <= value <= maximum
+    ]
+    if wrong:
+        raise InvalidFieldsError(wrong)
+
+
+def check_runnable(circuit: Circuit, capabilities: Capabilities) -> None:
+    """Check that an engine of these capabilities can run the circuit, allocating nothing.
+
+    Raises InvalidCircuitError, CircuitTooLargeError or UnsupportedCircuitError.
+    """
+    check_circuit(circuit)
+    _check_memory(circuit, capabilities)
+    profile = measure(circuit)
+    if profile.measurements == 0:
+        raise UnsupportedCircuitError("The circuit measures nothing, so there is nothing to count.", target="circuit")
+    if profile.has_mid_circuit_measurement and not capabilities.mid_circuit_measurement:
+        raise UnsupportedCircuitError(
+            "A gate acts on a qubit after its measurement, which this engine does not do yet; "
+            "measure each qubit after its last gate.",
+            target="circuit",
+        )
+    _check_gates(circuit, capabilities)
+
+
+def _check_memory(circuit: Circuit, capabilities: Capabilities) -> None:
+    """Check that the amplitudes fit: simulators end the whole process when they do not."""
+    required = capabilities.bytes_per_amplitude << circuit.qubits
+    if required > capabilities.memory_limit_bytes:
+        raise CircuitTooLargeError(
+            f"{circuit.qubits} qubits need {format_bytes(required)} of memory; "
+            f"the limit is {format_bytes(capabilities.memory_limit_bytes)}, "
+            f"which is enough for {capabilities.max_qubits} qubits.",
+            target="circuit",
+            extra={"requiredBytes": required, "limitBytes": capabilities.memory_limit_bytes},
+        )
+
+
+def _check_gates(circuit: Circuit, capabilities: Capabilities) -> None:
+    """Check that the engine knows every gate."""
+    unknown = {op.gate for op in circuit.operations} - capabilities.gates - {BARRIER, MEASURE}
+    if unknown:
+        raise UnsupportedCircuitError(f"This engine has no gate {', '.join(sorted(unknown))}.", target="circuit")
+
+
+_UNITS: Mapping[int, str] = {0: "B", 1: "KiB", 2: "MiB", 3: "GiB", 4: "TiB", 5: "PiB", 6: "EiB"}
+
+
+def format_bytes(size_bytes: int) -> str:
+    """Write a number of bytes for people, in binary units: 805306368 is "768 MiB"."""
+    power = min(max(size_bytes.bit_length() - 1, 0) // 10, max(_UNITS))
+    whole, rest = divmod(size_bytes, 1024**power)
+    # Nobody reads more digits than these, and a thousand qubits would have three hundred.
+    if whole >= 10**6:
+        return f"more than a million {_UNITS[power]}"
+    tenths = rest * 10 // 1024**power
+    return f"{whole}.{tenths} {_UNITS[power]}" if tenths else f"{whole} {_UNITS[power]}"

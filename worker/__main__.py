@@ -1,0 +1,65 @@
+"""The background processes: `python -m worker work` runs tasks, `python -m worker clock` enqueues the periodic ones."""
+
+import logging
+import sys
+
+from redis import Redis
+from rq import Queue
+from rq.cron import CronScheduler
+from rq.utils import import_attribute
+from rq.worker import Worker
+
+from config import ConfigurationError, Settings, load_settings
+from webapp import create_app
+from worker.schedule import METERING_QUEUE, list_periodic_tasks
+
+# A dead worker's task is seen to be lost within this time.
+WORKER_TTL_SECONDS = 30
+# Nobody reads a finished task's result: the database is what it leaves.
+RESULT_TTL_SECONDS = 60
+FAILURE_TTL_SECONDS = 86_400
+
+
+def work(settings: Settings) -> None:
+    """Run tasks until stopped. One queue for one worker: RQ may lose a task popped from several at a bad moment."""
+    app = create_app(settings)
+    connection = Redis.from_url(settings.queue_redis_url)
+    with app.app_context():
+        worker = Worker([Queue(METERING_QUEUE, connection=connection)], worker_ttl=WORKER_TTL_SECONDS)
+        worker.work(logging_level="WARNING")
+
+
+def tick(settings: Settings) -> None:
+    """Enqueue the periodic tasks until stopped."""
+    scheduler = CronScheduler(connection=Redis.from_url(settings.queue_redis_url), logging_level=logging.WARNING)
+    for periodic in list_periodic_tasks(flush_interval_seconds=settings.flush_interval_seconds):
+        scheduler.register(
+            import_attribute(periodic.task),
+            METERING_QUEUE,
+            interval=periodic.interval_seconds,
+            job_timeout=periodic.timeout_seconds,
+            result_ttl=RESULT_TTL_SECONDS,
+            failure_ttl=FAILURE_TTL_SECONDS,
+            # A run that nobody has taken by the time of the next is dropped: the next does its work.
+            ttl=periodic.interval_seconds,
+        )
+    scheduler.start()  # type: ignore[no-untyped-call]  # RQ leaves it without a return type
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the one argument names."""
+    processes = {"work": work, "clock": tick}
+    if len(arguments) != 1 or arguments[0] not in processes:
+        sys.stderr.write("Usage: python -m worker work|clock\n")
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        processes[arguments[0]](load_settings())
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
