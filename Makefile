@@ -54,7 +54,7 @@ clean:
 	rm -rf $(VENV)
 
 # Whether .venv was made in this folder by a Python that is still there.
-ifneq ($(shell test "$$(cat $(INSTALLED) 2>/dev/null)" = "$$PWD" && $(BIN)/python -c 'print("works")' 2>/dev/null),works)
+ifneq ($(shell test "$$(cat $(INSTALLED) 2>/dev/null)" = "$$(pwd -P)" && $(BIN)/python -c 'print("works")' 2>/dev/null),works)
 $(INSTALLED): broken
 endif
 
@@ -89,7 +89,7 @@ $(INSTALLED): requirements.txt
 		echo 'This Python cannot make virtual environments; install its venv module (Debian, Ubuntu: apt install python3-venv).' >&2; \
 		exit 1; \
 	elif [ -z "$$python" ]; then \
-		echo 'Upcube Quantum needs Python 3.11 or newer, which was not found; name one as in: make run PYTHON=/path/to/python3.' >&2; \
+		echo 'Upcube Quantum needs Python 3.11 or newer: $(if $(PYTHON),$(PYTHON) is not one,none was found); name one as in: make run PYTHON=/path/to/python3.' >&2; \
 		exit 1; \
 	fi; \
 	echo 'Installing dependencies (first start only) …'; \
@@ -97,7 +97,7 @@ $(INSTALLED): requirements.txt
 		{ echo 'The virtual environment .venv could not be made; the lines above say why.' >&2; exit 1; }; \
 	$(PIP) install --require-hashes --requirement requirements.txt || \
 		{ echo 'The dependencies could not be installed; the lines above say why.' >&2; exit 1; }; \
-	pwd > $@
+	pwd -P > $@
 
 $(INSTALLED_FOR_TESTS): $(INSTALLED) tests/requirements.txt
 	@echo 'Installing the tools of the tests …'; \

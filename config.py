@@ -6,6 +6,7 @@ This module imports nothing of ours, so that the launcher can read it before any
 
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parent
 
 # A Unix socket's path must fit in sockaddr_un.sun_path: 104 bytes on macOS, 108 on Linux, with the final NUL.
 MAX_SOCKET_PATH_BYTES = 103
+
+SECONDS_PER_DAY = 86_400
 
 
 class ConfigurationError(Exception):
@@ -105,15 +108,22 @@ def get_database_url(url: str, data_dir: Path) -> str:
         raise ConfigurationError("DATABASE_URL must look like postgresql://user:password@host/database.")
     if scheme in {"postgres", "postgresql"}:
         return f"postgresql+psycopg://{rest}"
+    if scheme == "sqlite" and rest.startswith("/") and not rest.startswith(("//", "/:memory:")):
+        # Relative to the folder of `make run`, for every process, and not to Flask's instance folder.
+        return f"sqlite:///{Path(rest.removeprefix('/')).absolute()}"
     if scheme not in {"sqlite", "postgresql+psycopg"}:
         raise ConfigurationError(f"DATABASE_URL must be a postgresql:// or sqlite:// address, not {scheme}://.")
     return url
 
 
 def get_valkey_socket(data_dir: Path) -> Path:
-    """Give the embedded Valkey's socket: inside DATA_DIR, or in a private temporary folder where that is too long."""
+    """Give the embedded Valkey's socket: inside DATA_DIR, or in a private temporary folder where that cannot be.
+
+    A path can be too long, or hold what breaks a client: redis-py's `CLIENT INFO`, which every RQ worker calls, fails
+    on a socket path with a space or an equals sign in it.
+    """
     path = data_dir / "valkey.sock"
-    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES and re.fullmatch(r"[\w/.,+@-]+", str(path), re.ASCII):
         return path
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"upcube-{os.getuid()}-{digest}" / "valkey.sock"
@@ -168,7 +178,8 @@ def get_rate_limit(environ: Mapping[str, str], name: str, *, default: str) -> Ra
     """Read a rate limit written as REQUESTS/SECONDS."""
     text = environ.get(name) or default
     quota, _, window = text.partition("/")
-    if not (quota.isdecimal() and window.isdecimal() and 1 <= int(quota) <= 10**6 and 1 <= int(window) <= 86_400):
+    are_numbers = quota.isdecimal() and window.isdecimal()
+    if not (are_numbers and 1 <= int(quota) <= 10**6 and 1 <= int(window) <= SECONDS_PER_DAY):
         raise ConfigurationError(f"{name} must be REQUESTS/SECONDS such as 600/60, not {text!r}.")
     return RateLimit(quota=int(quota), window_seconds=int(window))
 

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from config import get_valkey_socket
@@ -69,6 +69,14 @@ def make_socket_folder(folder: Path) -> None:
         raise ValkeyError(f"{folder} belongs to somebody else; choose a shorter DATA_DIR.")
 
 
+def remove_socket_folder(data_dir: Path) -> None:
+    """Remove the socket's folder after a stop, where it had to be outside DATA_DIR."""
+    folder = get_valkey_socket(data_dir).parent
+    if folder != data_dir:
+        with suppress(OSError):  # not empty: something else lives there
+            folder.rmdir()
+
+
 def is_ready(socket: Path) -> bool:
     """Tell whether the server answers PONG: neither absent nor still loading its append-only file."""
     with sockets.socket(sockets.AF_UNIX) as connection:
@@ -108,6 +116,7 @@ def running_valkey(data_dir: Path, *, socket: Path | None = None) -> Iterator[st
         reaper.begin_stop()
         reaper.wait()
         server.wait()
+        remove_socket_folder(data_dir)
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], socket: Path, log: Path) -> None:

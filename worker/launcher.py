@@ -15,7 +15,7 @@ from pathlib import Path
 
 from config import ROOT, ConfigurationError, Settings, get_valkey_socket, load_settings
 from worker.console import Console
-from worker.embedded_valkey import ValkeyError, is_noise, is_ready, valkey_command
+from worker.embedded_valkey import ValkeyError, is_noise, is_ready, remove_socket_folder, valkey_command
 from worker.preflight import (
     PreflightError,
     check_redis,
@@ -85,6 +85,7 @@ async def run(settings: Settings, lock: int, console: Console, *, parent: int | 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await supervisor.stop()
+        remove_socket_folder(settings.data_dir)
 
 
 async def serve(settings: Settings, supervisor: Supervisor, console: Console, lock: int) -> None:

@@ -22,7 +22,7 @@ class User(Base):
 
 
 class Organisation(Base):
-    """An account: it owns keys, credits, jobs and usage. Its shard tag is part of its keys' tokens and never changes."""
+    """An account: it owns keys, credits, jobs and usage. Its shard tag is part of its keys' tokens for good."""
 
     __tablename__ = "organisations"
 

@@ -15,7 +15,7 @@ class InvalidAmountError(ValueError):
 def parse_credits(text: str | Decimal) -> int:
     """Read decimal credits ("12.5") as micro-credits.
 
-    Raises InvalidAmountError for anything that is not a finite decimal number from 0 to a billion credits with at most 6 decimal places.
+    Raises InvalidAmountError for anything but a number from 0 to a billion with at most 6 decimal places.
     """
     try:
         amount = Decimal(text)

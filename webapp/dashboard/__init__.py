@@ -5,4 +5,15 @@ from flask import Blueprint
 dashboard = Blueprint("dashboard", __name__)
 
 # Each module registers its routes on the blueprint when it is imported.
-from webapp.dashboard import api_keys, entrance, overview  # noqa: E402, F401 - after the blueprint that they import
+from webapp.dashboard import (  # noqa: E402, F401 - after the blueprint that they import
+    api_keys,
+    credit_ledger,
+    docs,
+    entrance,
+    formatting,
+    jobs,
+    landing,
+    overview,
+    template_gallery,
+    usage,
+)

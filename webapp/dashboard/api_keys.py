@@ -1,18 +1,20 @@
 """API keys: list, create, revoke."""
 
-from flask import redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from wtforms import SelectMultipleField, StringField
-from wtforms.widgets import CheckboxInput, ListWidget
 
 from webapp.authentication import login_required
 from webapp.core import clock
-from webapp.core.errors import InvalidFieldsError
+from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.dashboard import dashboard
+from webapp.dashboard.examples import EXAMPLE_BODY
 from webapp.dashboard.forms import add_errors
 from webapp.dashboard.visitor import get_own_organisation, get_visitor
-from webapp.keys.operations import NewKey, TooManyKeysError, create_key, revoke_key
+from webapp.keys.models import ApiKey
+from webapp.keys.operations import MAX_NAME_LENGTH, NewKey, TooManyKeysError, create_key, revoke_key
+from webapp.keys.queries import list_keys
 from webapp.keys.scopes import SCOPES
 from webapp.metering.queries import list_keys_with_usage
 
@@ -21,13 +23,7 @@ class KeyForm(FlaskForm):
     """A new key's name and scopes."""
 
     name = StringField("Name")
-    scopes = SelectMultipleField(
-        "Scopes",
-        choices=list(SCOPES.items()),
-        default=list(SCOPES),
-        widget=ListWidget(prefix_label=False),
-        option_widget=CheckboxInput(),
-    )
+    scopes = SelectMultipleField("Scopes", choices=list(SCOPES.items()), default=list(SCOPES), validate_choice=False)
 
 
 @dashboard.get("/console/api-keys")
@@ -60,14 +56,48 @@ def create_api_key() -> ResponseReturnValue:
     return render_keys(form), 422
 
 
+@dashboard.get("/console/api-keys/rows")
+@login_required
+def api_key_rows() -> str:
+    """Give the table alone, for a page that keeps itself up to date."""
+    return render_template("api_key_rows.html", keys=list_keys_with_usage(get_own_organisation().id))
+
+
+@dashboard.get("/console/api-keys/<key_id>/revoke")
+@login_required
+def confirm_revocation(key_id: str) -> ResponseReturnValue:
+    """Ask whether to revoke a key, where no script has asked."""
+    key = find_key(key_id)
+    if key.revoked_at:
+        return redirect(url_for("dashboard.api_keys"))
+    return render_template("api_key_revocation.html", key=key)
+
+
 @dashboard.post("/console/api-keys/<key_id>/revoke")
 @login_required
 def revoke_api_key(key_id: str) -> ResponseReturnValue:
     """Revoke a key; its next call is refused."""
-    revoke_key(organisation_id=get_own_organisation().id, key_id=key_id, at=clock.now())
+    key = revoke_key(organisation_id=get_own_organisation().id, key_id=key_id, at=clock.now())
+    flash(f"The key \u2068{key.name}\u2069 is revoked. Its next call is refused.")
     return redirect(url_for("dashboard.api_keys"))
+
+
+def find_key(key_id: str) -> ApiKey:
+    """Give one of the organisation's own keys. Raises NotFoundError, for somebody else's too."""
+    for key in list_keys(get_own_organisation().id):
+        if key.id == key_id:
+            return key
+    raise NotFoundError("This account has no such key.", target="keyId")
 
 
 def render_keys(form: KeyForm, *, new: NewKey | None = None) -> str:
     """Render the page, with the new key's token where there is one."""
-    return render_template("api_keys.html", form=form, new=new, keys=list_keys_with_usage(get_own_organisation().id))
+    return render_template(
+        "api_keys.html",
+        form=form,
+        new=new,
+        keys=list_keys_with_usage(get_own_organisation().id),
+        scopes=SCOPES,
+        max_name_length=MAX_NAME_LENGTH,
+        example_body=EXAMPLE_BODY,
+    )

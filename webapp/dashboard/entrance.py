@@ -1,4 +1,4 @@
-"""Sign-up, log-in and log-out, and the page before them."""
+"""Sign-up, log-in and log-out."""
 
 from flask import redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -14,6 +14,7 @@ from webapp.authentication import login_required, public
 from webapp.core import clock
 from webapp.core.errors import InvalidFieldsError
 from webapp.dashboard import dashboard
+from webapp.dashboard.examples import get_example
 from webapp.dashboard.forms import add_errors
 from webapp.dashboard.visitor import Visitor, get_visitor
 from webapp.extensions import runtime
@@ -27,17 +28,12 @@ class EntranceForm(FlaskForm):
     password = PasswordField("Password", [InputRequired("Enter a password.")])
 
 
-@dashboard.get("/")
-@public
-def landing() -> str:
-    """Say what this is."""
-    return render_template("landing.html")
-
-
 @dashboard.route("/signup", methods=["GET", "POST"])
 @public
 def sign_up_page() -> ResponseReturnValue:
     """Make an account and log its user in."""
+    if current_user.is_authenticated:
+        return redirect(url_for("dashboard.overview"))
     form = EntranceForm()
     if form.validate_on_submit():
         email, password = form.email.data or "", form.password.data or ""
@@ -53,7 +49,7 @@ def sign_up_page() -> ResponseReturnValue:
             add_errors(form, error)
         else:
             return start_session(email, password)
-    return render_template("signup.html", form=form), 422 if form.errors else 200
+    return render_template("signup.html", form=form, example=get_example()), 422 if form.errors else 200
 
 
 @dashboard.route("/login", methods=["GET", "POST"])

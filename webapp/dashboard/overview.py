@@ -4,6 +4,7 @@ from flask import render_template
 
 from webapp.authentication import login_required
 from webapp.dashboard import dashboard
+from webapp.dashboard.examples import get_example
 from webapp.dashboard.visitor import get_own_organisation
 from webapp.jobs.queries import list_jobs
 from webapp.metering.credits import get_credits
@@ -15,13 +16,15 @@ RECENT_JOBS = 5
 @dashboard.get("/console")
 @login_required
 def overview() -> str:
-    """Show credits, calls and the last jobs at a glance."""
+    """Show credits, calls and the last jobs at a glance, and a newcomer the way to their first call."""
     organisation = get_own_organisation()
     keys = list_keys_with_usage(organisation.id)
     return render_template(
         "overview.html",
         credits=get_credits(organisation.id),
         keys=keys,
+        active_keys=sum(usage.key.revoked_at is None for usage in keys),
         calls=sum(usage.calls for usage in keys),
         jobs=list_jobs(organisation_id=organisation.id, limit=RECENT_JOBS).jobs,
+        example=get_example(),
     )

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from flask import g
 from flask_login import UserMixin, current_user
 
 from webapp.accounts.models import Organisation, User
@@ -24,8 +25,18 @@ class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
 
 @login_manager.user_loader  # type: ignore[untyped-decorator]  # Flask-Login has no types
 def load_visitor(token: str) -> Visitor | None:
-    """Give the visitor of this session while it lasts."""
-    session = get_live_session(token, at=clock.now())
+    """Give the visitor of this session while it lasts.
+
+    The page that reports an error asks again who is looking. Where looking that up is what failed, nobody is: raising
+    once more would leave no page at all.
+    """
+    if g.get("visitor_is_unknown"):
+        return None
+    try:
+        session = get_live_session(token, at=clock.now())
+    except Exception:
+        g.visitor_is_unknown = True
+        raise
     return Visitor(token, session.user) if session else None
 
 

@@ -44,3 +44,27 @@ def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:
         KeyUsage(key=key, calls=int(calls or 0), microcredits=int(microcredits or 0), last_used_at=last_used_at)
         for key, calls, microcredits, last_used_at in db.session.execute(statement)
     ]
+
+
+@dataclass(frozen=True)
+class HourlyUsage:
+    """What one key was used for in one hour, which began at `hour`."""
+
+    key: ApiKey
+    hour: datetime
+    calls: int
+    microcredits: int
+
+
+def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUsage]:
+    """Give the organisation's usage by key and hour, from the hour that began at `since` or later, newest first."""
+    statement = (
+        select(ApiKey, Usage.hour, Usage.calls, Usage.microcredits)
+        .join(Usage, Usage.key_id == ApiKey.id)
+        .where(ApiKey.organisation_id == organisation_id, Usage.hour >= since)
+        .order_by(Usage.hour.desc(), ApiKey.id.desc())
+    )
+    return [
+        HourlyUsage(key=key, hour=hour, calls=calls, microcredits=microcredits)
+        for key, hour, calls, microcredits in db.session.execute(statement)
+    ]

@@ -1,0 +1,158 @@
+"""The operator's command line."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import API, body, make_account, make_key
+from webapp.core import redis as names
+from webapp.core.redis import store
+from webapp.keys.scopes import SCOPES
+
+EMAIL = "ada@example.com"
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(app: Flask) -> Run:
+    def run(*arguments: str, stdin: str = "") -> Result:
+        return app.test_cli_runner().invoke(args=arguments, input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def ada(run: Run) -> None:
+    assert run("users", "create", EMAIL, "--password-stdin", stdin="correct horse battery\n").exit_code == 0
+
+
+def balance(run: Run) -> dict[str, str]:
+    found: dict[str, str] = json.loads(run("credits", "balance", EMAIL, "--json").stdout)
+    return found
+
+
+@pytest.mark.usefixtures("ada")
+class TestWithAUser:
+    """One user is there."""
+
+    def test_a_user_gets_the_starting_credits(self, run: Run) -> None:
+        assert balance(run)["granted"] == "100"
+
+    def test_users_are_listed(self, run: Run) -> None:
+        [user] = json.loads(run("users", "list", "--json").stdout)
+        assert (user["email"], user["status"]) == (EMAIL, "active")
+        assert EMAIL in run("users", "list").stdout
+
+    def test_a_disabled_user_is_listed_so(self, run: Run) -> None:
+        assert run("users", "disable", EMAIL).exit_code == 0
+        assert json.loads(run("users", "list", "--json").stdout)[0]["status"] == "disabled"
+
+    def test_a_key_is_made_printed_once_and_works(self, run: Run, client: FlaskClient) -> None:
+        made = json.loads(run("keys", "create", EMAIL, "--name", "ci", "--json").stdout)
+        assert set(made) == {"id", "name", "prefix", "scopes", "key"}
+        assert made["scopes"] == list(SCOPES)
+        headers = {"Authorization": f"Bearer {made['key']}"}
+        assert body(client.get(f"{API}/me", headers=headers))["id"] == made["id"]
+        assert made["key"] not in run("keys", "list", EMAIL, "--json").stdout
+        assert run("keys", "revoke", made["id"]).exit_code == 0
+        assert client.get(f"{API}/me", headers=headers).status_code == 401
+
+    def test_without_json_the_raw_key_alone_is_printed(self, run: Run, client: FlaskClient) -> None:
+        raw = run("keys", "create", EMAIL, "--name", "ci", "--scope", "jobs:read").stdout.strip()
+        answer = client.get(f"{API}/me", headers={"Authorization": f"Bearer {raw}"})
+        assert body(answer)["scopes"] == ["jobs:read"]
+
+    def test_a_grant_is_spendable_and_its_reference_counts_once(self, run: Run) -> None:
+        arguments = ["credits", "grant", EMAIL, "2.5", "--reason", "a gift", "--reference", "gift-1"]
+        assert run(*arguments).exit_code == 0
+        assert balance(run)["available"] == "102.5"
+        again = run(*arguments)
+        assert again.exit_code == 1
+        assert "gift-1" in again.stderr
+        assert balance(run)["granted"] == "102.5"
+
+    def test_a_key_with_an_unknown_scope_is_refused(self, run: Run) -> None:
+        refused = run("keys", "create", EMAIL, "--name", "ci", "--scope", "moon:read")
+        assert refused.exit_code == 1
+        assert "moon:read" in refused.stderr
+
+
+def test_a_user_can_start_with_exactly_this_much(run: Run) -> None:
+    run("users", "create", EMAIL, "--password-stdin", "--credits", "0.000001", stdin="correct horse battery")
+    assert balance(run)["granted"] == "0.000001"
+
+
+def test_a_user_can_start_with_nothing(run: Run) -> None:
+    run("users", "create", EMAIL, "--password-stdin", "--credits", "0", stdin="correct horse battery")
+    assert balance(run) == dict.fromkeys(["granted", "available", "held", "unflushed", "spent", "expired"], "0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["users", "create", "not an address", "--password-stdin"], "not an e-mail address"),
+        (["users", "create", EMAIL, "--password-stdin", "--credits", "-1"], "not an amount"),
+        (["users", "create", EMAIL, "--password-stdin", "--credits", "1e-9"], "6 decimal places"),
+        (["users", "disable", "nobody@example.com"], "No user has the address"),
+        (["keys", "create", "nobody@example.com", "--name", "x"], "No user has the address"),
+        (["keys", "list", "nobody@example.com"], "No user has the address"),
+        (["keys", "revoke", "key_nothing"], "no such key"),
+        (["credits", "balance", "nobody@example.com"], "No user has the address"),
+        (["credits", "grant", "nobody@example.com", "1", "--reason", "x"], "No user has the address"),
+        (["credits", "grant", EMAIL, "many", "--reason", "x"], "not a number of credits"),
+        (["credits", "grant", EMAIL, "nan", "--reason", "x"], "not an amount"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_a_failure(run: Run, arguments: list[str], words: str) -> None:
+    refused = run(*arguments, stdin="correct horse battery\n")
+    assert refused.exit_code != 0
+    assert words in refused.stderr
+    assert "Traceback" not in refused.output
+
+
+def test_a_short_password_is_refused(run: Run) -> None:
+    refused = run("users", "create", EMAIL, "--password-stdin", stdin="short\n")
+    assert refused.exit_code == 1
+    assert "8 to 256 characters" in refused.stderr
+
+
+def test_an_address_is_taken_once(run: Run) -> None:
+    for email in (EMAIL, f" {EMAIL.upper()} "):
+        answer = run("users", "create", email, "--password-stdin", stdin="correct horse battery\n")
+    assert answer.exit_code == 1
+    assert "already has an account" in answer.stderr
+
+
+def test_verify_says_ok_and_shows_what_differs(run: Run, app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        account = make_account(microcredits=1_000_000)
+        key = make_key(account)
+    client.get(f"{API}/me", headers=key.headers)
+    assert run("ledger", "verify").stdout == "ok\n"
+    assert json.loads(run("ledger", "verify", "--json").stdout) == {"ok": True, "differences": []}
+    store.client.hincrby(names.account_record(account.shard_tag), "available", 5)
+    wrong = run("ledger", "verify")
+    assert wrong.exit_code == 1
+    assert "expected 1, found 1.000005 (difference 0.000005 credits)" in wrong.stdout
+    assert json.loads(run("ledger", "verify", "--json").stdout)["ok"] is False
+    assert run("metering", "rebuild").stdout == "Rebuilt 1 accounts and 1 keys.\n"
+    assert run("ledger", "verify").exit_code == 0
+
+
+def test_flush_says_what_it_did(run: Run, app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        key = make_key(make_account())
+    client.get(f"{API}/me", headers=key.headers)
+    assert run("metering", "flush").stdout == "Flushed 1 calls of 1 keys in 1 batches, 0 credits.\n"
+
+
+def test_redis_away_is_one_line(run: Run) -> None:
+    store.connect("unix:///nowhere/valkey.sock")
+    refused = run("metering", "flush")
+    assert refused.exit_code == 1
+    assert "does not answer" in refused.stderr

@@ -1,0 +1,108 @@
+"""Rules of the house that no linter knows."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from config import ROOT
+from webapp.authentication import KeyRequired, Public, get_authentication
+from worker.schedule import list_periodic_tasks
+
+HEAVY = ["qulacs", "stim", "qsimcirq", "cirq", "qiskit", "qiskit_aer", "numpy", "scipy"]
+
+PUBLIC = {
+    "static",
+    "dashboard.landing",
+    "dashboard.sign_up_page",
+    "dashboard.log_in",
+    "dashboard.docs",
+    "health.read_health",
+}
+
+
+def sources(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_every_route_declares_its_authentication_and_few_are_public(app: Flask) -> None:
+    declared = {endpoint: get_authentication(app, endpoint) for endpoint in app.view_functions}
+    assert {endpoint for endpoint, found in declared.items() if isinstance(found, Public)} <= PUBLIC
+
+
+def test_every_api_route_needs_a_key(app: Flask) -> None:
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")]
+    assert rules
+    for rule in rules:
+        assert isinstance(get_authentication(app, rule.endpoint), KeyRequired), rule
+
+
+def test_a_route_without_declared_authentication_is_refused(app: Flask) -> None:
+    app.view_functions["forgotten"] = lambda: ""
+    with pytest.raises(RuntimeError, match="forgotten declares no authentication"):
+        get_authentication(app, "forgotten")
+
+
+def test_there_is_one_place_that_commits() -> None:
+    found = [
+        str(path.relative_to(ROOT))
+        for path in sources("webapp", "worker")
+        if re.search(r"\.commit\(", path.read_text())
+    ]
+    assert found == ["webapp/core/db.py", "webapp/migrations/env.py"]
+
+
+def test_edges_speak_neither_sql_nor_redis() -> None:
+    spoken = re.compile(r"^(from|import) (sqlalchemy|redis)\b|\bstore\.client\b|db\.session", re.MULTILINE)
+    allowed = {ROOT / "webapp/admin/health.py"}
+    found = [
+        path for path in sources("webapp/api", "webapp/dashboard", "webapp/admin") if spoken.search(path.read_text())
+    ]
+    assert set(found) <= allowed
+
+
+def test_every_periodic_task_resolves() -> None:
+    for periodic in list_periodic_tasks(flush_interval_seconds=5):
+        module, _, name = periodic.task.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_web_process_loads_no_engine_before_it_is_needed() -> None:
+    program = f"import sys, wsgi; print([name for name in {HEAVY!r} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_imports_go_downwards_only() -> None:
+    lint = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert lint.returncode == 0, lint.stdout
+
+
+def test_migrations_match_the_models(app: Flask) -> None:
+    answer = app.test_cli_runner().invoke(args=["db", "check"])
+    assert answer.exit_code == 0, answer.output
+
+
+def test_no_function_is_too_long_to_read_at_once() -> None:
+    long_functions = []
+    for path in sources("webapp", "worker"):
+        if "migrations" in path.parts:
+            continue
+        tree = ast.parse(path.read_text())
+        long_functions += [
+            f"{path.name}:{node.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno > 55
+        ]
+    assert long_functions == []

@@ -1,0 +1,105 @@
+"""Fixtures that every test may ask for."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+
+from config import Settings
+from tests import stores
+from tests.stores import PostgresqlStore, SqliteStore, make_settings
+from webapp import create_app
+from webapp.core.db import db
+from webapp.core.redis import store
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A folder for the whole run whose path is short enough for a socket."""
+    path = Path(tempfile.mkdtemp(prefix="upcube-"))
+    # PostgreSQL runs as another user when the tests run as root.
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def valkey_url(short_folder: Path) -> Iterator[str]:
+    """A real Valkey or Redis that holds nothing."""
+    with stores.valkey(short_folder) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(valkey_url: str) -> Iterator[str]:
+    """The address of a Redis that this test finds empty."""
+    yield valkey_url
+    with Redis.from_url(valkey_url) as client:
+        client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def databases(short_folder: Path) -> Iterator[dict[str, SqliteStore | PostgresqlStore]]:
+    """The migrated databases that tests are given copies of, made when first asked for."""
+    with ExitStack() as stack:
+
+        class Databases(dict[str, SqliteStore | PostgresqlStore]):
+            def __missing__(self, kind: str) -> SqliteStore | PostgresqlStore:
+                if kind == "sqlite" or stores.DATABASE_URL.startswith("sqlite"):
+                    self[kind] = SqliteStore(short_folder)
+                else:
+                    self[kind] = stack.enter_context(stores.postgresql(short_folder))
+                return self[kind]
+
+        yield Databases()
+
+
+@pytest.fixture(params=stores.DATABASES)
+def database_url(
+    request: pytest.FixtureRequest, databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path
+) -> Iterator[str]:
+    """An empty, migrated database: the test runs once on each kind."""
+    with databases[request.param].fresh(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    """Settings that differ from the defaults; a test overrides this fixture with its own."""
+    return {}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, redis_url: str, environ: dict[str, str]) -> Settings:
+    """Settings on this test's stores."""
+    return make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url, **environ)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The application on this test's stores."""
+    app = create_app(settings)
+    app.config["WTF_CSRF_ENABLED"] = False
+    yield app
+    store.client.close()
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[None]:
+    """An application context, for tests that call operations and queries themselves."""
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of the application."""
+    return app.test_client()

@@ -1,0 +1,88 @@
+"""Accounts and keys for tests, made by the operations that users go through."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from webapp.accounts.queries import get_user_by_email
+from webapp.core import clock
+from webapp.core.ids import new_id
+from webapp.extensions import runtime
+from webapp.keys.models import ApiKey
+from webapp.keys.operations import create_key
+from webapp.keys.scopes import SCOPES
+from webapp.ledger.sign_up import sign_up
+from webapp.metering.limits import LimitPolicy
+
+API = "/api/quantum/v1"
+PASSWORD = "correct horse battery"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user with their personal organisation."""
+
+    email: str
+    user_id: str
+    organisation_id: str
+    shard_tag: str
+
+
+def make_account(*, microcredits: int = 10_000_000, email: str | None = None) -> Account:
+    """Make a user who was granted exactly this much."""
+    email = email or f"{new_id('ada', at=clock.now())}@example.com"
+    organisation = sign_up(
+        email=email, password=PASSWORD, starting_microcredits=microcredits, verified=True, at=clock.now()
+    )
+    return Account(email, get_user_by_email(email).id, organisation.id, organisation.shard_tag)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key with its raw token."""
+
+    row: ApiKey
+    raw: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that a program sends."""
+        return {"Authorization": f"Bearer {self.raw}"}
+
+
+def make_key(account: Account, *, name: str = "a key", scopes: tuple[str, ...] = tuple(SCOPES)) -> Key:
+    """Make a key of this account."""
+    new = create_key(
+        organisation_id=account.organisation_id,
+        created_by_id=account.user_id,
+        name=name,
+        scopes=scopes,
+        at=clock.now(),
+    )
+    return Key(new.key, new.raw)
+
+
+def post_bell(client: FlaskClient, key: Key, **body: object) -> TestResponse:
+    """Run the Bell state through the API; more fields, or others, by name."""
+    return client.post(
+        f"{API}/jobs", json={"templateId": "bell-state", "shots": 100, "seed": 1} | body, headers=key.headers
+    )
+
+
+def body(answer: TestResponse) -> dict[str, Any]:
+    """Read an answer that must be a JSON object."""
+    assert isinstance(answer.json, dict)
+    return answer.json
+
+
+def policy() -> LimitPolicy:
+    """The current application's rate limits."""
+    return runtime().policy
+
+
+def now() -> datetime:
+    """The time."""
+    return clock.now()

@@ -1,0 +1,102 @@
+"""Real processes killed with SIGKILL at the worst moments; the ledger must come out exact."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+
+import pytest
+from flask import Flask
+
+from config import Settings
+from tests.factories import Key, make_account, make_key, now, policy
+from tests.live import call, run_command, web_process
+from webapp.core import redis as names
+from webapp.core.redis import store
+from webapp.jobs.queries import count_jobs
+from webapp.metering.credits import get_credits
+from webapp.metering.flush import flush
+from webapp.metering.holds import end_overdue_holds
+from webapp.metering.queries import list_keys_with_usage
+from webapp.metering.reconcile import peek_account
+from webapp.metering.verify import verify
+
+BELL = {"templateId": "bell-state", "shots": 100, "seed": 1}
+BELL_MICROCREDITS = 1_101
+CALL_MICROCREDITS = 100
+GRANTED = 10_000
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    return {"CALL_PRICE_CREDITS": "0.0001"}
+
+
+@pytest.fixture
+def key(app: Flask) -> Key:
+    with app.app_context():
+        return make_key(make_account(microcredits=GRANTED))
+
+
+def check_ledger(app: Flask) -> None:
+    """Check what `ledger verify` checks."""
+    with app.app_context():
+        assert verify() == []
+
+
+@pytest.mark.parametrize("point", ["flush_after_seal", "flush_before_commit", "flush_after_commit"])
+def test_a_flusher_killed_anywhere_loses_and_doubles_nothing(
+    settings: Settings, app: Flask, key: Key, point: str
+) -> None:
+    client = app.test_client()
+    for _ in range(3):
+        assert client.get("/api/quantum/v1/me", headers=key.headers).status_code == 200
+    assert run_command(settings, "metering", "flush", UPCUBE_FAULT=point).returncode == -signal.SIGKILL
+    check_ledger(app)
+    assert client.get("/api/quantum/v1/me", headers=key.headers).status_code == 200
+    with app.app_context():
+        for _ in range(2):
+            flush(policy=policy(), at=now())
+            assert verify() == []
+        assert get_credits(key.row.organisation_id).spent == 4 * CALL_MICROCREDITS
+        [usage] = list_keys_with_usage(key.row.organisation_id)
+        assert (usage.calls, usage.microcredits) == (4, 4 * CALL_MICROCREDITS)
+
+
+@pytest.mark.parametrize(("point", "jobs"), [("job_after_hold", 0), ("job_after_commit", 1)])
+def test_a_web_process_killed_around_a_job_charges_exactly_what_it_stored(
+    settings: Settings, app: Flask, key: Key, point: str, jobs: int
+) -> None:
+    with (
+        web_process(settings, CALL_PRICE_CREDITS="0.0001", UPCUBE_FAULT=point) as api,
+        pytest.raises((OSError, HTTPException)),
+    ):
+        call("POST", f"{api}/jobs", raw_key=key.raw, body=BELL)
+    check_ledger(app)
+    tag = key.raw[-12:-6]
+    with app.app_context():
+        assert count_jobs(key.row.organisation_id) == jobs
+        assert len(peek_account(tag).holds) == 1
+        overdue = {member: 1 for member, _ in store.client.zscan_iter(names.hold_deadlines(tag[0]))}
+        store.client.zadd(names.hold_deadlines(tag[0]), overdue)
+        assert end_overdue_holds(policy=policy(), at=now()) == 1
+        assert peek_account(tag).available == GRANTED - CALL_MICROCREDITS - jobs * BELL_MICROCREDITS
+    check_ledger(app)
+
+
+def test_a_hundred_parallel_jobs_in_two_processes_spend_what_is_there(settings: Settings, app: Flask) -> None:
+    with app.app_context():
+        key = make_key(make_account(microcredits=10 * BELL_MICROCREDITS))
+    price = {"CALL_PRICE_CREDITS": "0"}
+    with web_process(settings, **price) as first, web_process(settings, **price) as second:
+
+        def post(number: int) -> int:
+            return call("POST", f"{(first, second)[number % 2]}/jobs", raw_key=key.raw, body=BELL).status
+
+        with ThreadPoolExecutor(max_workers=16) as threads:
+            statuses = list(threads.map(post, range(100)))
+    assert statuses.count(201) == 10
+    assert statuses.count(402) == 90
+    check_ledger(app)
+    with app.app_context():
+        found = get_credits(key.row.organisation_id)
+        assert (found.available, found.held, found.spent) == (0, 0, 10 * BELL_MICROCREDITS)

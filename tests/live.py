@@ -1,0 +1,116 @@
+"""Our programs as real processes, for tests that kill them or look at them from outside."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from config import ROOT, Settings
+
+DEADLINE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+def environment(settings: Settings, **more: str) -> dict[str, str]:
+    """Give the variables that make a process of ours work on these stores."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {
+        **inherited,
+        "DATA_DIR": str(settings.data_dir),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "SECRET_KEY": settings.secret_key,
+        "PYTHONWARNINGS": "default",
+        **more,
+    }
+
+
+def run_command(settings: Settings, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the operator's commands in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
+        cwd=ROOT,
+        env=environment(settings, **environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_SECONDS,
+    )
+
+
+@contextmanager
+def web_process(settings: Settings, **environ: str) -> Iterator[str]:
+    """Run the web process, killed at the end, and give the address of its API."""
+    port = free_port()
+    command = ["granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "wsgi:app"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment(settings, **environ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(address))
+        yield f"{address}/api/quantum/v1"
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def answers(address: str) -> bool:
+    """Tell whether the server is up."""
+    try:
+        return call("GET", f"{address}/healthz").status == 200
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that must come true."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def call(method: str, url: str, *, raw_key: str = "", body: object = None) -> Answer:
+    """Call the API over HTTP. Raises OSError when the server dies meanwhile."""
+    headers = {"Authorization": f"Bearer {raw_key}"} if raw_key else {}
+    data = None
+    if body is not None:
+        data = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - loopback only
+    try:
+        with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as response:  # noqa: S310 - loopback only
+            return Answer(response.status, dict(response.headers), json.loads(response.read()))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, dict(error.headers), json.loads(error.read()))

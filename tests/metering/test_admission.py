@@ -1,0 +1,243 @@
+"""What one call costs, and which calls are refused."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, policy
+from webapp.accounts.operations import disable_user, log_in
+from webapp.core import redis as names
+from webapp.core.db import db
+from webapp.core.key_tokens import new_token, parse_token
+from webapp.core.redis import store
+from webapp.keys.operations import revoke_key
+from webapp.metering.credits import get_credits
+from webapp.metering.flush import flush
+from webapp.metering.queries import list_keys_with_usage
+from webapp.metering.verify import verify
+
+ME = f"{API}/me"
+
+
+@pytest.fixture
+def key(app: Flask) -> Key:
+    with app.app_context():
+        return make_key(make_account(microcredits=1_000))
+
+
+@contextmanager
+def counted_statements(app: Flask) -> Iterator[list[str]]:
+    """Collect the SQL statements that run inside the block."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def count_commands() -> dict[str, int]:
+    """Count the commands that clients have sent, by name. Scripts' own commands are not a client's."""
+    stats = store.client.info("commandstats")
+    return {name.removeprefix("cmdstat_"): int(entry["calls"]) for name, entry in stats.items()}
+
+
+@pytest.mark.parametrize("path", ["/me", "/templates", "/templates/bell-state", "/backends", "/backends/qulacs"])
+def test_a_metadata_read_is_one_round_trip_and_no_sql(app: Flask, client: FlaskClient, key: Key, path: str) -> None:
+    client.get(ME, headers=key.headers)
+    before = count_commands()
+    with counted_statements(app) as statements:
+        assert client.get(API + path, headers=key.headers).status_code == 200
+    after = count_commands()
+    assert statements == []
+    assert after["evalsha"] - before["evalsha"] == 1
+    # Beside the script's own commands there is only the INFO that counts.
+    scripted = {"hget", "hmget", "hset", "hincrby", "hsetnx", "time"}
+    sent = {name for name, calls in after.items() if calls != before.get(name, 0)}
+    assert sent - scripted == {"evalsha", "info"}
+
+
+def test_a_refused_call_is_one_round_trip_and_no_sql(app: Flask, client: FlaskClient, key: Key) -> None:
+    revoke(app, key)
+    client.get(ME, headers=key.headers)
+    before = count_commands()
+    with counted_statements(app) as statements:
+        assert client.get(ME, headers=key.headers).status_code == 401
+    assert statements == []
+    assert count_commands()["evalsha"] - before["evalsha"] == 1
+
+
+def test_a_malformed_token_reaches_neither_redis_nor_sql(app: Flask, client: FlaskClient, key: Key) -> None:
+    before = count_commands()
+    with counted_statements(app) as statements:
+        for token in ("", "x", key.raw[:-1], key.raw + "0", key.raw.swapcase(), "upcube_sk_" + "é" * 40):
+            headers = {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
+            assert client.get(ME, headers=headers).status_code == 401
+    assert statements == []
+    assert count_commands().get("evalsha", 0) == before.get("evalsha", 0)
+
+
+def test_an_unknown_key_is_looked_up_once(app: Flask, client: FlaskClient, key: Key) -> None:
+    token = parse_token(key.raw)
+    assert token is not None
+    headers = {"Authorization": f"Bearer {new_token(token.shard_tag)}"}
+    answer = client.get(ME, headers=headers)
+    assert (answer.status_code, body(answer)["error"]["code"]) == (401, "unknown_api_key")
+    with counted_statements(app) as statements:
+        assert client.get(ME, headers=headers).status_code == 401
+    assert statements == []
+
+
+def revoke(app: Flask, key: Key) -> None:
+    with app.app_context():
+        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+
+
+def test_a_revoked_key_is_refused_by_the_very_next_call(app: Flask, client: FlaskClient, key: Key) -> None:
+    assert client.get(ME, headers=key.headers).status_code == 200
+    revoke(app, key)
+    answer = client.get(ME, headers=key.headers)
+    assert (answer.status_code, body(answer)["error"]["code"]) == (401, "revoked_api_key")
+    assert key.raw not in answer.text
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_key_revoked_before_its_first_call_is_refused(app: Flask, client: FlaskClient, key: Key) -> None:
+    revoke(app, key)
+    assert client.get(ME, headers=key.headers).status_code == 401
+
+
+def test_a_revoked_key_stays_refused_when_redis_forgets_it(app: Flask, client: FlaskClient, key: Key) -> None:
+    revoke(app, key)
+    store.client.flushdb()
+    assert client.get(ME, headers=key.headers).status_code == 401
+
+
+def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        account = make_account()
+        key = make_key(account)
+    assert client.get(ME, headers=key.headers).status_code == 200
+    with app.app_context():
+        log_in(email=account.email, password=PASSWORD, user_agent="", address="", at=now())
+        disable_user(email=account.email, at=now())
+    answer = client.get(ME, headers=key.headers)
+    assert (answer.status_code, body(answer)["error"]["code"]) == (403, "account_disabled")
+    store.client.flushdb()
+    assert client.get(ME, headers=key.headers).status_code == 403
+
+
+def test_a_key_without_the_scope_is_refused_and_not_counted(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        key = make_key(make_account(), scopes=("jobs:read",))
+    answer = client.get(f"{API}/templates", headers=key.headers)
+    error = body(answer)["error"]
+    assert (answer.status_code, error["code"], error["requiredScope"]) == (403, "insufficient_scope", "templates:read")
+    assert '"key";r=600' in answer.headers["RateLimit"]
+    with app.app_context():
+        assert flush(policy=policy(), at=now()).calls == 0
+
+
+def test_calls_and_last_use_reach_the_keys_row(app: Flask, client: FlaskClient, key: Key) -> None:
+    for _ in range(3):
+        client.get(ME, headers=key.headers)
+    with app.app_context():
+        report = flush(policy=policy(), at=now())
+        assert (report.batches, report.keys, report.calls) == (1, 1, 3)
+        [usage] = list_keys_with_usage(key.row.organisation_id)
+    assert usage.calls == 3
+    assert usage.last_used_at is not None
+    assert abs((now() - usage.last_used_at).total_seconds()) < 60
+
+
+class TestRateLimit:
+    """A key may call three times in an hour."""
+
+    @pytest.fixture
+    def environ(self) -> dict[str, str]:
+        return {"KEY_RATE_LIMIT": "3/3600", "ACCOUNT_RATE_LIMIT": "5/3600"}
+
+    def test_says_what_remains_and_refuses_what_is_too_much(self, client: FlaskClient, key: Key) -> None:
+        remaining = []
+        for _ in range(3):
+            answer = client.get(ME, headers=key.headers)
+            assert answer.headers["RateLimit-Policy"] == '"key";q=3;w=3600, "account";q=5;w=3600'
+            remaining.append(answer.headers["RateLimit"].split(";")[1])
+        assert remaining == ["r=2", "r=1", "r=0"]
+        refused = client.get(ME, headers=key.headers)
+        assert (refused.status_code, body(refused)["error"]["code"]) == (429, "rate_limited")
+        # A third of an hour refills one call; up to a few seconds of it have passed.
+        assert 1190 <= int(refused.headers["Retry-After"]) <= 1200
+        assert refused.headers["RateLimit"].startswith('"key";r=0;t=3')
+
+    def test_a_refused_call_consumes_nothing(self, client: FlaskClient, key: Key) -> None:
+        answers = [client.get(ME, headers=key.headers) for _ in range(20)]
+        assert [answer.status_code for answer in answers].count(200) == 3
+        # The account's limit was not touched by the 17 refusals.
+        assert '"account";r=2' in answers[-1].headers["RateLimit"]
+
+    def test_the_account_bounds_all_its_keys_together(self, app: Flask, client: FlaskClient) -> None:
+        with app.app_context():
+            account = make_account()
+            keys = [make_key(account, name=str(number)) for number in range(2)]
+        statuses = [client.get(ME, headers=key.headers).status_code for key in keys for _ in range(3)]
+        assert statuses == [200, 200, 200, 200, 200, 429]
+
+    def test_a_clock_that_was_set_back_does_not_lock_a_key_out(self, client: FlaskClient, key: Key) -> None:
+        client.get(ME, headers=key.headers)
+        token = parse_token(key.raw)
+        assert token is not None
+        far_ahead = 4_000_000_000_000_000
+        store.client.hset(names.key_record(token.shard_tag, token.digest), "t:key", str(far_ahead))
+        refused = client.get(ME, headers=key.headers)
+        assert refused.status_code == 429
+        assert int(refused.headers["Retry-After"]) <= 1200
+
+
+class TestPricedCalls:
+    """A call costs 100 micro-credits, and the account has 1,000."""
+
+    @pytest.fixture
+    def environ(self) -> dict[str, str]:
+        return {"CALL_PRICE_CREDITS": "0.0001"}
+
+    def test_calls_are_paid_until_nothing_is_left(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        statuses = [client.get(ME, headers=key.headers).status_code for _ in range(12)]
+        assert statuses == [200] * 10 + [402] * 2
+        refused = body(client.get(ME, headers=key.headers))["error"]
+        assert (refused["required"], refused["available"], refused["limitSource"]) == ("0.0001", "0", "balance")
+        with app.app_context():
+            assert verify() == []
+            unflushed = get_credits(key.row.organisation_id)
+            assert (unflushed.available, unflushed.unflushed, unflushed.spent) == (0, 1_000, 0)
+            assert flush(policy=policy(), at=now()).microcredits == 1_000
+            flushed = get_credits(key.row.organisation_id)
+            assert (flushed.available, flushed.unflushed, flushed.spent) == (0, 0, 1_000)
+            assert verify() == []
+
+    def test_parallel_calls_cannot_overspend(self, app: Flask, key: Key) -> None:
+        def call(_: int) -> int:
+            return app.test_client().get(ME, headers=key.headers).status_code
+
+        with ThreadPoolExecutor(max_workers=8) as threads:
+            statuses = list(threads.map(call, range(100)))
+        assert statuses.count(200) == 10
+        assert statuses.count(402) == 90
+        with app.app_context():
+            assert verify() == []
+
+
+def test_redis_away_is_a_503_that_says_when_to_come_back(client: FlaskClient, key: Key) -> None:
+    store.connect("unix:///nowhere/valkey.sock")
+    answer = client.get(ME, headers=key.headers)
+    assert (answer.status_code, body(answer)["error"]["code"]) == (503, "store_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1

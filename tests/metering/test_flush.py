@@ -1,0 +1,133 @@
+"""Counters reach SQL exactly once, whoever runs the flush and however often."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import API, Key, make_account, make_key, now, policy
+from webapp.core.db import db
+from webapp.core.redis import store
+from webapp.metering.credits import get_credits, grant_credits
+from webapp.metering.flush import apply_batch, flush, read_batch, seal_all
+from webapp.metering.models import FlushBatch, Usage
+from webapp.metering.verify import verify
+
+ME = f"{API}/me"
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    return {"CALL_PRICE_CREDITS": "0.0001"}
+
+
+@pytest.fixture
+def key(app: Flask) -> Key:
+    with app.app_context():
+        return make_key(make_account(microcredits=1_000_000))
+
+
+def usage_of(key: Key) -> tuple[int, int]:
+    """Give the calls and micro-credits in the key's usage rows."""
+    rows = db.session.query(Usage).populate_existing().filter_by(key_id=key.row.id).all()
+    return sum(row.calls for row in rows), sum(row.microcredits for row in rows)
+
+
+def test_a_flush_of_nothing_does_nothing(app: Flask) -> None:
+    with app.app_context():
+        assert flush(policy=policy(), at=now()).batches == 0
+
+
+def test_a_second_flush_adds_nothing(app: Flask, client: FlaskClient, key: Key) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        flush(policy=policy(), at=now())
+        assert flush(policy=policy(), at=now()).batches == 0
+        assert usage_of(key) == (1, 100)
+
+
+def test_usage_of_one_hour_adds_up_over_flushes(app: Flask, client: FlaskClient, key: Key) -> None:
+    for _ in range(3):
+        client.get(ME, headers=key.headers)
+        with app.app_context():
+            flush(policy=policy(), at=now())
+    with app.app_context():
+        assert usage_of(key) == (3, 300)
+        assert verify() == []
+
+
+def test_a_batch_that_was_applied_but_not_dropped_is_only_dropped(app: Flask, client: FlaskClient, key: Key) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        [(group, batch_id)] = seal_all()
+        assert apply_batch(batch_id, read_batch(group, batch_id), at=now()) is not None
+        assert verify() == []
+        assert get_credits(key.row.organisation_id).spent == 100
+        assert flush(policy=policy(), at=now()).batches == 0
+        assert usage_of(key) == (1, 100)
+        assert store.client.keys("*:sealed*") == []
+        assert verify() == []
+
+
+def test_a_batch_left_by_a_dead_flusher_is_applied_by_the_next(app: Flask, client: FlaskClient, key: Key) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        seal_all()
+        assert verify() == []
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        assert get_credits(key.row.organisation_id).unflushed == 200
+        assert flush(policy=policy(), at=now()).batches == 2
+        assert usage_of(key) == (2, 200)
+        assert verify() == []
+
+
+def test_two_flushes_at_once_apply_each_batch_once(app: Flask, client: FlaskClient, key: Key) -> None:
+    def run(_: int) -> int:
+        with app.app_context():
+            return flush(policy=policy(), at=now()).calls
+
+    for _ in range(5):
+        client.get(ME, headers=key.headers)
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            assert sum(threads.map(run, range(4))) == 1
+    with app.app_context():
+        assert usage_of(key) == (5, 500)
+        assert db.session.query(FlushBatch).count() == 5
+        assert verify() == []
+
+
+def test_many_keys_of_many_accounts_are_flushed_together(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        accounts = [make_account(microcredits=1_000) for _ in range(4)]
+        keys = [make_key(account, name=str(number)) for account in accounts for number in range(3)]
+    for key in keys:
+        client.get(ME, headers=key.headers)
+    with app.app_context():
+        report = flush(policy=policy(), at=now())
+        assert (report.keys, report.calls, report.microcredits) == (12, 12, 1_200)
+        assert {get_credits(account.organisation_id).spent for account in accounts} == {300}
+        assert verify() == []
+
+
+def test_a_grant_that_redis_missed_is_told_by_the_next_flush(app: Flask, client: FlaskClient, key: Key) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        url_kwargs = store.client.get_connection_kwargs()
+        client_before = store._client  # noqa: SLF001 - put back below
+        store.connect("unix:///nowhere/valkey.sock")
+        grant_credits(
+            organisation_id=key.row.organisation_id,
+            microcredits=5,
+            reason="",
+            reference=None,
+            policy=policy(),
+            at=now(),
+        )
+        store._client = client_before  # noqa: SLF001 - Redis is back
+        assert url_kwargs
+        assert verify() == []
+        flush(policy=policy(), at=now())
+        assert verify() == []
+        assert get_credits(key.row.organisation_id).available == 1_000_000 + 5 - 100

@@ -1,0 +1,143 @@
+"""Redis agrees with SQL again, whatever it has lost."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import Account, Key, body, make_account, make_key, now, policy, post_bell
+from webapp.core import redis as names
+from webapp.core.redis import store
+from webapp.metering.credits import get_credits, grant_credits
+from webapp.metering.holds import (
+    HOLD_SECONDS,
+    InsufficientCreditsError,
+    end_overdue_holds,
+    hold_credits,
+    list_overdue_holds,
+    settle_hold,
+)
+from webapp.metering.rebuild import rebuild
+from webapp.metering.reconcile import peek_account, reconcile_account
+from webapp.metering.verify import verify
+
+BELL_MICROCREDITS = 1_101
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    with app.app_context():
+        return make_account(microcredits=500)
+
+
+def available(account: Account) -> int | None:
+    return peek_account(account.shard_tag).available
+
+
+@pytest.mark.usefixtures("context")
+class TestHolds:
+    """Credits set aside, and given back or kept."""
+
+    def test_twenty_holds_of_75_against_500_give_six(self, account: Account) -> None:
+        held = 0
+        for number in range(20):
+            try:
+                hold_credits(shard_tag=account.shard_tag, hold_id=str(number), microcredits=75, policy=policy())
+            except InsufficientCreditsError:
+                continue
+            held += 1
+        assert held == 6
+        assert available(account) == 50
+        assert get_credits(account.organisation_id).held == 450
+        assert verify() == []
+
+    def test_a_hold_is_made_and_released_once(self, account: Account) -> None:
+        first = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, policy=policy())
+        assert first == hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, policy=policy())
+        assert available(account) == 425
+        for _ in range(3):
+            settle_hold(first, charged_microcredits=0, policy=policy())
+            assert available(account) == 500
+        assert verify() == []
+
+    def test_a_refused_hold_says_what_is_missing(self, account: Account) -> None:
+        with pytest.raises(InsufficientCreditsError) as caught:
+            hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=501, policy=policy())
+        assert caught.value.extra == {"required": "0.000501", "available": "0.0005", "limitSource": "balance"}
+
+    def test_an_overdue_hold_without_a_job_is_released(self, account: Account) -> None:
+        hold_credits(shard_tag=account.shard_tag, hold_id="lost", microcredits=75, policy=policy())
+        assert list_overdue_holds(now()) == []
+        store.client.zadd(names.hold_deadlines(account.shard_tag[0]), {f"{account.shard_tag}:lost": 1})
+        assert end_overdue_holds(policy=policy(), at=now()) == 1
+        assert available(account) == 500
+        assert end_overdue_holds(policy=policy(), at=now()) == 0
+        assert HOLD_SECONDS > 60
+
+    def test_a_hold_survives_the_loss_of_the_accounts_record(self, account: Account) -> None:
+        hold = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, policy=policy())
+        store.client.delete(names.account_record(account.shard_tag))
+        reconcile_account(shard_tag=account.shard_tag, policy=policy())
+        assert available(account) == 425
+        settle_hold(hold, charged_microcredits=0, policy=policy())
+        assert available(account) == 500
+
+
+class TestLostRedis:
+    """All of Redis, or part of it, is gone."""
+
+    @pytest.fixture
+    def key(self, app: Flask) -> Key:
+        with app.app_context():
+            return make_key(make_account(microcredits=10 * BELL_MICROCREDITS))
+
+    def test_credits_are_not_resurrected(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        for _ in range(4):
+            assert post_bell(client, key).status_code == 201
+            store.client.flushdb()
+        statuses = [post_bell(client, key).status_code for _ in range(8)]
+        assert statuses == [201] * 6 + [402] * 2
+        with app.app_context():
+            assert verify() == []
+
+    def test_rebuild_puts_a_wrong_balance_right(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        post_bell(client, key)
+        with app.app_context():
+            [tag] = {key.raw[-12:-6]}
+            store.client.hincrby(names.account_record(tag), "available", 12_345)
+            [difference] = verify()
+            assert difference.found - difference.expected == 12_345
+            report = rebuild(policy=policy())
+            assert (report.accounts, report.keys) == (1, 1)
+            assert verify() == []
+
+    def test_a_job_charged_but_not_settled_is_charged_once(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        job = body(post_bell(client, key))
+        tag = key.raw[-12:-6]
+        with app.app_context():
+            # As if the process had died between the commit and the settlement in Redis.
+            hold_again(tag, job["id"])
+            assert verify() == []
+            assert get_credits(key.row.organisation_id).held == 0
+            assert end_overdue_holds(policy=policy(), at=now()) == 1
+            assert verify() == []
+            assert peek_account(tag).available == 9 * BELL_MICROCREDITS
+
+    def test_a_grant_reaches_an_account_that_redis_knows(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        post_bell(client, key)
+        with app.app_context():
+            grant_credits(
+                organisation_id=key.row.organisation_id,
+                microcredits=7,
+                reason="a gift",
+                reference="gift",
+                policy=policy(),
+                at=now(),
+            )
+            assert peek_account(key.raw[-12:-6]).available == 9 * BELL_MICROCREDITS + 7
+            assert verify() == []
+
+
+def hold_again(shard_tag: str, hold_id: str) -> None:
+    """Put Redis back to before a job's settlement: its price held, and its hold overdue."""
+    store.client.hset(names.account_holds(shard_tag), hold_id, BELL_MICROCREDITS)
+    store.client.zadd(names.hold_deadlines(shard_tag[0]), {f"{shard_tag}:{hold_id}": 1})

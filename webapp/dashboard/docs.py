@@ -1,0 +1,29 @@
+"""The quickstart."""
+
+from flask import render_template
+
+from webapp.authentication import public
+from webapp.dashboard import dashboard
+from webapp.dashboard.examples import get_example
+from webapp.extensions import runtime
+from webapp.keys.scopes import SCOPES
+from webapp.quantum import pricing
+from webapp.quantum.backends import list_backends
+from webapp.quantum.limits import MAX_SHOTS
+from webapp.quantum.templates import list_templates
+
+
+@dashboard.get("/docs")
+@public
+def docs() -> str:
+    """Show how to call the API, with the limits and prices that this service has."""
+    return render_template(
+        "docs.html",
+        example=get_example(),
+        runtime=runtime(),
+        scopes=SCOPES,
+        pricing=pricing,
+        backends=list_backends(),
+        max_shots=MAX_SHOTS,
+        templates=list_templates(),
+    )

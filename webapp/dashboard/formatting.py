@@ -1,0 +1,113 @@
+"""How pages write amounts, numbers, times and examples: Jinja filters, and what every template may use."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import request
+from markupsafe import Markup
+
+from webapp.core import clock
+from webapp.core.clock import format_time
+from webapp.core.money import format_credits
+from webapp.dashboard import dashboard
+
+API_ROOT = "api/quantum/v1"
+# What stands for the caller's key in examples: a shell variable, so that a key need not be typed into a history.
+KEY_VARIABLE = "$UPCUBE_KEY"
+
+UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)))
+JUST_NOW = timedelta(seconds=5)
+# Beyond this many days a date says more than "412 days ago".
+MAX_RELATIVE_DAYS = 30
+
+SHELL_TOKENS = re.compile(r"(?P<string>\"[^\"]*\"|'[^']*')|(?P<name>^curl\b|(?<=\s)-[A-Za-z]\b)", re.MULTILINE)
+JSON_TOKENS = re.compile(r"(?P<name>\"[^\"]*\"(?=:))|(?P<string>\"[^\"]*\")|(?P<number>-?\b\d[\d.e+-]*\b|\bnull\b)")
+
+dashboard.add_app_template_filter(format_credits, "credits")
+dashboard.add_app_template_filter(format_time, "rfc3339")
+
+
+@dashboard.app_context_processor
+def provide_names() -> dict[str, Any]:
+    """Give every template the time and the example maker."""
+    return {"now": clock.now(), "curl": format_curl}
+
+
+@dashboard.app_template_filter("number")
+def format_number(value: int) -> str:
+    """Write a whole number with commas: 12,345."""
+    return f"{value:,}"
+
+
+@dashboard.app_template_filter("full_time")
+def format_full_time(moment: datetime) -> str:
+    """Write a moment for people, to the second: 31 Jan 2026, 09:30:00 UTC."""
+    return f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC"
+
+
+@dashboard.app_template_filter("date")
+def format_date(moment: datetime) -> str:
+    """Write a moment's day: 31 Jan 2026."""
+    return f"{moment.day} {moment:%b %Y}"
+
+
+@dashboard.app_template_filter("ago")
+def format_ago(moment: datetime, now: datetime) -> str:
+    """Write how long ago a moment was: 2 minutes ago; its day when that is long ago."""
+    age = now - moment
+    if age.days > MAX_RELATIVE_DAYS:
+        return format_date(moment)
+    for unit, length in UNITS:
+        if age >= length:
+            count = age // length
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now" if age < JUST_NOW else f"{age.seconds} seconds ago"
+
+
+@dashboard.app_template_filter("duration")
+def format_duration(span: timedelta) -> str:
+    """Write a short time: 8.4 ms, 1.25 s."""
+    milliseconds = span / timedelta(milliseconds=1)
+    return f"{milliseconds:.1f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"  # noqa: PLR2004
+
+
+@dashboard.app_template_filter("percent")
+def format_percent(share: float) -> str:
+    """Write a share of one as a percentage to one place."""
+    return f"{share:.1%}"
+
+
+@dashboard.app_template_filter("shell")
+def highlight_shell(text: str) -> Markup:
+    """Mark up a shell command's strings and options; everything else is escaped as it stands."""
+    return highlight(SHELL_TOKENS, text)
+
+
+@dashboard.app_template_filter("json_text")
+def highlight_json(text: str) -> Markup:
+    """Mark up the names, strings and numbers of JSON text."""
+    return highlight(JSON_TOKENS, text)
+
+
+def highlight(tokens: re.Pattern[str], text: str) -> Markup:
+    """Escape the text, with each token in a span of its kind's class."""
+    pieces, end = Markup(), 0
+    for match in tokens.finditer(text):
+        pieces += Markup('{}<span class="tok-{}">{}</span>').format(text[end : match.start()], match.lastgroup, match[0])
+        end = match.end()
+    return pieces + text[end:]
+
+
+def format_curl(path: str, *, body: Mapping[str, Any] | None = None, key: str | None = KEY_VARIABLE) -> str:
+    """Write the curl command that calls this service's API: GET, or POST where there is a body."""
+    parts = [f"curl {request.host_url}{API_ROOT}{path}"]
+    if key:
+        parts.append(f'-H "Authorization: Bearer {key}"')
+    if body is not None:
+        parts.append('-H "Content-Type: application/json"')
+        parts.append(f"-d {shlex.quote(json.dumps(body))}")
+    return " \\\n  ".join(parts)

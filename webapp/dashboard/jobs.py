@@ -1,0 +1,110 @@
+"""Jobs: the list, one job with its result, and the result as a file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+
+from webapp.authentication import login_required
+from webapp.core.errors import UpcubeError
+from webapp.dashboard import dashboard
+from webapp.dashboard.visitor import get_own_organisation
+from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.queries import get_job, list_jobs
+from webapp.keys.queries import get_key
+from webapp.quantum.openqasm import to_openqasm3
+from webapp.quantum.templates import get_template
+
+JOBS_PER_PAGE = 25
+# A histogram longer than this is unreadable: the most frequent outcomes stand for it.
+SHOWN_OUTCOMES = 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One bar of the histogram: how often the bits were measured, and their exact probability where it is known."""
+
+    bits: str
+    count: int
+    share: float
+    probability: float | None
+
+
+@dashboard.get("/console/jobs")
+@login_required
+def jobs() -> str:
+    """List the organisation's jobs, newest first."""
+    status = request.args.get("status", "")
+    cursor = request.args.get("cursor")
+    page = list_jobs(
+        organisation_id=get_own_organisation().id,
+        limit=JOBS_PER_PAGE,
+        cursor=cursor,
+        status=status if status in set(JobStatus) else None,
+    )
+    return render_template("jobs.html", page=page, status=status, statuses=list(JobStatus), cursor=cursor)
+
+
+@dashboard.get("/console/jobs/<job_id>")
+@login_required
+def job(job_id: str) -> str:
+    """Show one job."""
+    found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)
+    outcomes = list_outcomes(found.counts or {}, found.probabilities or {}, shots=found.shots)
+    return render_template(
+        "job.html",
+        job=found,
+        key=get_key(found.key_id),
+        outcomes=outcomes,
+        most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),
+        hidden_outcomes=len(found.counts or {}) - sum(outcome.count > 0 for outcome in outcomes),
+        rerun_body=make_rerun_body(found),
+        openqasm=write_openqasm(found),
+    )
+
+
+@dashboard.get("/console/jobs/<job_id>/result.json")
+@login_required
+def job_result(job_id: str) -> ResponseReturnValue:
+    """Give the result as a file."""
+    found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)
+    answer = jsonify(
+        id=found.id,
+        templateId=found.template_id,
+        parameters=found.parameters,
+        shots=found.shots,
+        seed=found.seed,
+        counts=found.counts,
+        probabilities=found.probabilities,
+        bitOrder="Classical bit 0 is the rightmost character.",
+    )
+    answer.headers["Content-Disposition"] = f'attachment; filename="{found.id}.json"'
+    return answer
+
+
+def list_outcomes(counts: Mapping[str, int], probabilities: Mapping[str, float], *, shots: int) -> list[Outcome]:
+    """Give the most frequent outcomes, in the order of their bits."""
+    bits = sorted({*counts, *probabilities}, key=lambda bits: (-counts.get(bits, 0), -probabilities.get(bits, 0), bits))
+    return [
+        Outcome(key, counts.get(key, 0), counts.get(key, 0) / shots, probabilities.get(key))
+        for key in sorted(bits[:SHOWN_OUTCOMES])
+    ]
+
+
+def make_rerun_body(job: Job) -> dict[str, object]:
+    """Make the body that gives the same counts again."""
+    body: dict[str, object] = {"templateId": job.template_id, "shots": job.shots, "seed": job.seed}
+    if job.parameters:
+        body["parameters"] = job.parameters
+    return body
+
+
+def write_openqasm(job: Job) -> str | None:
+    """Write the job's circuit as OpenQASM 3, unless its template no longer takes its parameters."""
+    if job.template_id is None:
+        return None
+    try:
+        return to_openqasm3(get_template(job.template_id).create_circuit(job.parameters))
+    except UpcubeError:
+        return None

@@ -1,0 +1,83 @@
+"""Usage: who called how often, and what it cost, over the last days."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import render_template, request
+
+from webapp.authentication import login_required
+from webapp.core import clock
+from webapp.dashboard import dashboard
+from webapp.dashboard.visitor import get_own_organisation
+from webapp.keys.models import ApiKey
+from webapp.metering.queries import HourlyUsage, list_hourly_usage
+
+SHOWN_DAYS = 7
+DAY = timedelta(days=1)
+
+
+@dataclass
+class UsageLine:
+    """One key's calls and micro-credits in one day or hour, which began at `start`."""
+
+    start: datetime
+    key: ApiKey
+    calls: int = 0
+    microcredits: int = 0
+
+
+@dataclass
+class UsageDay:
+    """All keys' calls and micro-credits in one day."""
+
+    start: datetime
+    calls: int = 0
+    microcredits: int = 0
+
+
+@dashboard.get("/console/usage")
+@login_required
+def usage() -> str:
+    """Show the last days, by key and day or hour."""
+    by_hour = request.args.get("by") == "hour"
+    since = start_of_day(clock.now()) - (SHOWN_DAYS - 1) * DAY
+    rows = list_hourly_usage(get_own_organisation().id, since=since)
+    days = add_days(rows, since=since)
+    return render_template(
+        "usage.html",
+        by_hour=by_hour,
+        lines=add_lines(rows, by_hour=by_hour),
+        days=days,
+        most_calls=max(day.calls for day in days),
+        calls=sum(day.calls for day in days),
+        microcredits=sum(day.microcredits for day in days),
+    )
+
+
+def start_of_day(at: datetime) -> datetime:
+    """Give the moment at which this day began, in UTC."""
+    return at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def add_lines(rows: Sequence[HourlyUsage], *, by_hour: bool) -> list[UsageLine]:
+    """Add the rows up by key and day, or leave them by hour; newest first, as they come."""
+    lines: dict[tuple[datetime, str], UsageLine] = {}
+    for row in rows:
+        start = row.hour if by_hour else start_of_day(row.hour)
+        line = lines.setdefault((start, row.key.id), UsageLine(start, row.key))
+        line.calls += row.calls
+        line.microcredits += row.microcredits
+    return list(lines.values())
+
+
+def add_days(rows: Sequence[HourlyUsage], *, since: datetime) -> list[UsageDay]:
+    """Add the rows up by day, oldest first; a day without a call counts 0."""
+    days = [UsageDay(since + index * DAY) for index in range(SHOWN_DAYS)]
+    by_start = {day.start: day for day in days}
+    for row in rows:
+        # A clock that passes midnight between our reading it and the query's would give a day that is not here yet.
+        if day := by_start.get(start_of_day(row.hour)):
+            day.calls += row.calls
+            day.microcredits += row.microcredits
+    return days
