@@ -12,6 +12,8 @@ INSTALLED_FOR_TESTS := $(VENV)/.installed-for-tests
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 export PIP_REQUIRE_VIRTUALENV := 1
+# Images of containers often set this; every start would compile the whole project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format requirements clean broken

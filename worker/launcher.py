@@ -28,7 +28,6 @@ from worker.preflight import (
 from worker.reaper import Reaper
 from worker.supervisor import Program, ProgramError, Supervisor, read_procfile
 
-PROCESSES = ("web", "worker", "clock")
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.03
 REPLY_SECONDS = 2.0
@@ -93,11 +92,13 @@ async def serve(settings: Settings, supervisor: Supervisor, console: Console, lo
     started_at = time.monotonic()
     await asyncio.gather(start_redis(settings, supervisor, lock), migrate(settings, supervisor))
     programs = read_procfile(ROOT / "Procfile")
-    for name in PROCESSES:
-        supervisor.start(programs[name])
+    supervisor.start(programs["web"])
     await wait_until_healthy(settings)
     supervisor.is_starting = False
     console.write(describe_instance(settings, seconds=time.monotonic() - started_at))
+    # Starting these beside the web process, on two cores, would double the time until it answers.
+    supervisor.start(programs["worker"])
+    supervisor.start(programs["clock"])
     await asyncio.Event().wait()
 
 

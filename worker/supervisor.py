@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +61,8 @@ class Supervisor:
         self._environ = dict(environ)
         self._folder = folder
         self._tasks: list[asyncio.Task[None]] = []
-        self._is_stopping = False
-        # Until everything has started once, a program that ends by itself is not tried again: something is wrong.
+        self._stopping = asyncio.Event()
+        # Until the instance is ready, a program that ends by itself is not tried again: something is wrong.
         self.is_starting = True
 
     def start(self, program: Program) -> None:
@@ -112,7 +113,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop everything in order; return when nothing is left."""
-        self._is_stopping = True
+        self._stopping.set()
         self._reaper.begin_stop()
         await asyncio.to_thread(self._reaper.wait)
         if self._tasks:
@@ -128,10 +129,10 @@ class Supervisor:
 
     async def _keep_running(self, program: Program) -> None:
         failed_starts = 0
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             started_at = time.monotonic()
             status = await self.run(program)
-            if self._is_stopping:
+            if self._stopping.is_set():
                 return
             lasted = time.monotonic() - started_at
             # Killed by a signal is somebody's doing, not a failure to start.
@@ -140,7 +141,8 @@ class Supervisor:
             delay = min(FIRST_DELAY_SECONDS * 2**failed_starts, MAX_DELAY_SECONDS)
             text = f"{program.name} ended with {describe_status(status)}; starting it again in {delay:.1f} s"
             self._console.write_line("upcube", text)
-            await asyncio.sleep(delay)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
 
     def _check_can_start(self, program: Program, failed_starts: int, status: int) -> None:
         ending = f"with {describe_status(status)}; what it wrote above says why."

@@ -167,7 +167,7 @@ def test_killed_processes_come_back_and_valkey_brings_its_data(tmp_path: Path) -
     data_dir = tmp_path / "data"
     with running(data_dir) as instance, Redis.from_url(f"unix://{get_valkey_socket(data_dir)}") as redis:
         redis.set("kept", "yes")
-        # Valkey hands a write to the kernel before it answers, so that a kill loses nothing; a power cut loses a second.
+        # Valkey hands a write to the kernel before it answers: a kill loses nothing, a power cut at most a second.
         instance.kill_one("valkey-server")
         for words in ("worker work", "worker clock", "granian", "worker.reaper"):
             instance.kill_one(words)

@@ -40,13 +40,17 @@ def shell(name: str, script: str) -> Program:
     return Program(name, ("/bin/sh", "-c", script))
 
 
+def read_lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
 async def wait_for_lines(path: Path, count: int) -> list[str]:
     """Wait until a file has this many lines."""
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while not path.exists() or len(path.read_text().splitlines()) < count:
+    while len(lines := read_lines(path)) < count:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
-    return path.read_text().splitlines()
+    return lines
 
 
 def test_a_program_that_fails_at_every_start_ends_everything_with_one_sentence(tmp_path: Path) -> None:
@@ -57,7 +61,7 @@ def test_a_program_that_fails_at_every_start_ends_everything_with_one_sentence(t
 
     with pytest.raises(ProgramError, match=r"^broken failed to start 5 times, the last time with exit status 3;"):
         supervise(tmp_path, use)
-    assert len((tmp_path / "starts").read_text().splitlines()) == 5
+    assert len(read_lines(tmp_path / "starts")) == 5
 
 
 def test_a_program_that_fails_while_everything_starts_is_not_tried_again(tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_a_program_that_fails_while_everything_starts_is_not_tried_again(tmp_pat
 
     with pytest.raises(ProgramError, match=r"^broken could not start: it ended with exit status 3;"):
         supervise(tmp_path, use)
-    assert len((tmp_path / "starts").read_text().splitlines()) == 1
+    assert len(read_lines(tmp_path / "starts")) == 1
 
 
 def test_what_a_dead_process_left_behind_is_killed_before_its_successor_starts(tmp_path: Path) -> None:
@@ -81,7 +85,7 @@ def test_what_a_dead_process_left_behind_is_killed_before_its_successor_starts(t
         assert list_session(int(first)) == []
 
     supervise(tmp_path, use)
-    assert all(list_session(int(pid)) == [] for pid in (tmp_path / "sessions").read_text().splitlines())
+    assert all(list_session(int(pid)) == [] for pid in read_lines(tmp_path / "sessions"))
 
 
 def test_ordinary_processes_end_before_the_store_that_they_write_to(tmp_path: Path) -> None:
@@ -94,7 +98,7 @@ def test_ordinary_processes_end_before_the_store_that_they_write_to(tmp_path: Pa
         await wait_for_lines(tmp_path / "starts", 2)
 
     supervise(tmp_path, use)
-    assert (tmp_path / "ends").read_text().splitlines() == ["web", "store"]
+    assert read_lines(tmp_path / "ends") == ["web", "store"]
 
 
 def test_lines_are_whole_named_and_readable_whatever_the_bytes(tmp_path: Path) -> None:

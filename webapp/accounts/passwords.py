@@ -1,5 +1,7 @@
 """Passwords: argon2id hashes with the library's current defaults (RFC 9106, low-memory profile)."""
 
+from functools import cache
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
@@ -11,8 +13,11 @@ MAX_LENGTH = 256
 
 hasher = PasswordHasher()
 
-# Hashing takes the same time whether or not the address is known: an unknown one is checked against this.
-NOBODY_HASH = hasher.hash("nobody has this password")
+
+@cache
+def nobody_hash() -> str:
+    """Give a hash to check an unknown user's password against, so that it takes as long as a known one's."""
+    return hasher.hash("nobody has this password")
 
 
 def check_password_rules(password: str, *, email: str) -> FieldError | None:
@@ -33,6 +38,6 @@ def hash_password(password: str) -> str:
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether the password is right; None stands for an unknown user and takes as long as a wrong password."""
     try:
-        return hasher.verify(password_hash or NOBODY_HASH, password) and password_hash is not None
+        return hasher.verify(password_hash or nobody_hash(), password) and password_hash is not None
     except (VerifyMismatchError, InvalidHashError):
         return False

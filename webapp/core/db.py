@@ -118,6 +118,6 @@ def is_violation_of(error: DBAPIError, name: str) -> bool:
     return name in str(error.orig)
 
 
-def upsert(session: Session) -> Any:  # noqa: ANN401 - the two dialects' insert() share no type
-    """Give the insert() that knows ON CONFLICT on this session's database."""
-    return postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+def insert_for(dialect_name: str) -> Any:  # noqa: ANN401 - the two dialects' insert() share no type
+    """Give the insert() that knows ON CONFLICT on this kind of database."""
+    return postgresql.insert if dialect_name == "postgresql" else sqlite.insert

@@ -97,7 +97,9 @@ def highlight(tokens: re.Pattern[str], text: str) -> Markup:
     """Escape the text, with each token in a span of its kind's class."""
     pieces, end = Markup(), 0
     for match in tokens.finditer(text):
-        pieces += Markup('{}<span class="tok-{}">{}</span>').format(text[end : match.start()], match.lastgroup, match[0])
+        pieces += Markup('{}<span class="tok-{}">{}</span>').format(
+            text[end : match.start()], match.lastgroup, match[0]
+        )
         end = match.end()
     return pieces + text[end:]
 

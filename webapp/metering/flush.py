@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
-from webapp.core.db import transaction, upsert
+from webapp.core.db import insert_for, transaction
 from webapp.core.faults import fault
 from webapp.core.redis import AWAY, RedisScript, redis_away, store
 from webapp.ledger.operations import add_charge
@@ -146,11 +146,9 @@ def apply_batch(batch_id: str, batch: Batch, *, at: datetime) -> FlushBatch | No
 
 def insert_once(session: Session, row: FlushBatch) -> bool:
     """Insert the batch's row; False when it is there already. Two flushes at once wait for each other here."""
-    values = {column.name: getattr(row, column.name) for column in FlushBatch.__table__.columns}
-    result = session.execute(
-        upsert(session)(FlushBatch).values(values).on_conflict_do_nothing().returning(FlushBatch.id)
-    )
-    return result.scalar() is not None
+    table = FlushBatch.__table__
+    insert = insert_for(session.connection().dialect.name)(table).on_conflict_do_nothing().returning(table.c.id)
+    return session.execute(insert, {column.name: getattr(row, column.name) for column in table.columns}).scalar() is not None
 
 
 def post_charges(session: Session, batch_id: str, charges: dict[str, int], *, at: datetime) -> None:

@@ -1,17 +1,15 @@
 """Usage rows: one for each key and hour."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import case
+from sqlalchemy import Executable, case
 from sqlalchemy.orm import Session
 
-from webapp.core.db import upsert
+from webapp.core.db import insert_for
 from webapp.metering.models import Usage
-
-# Rows in one INSERT … ON CONFLICT: PostgreSQL allows 65,535 parameters, SQLite 32,766.
-ROWS_PER_STATEMENT = 1000
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,24 @@ def start_of_hour(at: datetime) -> datetime:
 
 def add_usage(session: Session, changes: Sequence[UsageChange]) -> None:
     """Add calls and micro-credits to the usage rows of these keys and hours; each pair may come once."""
-    for start in range(0, len(changes), ROWS_PER_STATEMENT):
-        rows = [asdict(change) for change in changes[start : start + ROWS_PER_STATEMENT]]
-        statement = upsert(session)(Usage).values(rows)
-        new = statement.excluded
-        later = Usage.last_used_at.is_(None) | (new.last_used_at > Usage.last_used_at)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[Usage.key_id, Usage.hour],
-                set_={
-                    "calls": Usage.calls + new.calls,
-                    "microcredits": Usage.microcredits + new.microcredits,
-                    "last_used_at": case((later, new.last_used_at), else_=Usage.last_used_at),
-                },
-            )
-        )
+    if changes:
+        connection = session.connection()
+        connection.execute(usage_upsert(connection.dialect.name), [vars(change) for change in changes])
+
+
+@cache
+def usage_upsert(dialect_name: str) -> Executable:
+    """Build the statement once for each database: building it takes several times as long as running it."""
+    table = Usage.__table__
+    statement = insert_for(dialect_name)(table)
+    new = statement.excluded
+    is_later = table.c.last_used_at.is_(None) | (new.last_used_at > table.c.last_used_at)
+    upsert: Executable = statement.on_conflict_do_update(
+        index_elements=[table.c.key_id, table.c.hour],
+        set_={
+            "calls": table.c.calls + new.calls,
+            "microcredits": table.c.microcredits + new.microcredits,
+            "last_used_at": case((is_later, new.last_used_at), else_=table.c.last_used_at),
+        },
+    )
+    return upsert
