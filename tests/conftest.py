@@ -87,7 +87,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     app.config["WTF_CSRF_ENABLED"] = False
     yield app
-    store.client.close()
+    store.close()
     with app.app_context():
         db.engine.dispose()
 

@@ -10,6 +10,7 @@ from webapp.accounts.operations import SESSION_LIFETIME
 from webapp.admin import commands, health
 from webapp.api import api
 from webapp.authentication import check_routes, public
+from webapp.cookies import ConsoleSessions
 from webapp.core.db import db, engine_options
 from webapp.core.redis import store
 from webapp.dashboard import dashboard
@@ -20,6 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Build the application from these settings, or from the environment. Raises ConfigurationError."""
     settings = settings or load_settings()
     app = Flask(__name__)
+    app.session_interface = ConsoleSessions()
     configure(app, settings)
     store.connect(settings.redis_url)
     db.init_app(app)

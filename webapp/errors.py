@@ -4,11 +4,11 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-import sqlalchemy as sa
 from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from webapp.core.db import AWAY
 from webapp.core.errors import FieldError, StoreAwayError, UpcubeError
 from webapp.hooks import API_PATH
 
@@ -19,7 +19,8 @@ def install(app: Flask) -> None:
     """Render everything that a request can raise."""
     app.register_error_handler(UpcubeError, render_error)
     app.register_error_handler(HTTPException, render_http)
-    app.register_error_handler(sa.exc.OperationalError, lambda _: render_error(database_away()))
+    for away in AWAY:
+        app.register_error_handler(away, lambda _: render_error(database_away()))
     app.register_error_handler(Exception, render_unexpected)
 
 
@@ -38,7 +39,7 @@ def render_http(error: HTTPException) -> ResponseReturnValue:
     ours.status = error.code
     ours.code = error.name.lower().replace(" ", "_")
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        ours.headers = {"Allow": ", ".join(error.valid_methods)}
+        ours.headers = {"Allow": ", ".join(sorted(error.valid_methods))}
     return render_error(ours)
 
 

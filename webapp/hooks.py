@@ -10,7 +10,7 @@ from flask_login import current_user
 
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
 from webapp.core import clock
-from webapp.core.errors import UpcubeError
+from webapp.core.errors import NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import KeyToken, parse_token
 from webapp.core.money import format_credits
@@ -89,8 +89,13 @@ def install(app: Flask) -> None:
 
 
 def identify_request() -> None:
-    """Give the request the id that its logs, its answer and its batch of counters carry."""
+    """Give the request the id that its logs, its answer and its batch of counters carry.
+
+    Raises NotFoundError for an address with a NUL in it: nothing of ours has one, and PostgreSQL fails when asked.
+    """
     g.request_id = new_id("req", at=clock.now())
+    if "\0" in request.path:
+        raise NotFoundError("There is nothing at this address.")
 
 
 def authenticate() -> ResponseReturnValue | None:

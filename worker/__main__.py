@@ -53,6 +53,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("Usage: python -m worker work|clock\n")
         return 2
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    # RQ tells of every task twice.
+    logging.getLogger("rq").setLevel(logging.WARNING)
     try:
         processes[arguments[0]](load_settings())
     except ConfigurationError as error:

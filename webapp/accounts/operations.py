@@ -89,11 +89,16 @@ def email_taken() -> InvalidFieldsError:
 def log_in(*, email: str, password: str, user_agent: str, address: str, at: datetime) -> NewSession:
     """Check the password and start a session. Raises WrongLoginError."""
     # Before the transaction: hashing is slow on purpose, and SQLite has one writer.
-    user = db.session.scalar(select(User).where(User.email == normalise_email(email)))
+    user = find_user(normalise_email(email))
     if not verify_password(user.password_hash if user else None, password) or user is None or user.disabled_at:
         raise WrongLoginError
     with transaction() as session:
         return start_session(session, user_id=user.id, user_agent=user_agent, address=address, at=at)
+
+
+def find_user(email: str) -> User | None:
+    """Give the user with this address. What cannot be an address is not looked up: PostgreSQL fails on a NUL."""
+    return db.session.scalar(select(User).where(User.email == email)) if EMAIL.fullmatch(email) else None
 
 
 def start_session(session: Session, *, user_id: str, user_agent: str, address: str, at: datetime) -> NewSession:

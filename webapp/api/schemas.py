@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 from webapp.core.money import InvalidAmountError, parse_credits
+from webapp.core.text import has_control_characters
 from webapp.jobs.models import JobStatus
 from webapp.quantum.backends import DEFAULT_BACKEND_ID
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
@@ -18,6 +19,7 @@ from webapp.quantum.templates import TemplateNotFoundError, get_template
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
+MAX_INTEGER_DIGITS = 1000
 # How much of an unknown field's name is repeated.
 MAX_PATH_CHARACTERS = 100
 
@@ -62,7 +64,7 @@ def read_amount(value: object) -> int:
 
 def refuse_control_characters(value: str) -> str:
     """Refuse text that cannot be stored or shown on one line."""
-    if not value.isprintable():
+    if has_control_characters(value):
         raise ValueError("It must have no control characters.")
     return value
 
@@ -100,7 +102,9 @@ class JobListQuery(Schema):
         default=None, pattern=r"^job_[0-9a-z]{26}$", description="the nextCursor of the page before"
     )
     status: JobStatus | None = Field(default=None, strict=False, description=", ".join(JobStatus))
-    backend: str | None = Field(default=None, description="the id of a backend")
+    backend: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
+        default=None, description="the id of a backend"
+    )
 
 
 SchemaType = TypeVar("SchemaType", bound=Schema)
@@ -146,12 +150,13 @@ def read_json_object(*, max_bytes: int) -> dict[str, Any]:
     """Read the request's body as a JSON object."""
     check_body_headers(max_bytes=max_bytes)
     try:
-        # parse_constant: NaN and Infinity are not JSON, though Python reads them.
-        body = json.loads(request.get_data(cache=False), parse_constant=refuse_constant)
+        body = parse_json(request.get_data(cache=False))
     except RecursionError as error:
         raise MalformedJsonError("The JSON is nested too deeply.") from error
     except UnicodeDecodeError as error:
         raise MalformedJsonError(f"The body is not UTF-8: see byte {error.start}.") from error
+    except UnicodeEncodeError as error:
+        raise MalformedJsonError("The body has half of a surrogate pair, which is not a character.") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise MalformedJsonError(f"The body is not JSON: {error.msg} at {where}.") from error
@@ -160,6 +165,38 @@ def read_json_object(*, max_bytes: int) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise MalformedJsonError("The body must be a JSON object: { … }.")
     return body
+
+
+def parse_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """Parse UTF-8 JSON as RFC 8259 has it and RFC 7493 narrows it: what two readers could read in two ways is refused.
+
+    A byte order mark is skipped. Raises ValueError or RecursionError.
+    """
+    value = json.loads(
+        data.decode("utf-8-sig"),
+        object_pairs_hook=read_object,
+        parse_int=read_integer,
+        parse_constant=refuse_constant,
+    )
+    # Raises UnicodeEncodeError for half of a surrogate pair. Only an escape can have brought one.
+    if b"\\u" in data:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that has a name twice: which of the two counts is up to each reader."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("an object has the same name twice.")
+    return members
+
+
+def read_integer(digits: str) -> int:
+    """Refuse an integer so long that reading it would be work."""
+    if len(digits) > MAX_INTEGER_DIGITS:
+        raise ValueError(f"a number has more than {MAX_INTEGER_DIGITS} digits.")
+    return int(digits)
 
 
 def check_body_headers(*, max_bytes: int) -> None:

@@ -20,6 +20,12 @@ from webapp.core.errors import StoreAwayError
 SQLITE_BUSY_SECONDS = 20
 POSTGRESQL_CONNECT_SECONDS = 5
 
+# Errors that say that the database is not there for us now: it failed, or all our connections to it stayed in use.
+AWAY = (sa.exc.OperationalError, sa.exc.TimeoutError)
+
+# What a session in a transaction() has in its `info`.
+WRITING = "upcube_writing"
+
 
 class Base(DeclarativeBase):
     """The base of every model; constraint names follow one pattern so that migrations can name them."""
@@ -98,19 +104,26 @@ def transaction() -> Iterator[Session]:
     StoreAwayError when the database does not answer or its lock is not to be had.
     """
     session = db.session()
+    if session.info.get(WRITING):
+        raise RuntimeError("one transaction() inside another would roll the outer one back")
     if session.new or session.dirty or session.deleted:
         raise RuntimeError("write inside transaction(), not before it")
     session.rollback()
+    # A rollback forgets only what was read in the transaction that it ends, and there may have been none.
+    session.expire_all()
+    session.info[WRITING] = True
     try:
         session.connection(execution_options={"upcube_writes": True})
         yield session
         session.commit()
-    except sa.exc.OperationalError as error:
+    except AWAY as error:
         session.rollback()
         raise StoreAwayError("The database does not answer; try again shortly.") from error
     except BaseException:
         session.rollback()
         raise
+    finally:
+        session.info.pop(WRITING, None)
 
 
 def is_violation_of(error: DBAPIError, name: str) -> bool:

@@ -1,11 +1,16 @@
 """Credits as integer micro-credits: 1 credit is 1,000,000 micro-credits, and no float ever touches them."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 MICROCREDITS_PER_CREDIT = 1_000_000
 
 # Redis scripts compute in doubles, which are exact up to 2**53 ≈ 9.007e15. No balance may come near.
 MAX_MICROCREDITS = 10**15
+
+# Plain ASCII digits, few enough for the arithmetic below to be exact: Decimal rounds to 28 digits, and also reads
+# exponents, underscores and the digits of every script.
+AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,16})?")
 
 
 class InvalidAmountError(ValueError):
@@ -17,15 +22,14 @@ def parse_credits(text: str | Decimal) -> int:
 
     Raises InvalidAmountError for anything but a number from 0 to a billion with at most 6 decimal places.
     """
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise InvalidAmountError(f"{text!r} is not a number of credits such as 12.5.") from None
-    if not amount.is_finite() or not 0 <= amount <= MAX_MICROCREDITS // MICROCREDITS_PER_CREDIT:
-        raise InvalidAmountError(f"{text} is not an amount from 0 to 1000000000 credits.")
+    if not AMOUNT.fullmatch(text if isinstance(text, str) else f"{text:f}"):
+        raise InvalidAmountError("An amount of credits is a decimal number such as 12.5.")
+    amount = Decimal(text)
+    if amount > MAX_MICROCREDITS // MICROCREDITS_PER_CREDIT:
+        raise InvalidAmountError("An amount of credits is at most 1000000000.")
     microcredits = amount * MICROCREDITS_PER_CREDIT
     if microcredits != microcredits.to_integral_value():
-        raise InvalidAmountError(f"{text} has more than 6 decimal places.")
+        raise InvalidAmountError("An amount of credits has at most 6 decimal places.")
     return int(microcredits)
 
 

@@ -1,5 +1,6 @@
 """Jobs: the list, one job with its result, and the result as a file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from webapp.quantum.templates import get_template
 JOBS_PER_PAGE = 25
 # A histogram longer than this is unreadable: the most frequent outcomes stand for it.
 SHOWN_OUTCOMES = 32
+# The last job of the page before, as our own links have it.
+CURSOR = re.compile(r"job_[0-9a-z]{26}")
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,11 @@ class Outcome:
 def jobs() -> str:
     """List the organisation's jobs, newest first."""
     status = request.args.get("status", "")
-    cursor = request.args.get("cursor")
+    cursor = request.args.get("cursor", "")
     page = list_jobs(
         organisation_id=get_own_organisation().id,
         limit=JOBS_PER_PAGE,
-        cursor=cursor,
+        cursor=cursor if CURSOR.fullmatch(cursor) else None,
         status=status if status in set(JobStatus) else None,
     )
     return render_template("jobs.html", page=page, status=status, statuses=list(JobStatus), cursor=cursor)

@@ -1,6 +1,5 @@
 """What changes API keys."""
 
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, Up
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_token, parse_token
 from webapp.core.redis import AWAY, redis_away, store
+from webapp.core.text import has_control_characters
 from webapp.keys.models import ApiKey
 from webapp.keys.scopes import SCOPES, sort_scopes
 
@@ -44,7 +44,8 @@ def create_key(*, organisation_id: str, created_by_id: str, name: str, scopes: C
     name = name.strip()
     check_new_key(name, scopes)
     with transaction() as session:
-        organisation = session.get_one(Organisation, organisation_id)
+        # Locked, so that two at once cannot both be the last one allowed.
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
         active = select(func.count()).where(ApiKey.organisation_id == organisation_id, ApiKey.revoked_at.is_(None))
         if session.execute(active).scalar_one() >= MAX_ACTIVE_KEYS:
             raise TooManyKeysError
@@ -72,7 +73,7 @@ def check_new_key(name: str, scopes: Collection[str]) -> None:
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         allowed = f"1 to {MAX_NAME_LENGTH} characters"
         wrong.append(FieldError("name", f"A key's name has {allowed}.", allowed))
-    elif any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+    elif has_control_characters(name):
         wrong.append(FieldError("name", "A key's name has no control characters."))
     known = ", ".join(SCOPES)
     if not scopes:

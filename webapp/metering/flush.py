@@ -148,7 +148,10 @@ def insert_once(session: Session, row: FlushBatch) -> bool:
     """Insert the batch's row; False when it is there already. Two flushes at once wait for each other here."""
     table = FlushBatch.__table__
     insert = insert_for(session.connection().dialect.name)(table).on_conflict_do_nothing().returning(table.c.id)
-    return session.execute(insert, {column.name: getattr(row, column.name) for column in table.columns}).scalar() is not None
+    return (
+        session.execute(insert, {column.name: getattr(row, column.name) for column in table.columns}).scalar()
+        is not None
+    )
 
 
 def post_charges(session: Session, batch_id: str, charges: dict[str, int], *, at: datetime) -> None:

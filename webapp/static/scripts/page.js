@@ -103,3 +103,5 @@ addEventListener("pageshow", (event) => {
 });
 
 document.getElementById("error-summary")?.focus();
+// On a narrow screen the navigation is a strip that scrolls sideways.
+document.querySelector(".shell-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -1,0 +1,67 @@
+"""What the tests of the API share."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.factories import API, Account, Key
+from webapp.jobs.queries import count_jobs
+from webapp.ledger.queries import list_transfers
+from webapp.metering.credits import get_credits
+from webapp.metering.reconcile import peek_account
+from webapp.metering.verify import verify
+
+SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")
+
+
+@dataclass(frozen=True)
+class Service:
+    """An application, and an account with a key in it."""
+
+    app: Flask
+    client: FlaskClient
+    account: Account
+    key: Key
+
+    def get(self, path: str, **options: Any) -> TestResponse:  # noqa: ANN401 - whatever the client takes
+        """Read a path of the API with the key."""
+        return self.client.get(API + path, headers=self.key.headers, **options)
+
+    def post(self, data: bytes, *, content_type: str | None = "application/json") -> TestResponse:
+        """Send these bytes to POST /jobs with the key."""
+        return self.client.post(f"{API}/jobs", data=data, content_type=content_type, headers=self.key.headers)
+
+    def post_json(self, **body: object) -> TestResponse:
+        """Run the Bell state, with these fields added or replaced."""
+        return self.client.post(
+            f"{API}/jobs", json={"templateId": "bell-state", "shots": 10} | body, headers=self.key.headers
+        )
+
+
+def read_error(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """Give the error of an answer that must be this one, in the contract's envelope."""
+    assert answer.status_code == status, answer.text
+    assert answer.mimetype == "application/json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    error: dict[str, Any] = answer.get_json()["error"]
+    assert list(error)[:5] == ["code", "message", "target", "requestId", "details"]
+    assert error["code"] == code
+    assert SNAKE_CASE.fullmatch(code)
+    assert error["message"]
+    assert error["requestId"] == answer.headers["X-Request-Id"]
+    assert isinstance(error["details"], list)
+    return error
+
+
+def assert_nothing_happened(account: Account) -> None:
+    """Assert that the account has run, paid and reserved nothing, and that all figures agree."""
+    assert count_jobs(account.organisation_id) == 0
+    assert [transfer.reason for transfer in list_transfers(account.organisation_id, limit=5)] == ["Starting credits"]
+    assert peek_account(account.shard_tag).holds == {}
+    credits = get_credits(account.organisation_id)
+    assert (credits.available, credits.held, credits.spent) == (credits.granted, 0, 0)
+    assert verify() == []

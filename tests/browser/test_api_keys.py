@@ -1,0 +1,141 @@
+"""The API keys page."""
+
+import pytest
+from playwright.sync_api import Dialog, Page, expect
+
+from tests.browser.conftest import NewContext
+from tests.browser.steps import cell, create_key, key_row, log_in, sign_up
+from tests.live import call
+
+HOSTILE_NAMES = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)> ' &amp;",
+    "{{ 7 * 7 }} ${7*7}",
+    "مفتاح الإنتاج",
+    "\u202egnp.exe",
+    "🔑 Schlüssel 鍵",
+    "W" * 80,
+]
+
+
+def test_the_table_has_the_promised_columns(page: Page) -> None:
+    sign_up(page)
+    create_key(page, "laptop")
+    headers = page.get_by_role("table", name="API keys").get_by_role("columnheader")
+    expect(headers).to_have_text(["Name", "Key", "Created", "Last Used", "Calls", "Credits", "Status"])
+
+
+def test_a_reload_neither_shows_the_key_again_nor_makes_another(page: Page) -> None:
+    sign_up(page)
+    raw_key = create_key(page, "laptop")
+    expect(page.get_by_text("This is the only time it is shown.")).to_be_visible()
+    page.reload()
+    expect(key_row(page, "laptop")).to_have_count(1)
+    assert raw_key not in page.content()
+
+
+def test_a_double_click_makes_one_key(page: Page) -> None:
+    sign_up(page)
+    page.goto("/console/api-keys")
+    page.get_by_label("Name of your first key").fill("laptop")
+    page.get_by_role("button", name="Create key").dblclick()
+    expect(page.locator("#new-key")).to_be_visible()
+    page.goto("/console/api-keys")
+    expect(key_row(page, "laptop")).to_have_count(1)
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_key_s_name_is_shown_as_text_whatever_it_is(page: Page, name: str) -> None:
+    opened: list[Dialog] = []
+    page.on("dialog", opened.append)
+    sign_up(page)
+    page.set_viewport_size({"width": 360, "height": 800})
+    create_key(page, name)
+    assert cell(page.get_by_role("row").nth(1), "Name").inner_text() == name
+    page.get_by_role("button", name="Revoke").click()
+    assert page.locator("[data-key-name]").inner_text() == name
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.get_by_role("button", name="Revoke key").click()
+    expect(page.get_by_role("status").filter(has_text="is revoked")).to_contain_text(name)
+    assert opened == []
+
+
+def test_a_key_without_a_name_is_refused_beside_the_field(page: Page) -> None:
+    sign_up(page)
+    page.goto("/console/api-keys")
+    page.get_by_role("button", name="Create key").click()
+    field = page.get_by_label("Name of your first key")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description("A key's name has 1 to 80 characters.")
+
+
+def test_a_preset_chooses_the_scopes_of_a_key(page: Page, live_server: str) -> None:
+    sign_up(page)
+    page.goto("/console/api-keys")
+    page.get_by_label("Name of your first key").fill("reader")
+    page.get_by_text("Scopes: Full").click()
+    page.get_by_role("button", name="Run jobs").click()
+    page.get_by_role("button", name="Create key").click()
+    raw_key = page.locator("#new-key").inner_text()
+    me = call("GET", f"{live_server}/api/quantum/v1/me", raw_key=raw_key).body
+    assert me["scopes"] == ["templates:read", "backends:read", "jobs:read", "jobs:write"]
+
+
+def test_a_key_without_scopes_is_refused_beside_them(page: Page) -> None:
+    sign_up(page)
+    page.goto("/console/api-keys")
+    page.get_by_label("Name of your first key").fill("nothing")
+    page.get_by_text("Scopes: Full").click()
+    for box in page.get_by_role("checkbox").all():
+        box.uncheck()
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_text("A key needs at least one scope.")).to_be_visible()
+    expect(page.get_by_label("Name of your first key")).to_have_value("nothing")
+
+
+def test_to_cancel_is_to_keep_the_key(page: Page, live_server: str) -> None:
+    sign_up(page)
+    raw_key = create_key(page, "laptop")
+    page.get_by_role("button", name="Revoke laptop").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_role("button", name="Revoke laptop")).to_be_focused()
+    assert call("GET", f"{live_server}/api/quantum/v1/me", raw_key=raw_key).status == 200
+
+
+def test_a_row_that_appears_leaves_the_focus_on_its_own_key(page: Page, new_context: NewContext) -> None:
+    email = sign_up(page)
+    create_key(page, "first")
+    elsewhere = new_context().new_page()
+    log_in(elsewhere, email)
+    expect(elsewhere).to_have_url("/console")
+    page.get_by_role("button", name="Revoke first").focus()
+    create_key(elsewhere, "second")
+    expect(key_row(page, "second")).to_be_visible()
+    expect(page.get_by_role("button", name="Revoke first")).to_be_focused()
+
+
+def test_everything_but_copying_works_without_scripts(new_context: NewContext, live_server: str) -> None:
+    page = new_context(java_script_enabled=False).new_page()
+    sign_up(page)
+    raw_key = create_key(page, "laptop")
+    page.get_by_role("button", name="Revoke laptop").click()
+    expect(page.get_by_text("stops working at once")).to_be_visible()
+    page.get_by_role("button", name="Revoke key").click()
+    expect(cell(key_row(page, "laptop"), "Status")).to_have_text("Revoked")
+    assert call("GET", f"{live_server}/api/quantum/v1/me", raw_key=raw_key).status == 401
+    page.locator("summary", has_text="@example.com").click()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("link", name="Get an API key")).to_be_visible()
+
+
+def test_somebody_else_s_key_is_not_there(page: Page, new_context: NewContext) -> None:
+    sign_up(page)
+    create_key(page, "laptop")
+    key_id = key_row(page, "laptop").get_attribute("id")
+    stranger = new_context().new_page()
+    sign_up(stranger)
+    answer = stranger.goto(f"/console/api-keys/{key_id}/revoke")
+    assert answer is not None
+    assert answer.status == 404

@@ -1,0 +1,11 @@
+"""Text from strangers."""
+
+import unicodedata
+
+# Controls (NUL among them, which PostgreSQL cannot store), line and paragraph separators, and halves of surrogate pairs.
+CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp", "Cs"})
+
+
+def has_control_characters(text: str) -> bool:
+    """Tell whether text has characters that cannot be stored, or shown on one line."""
+    return any(unicodedata.category(character) in CONTROL_CATEGORIES for character in text)
