@@ -10,15 +10,16 @@ from flask_login import current_user
 
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
 from webapp.core import clock
-from webapp.core.errors import NotFoundError, UpcubeError
+from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import KeyToken, parse_token
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
-from webapp.metering.admission import Admission, Principal, Verdict, admit
+from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
 from webapp.metering.limits import LimitState
 
 API_PATH = "/api/"
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
 
 CONTENT_SECURITY_POLICY = (
@@ -112,13 +113,20 @@ def authenticate() -> ResponseReturnValue | None:
 
 def authenticate_key(scope: str | None) -> None:
     """Admit the call with its bearer key, in one Redis round trip, or raise the refusal."""
-    g.admission = admit(
-        token=read_bearer_token(),
-        scope=scope,
-        price_microcredits=runtime().call_price_microcredits,
-        request_id=g.request_id,
-        policy=runtime().policy,
-    )
+    token = read_bearer_token()
+    price_microcredits = runtime().call_price_microcredits
+    try:
+        g.admission = admit(
+            token=token,
+            scope=scope,
+            price_microcredits=price_microcredits,
+            request_id=g.request_id,
+            policy=runtime().policy,
+        )
+    except StoreAwayError:
+        if request.method not in SAFE_METHODS or price_microcredits:
+            raise
+        g.admission = admit_without_redis(token=token, scope=scope, at=clock.now())
     check_admission(g.admission, scope)
 
 

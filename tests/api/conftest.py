@@ -13,14 +13,14 @@ from webapp.core.db import db
 from webapp.core.redis import store
 
 
-@pytest.fixture(scope="module", params=stores.DATABASES)
+@pytest.fixture(scope="session", params=stores.DATABASES)
 def shared_service(
     request: pytest.FixtureRequest,
     databases: dict[str, SqliteStore | PostgresqlStore],
     valkey_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """An application whose one account runs nothing, in all of a module's tests."""
+    """An application whose one account runs nothing, in all of the tests that ask for it."""
     folder = tmp_path_factory.mktemp("shared")
     with databases[request.param].fresh(folder) as url:
         limits = {"KEY_RATE_LIMIT": "1000000/60", "ACCOUNT_RATE_LIMIT": "1000000/60"}

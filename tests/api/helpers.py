@@ -62,6 +62,6 @@ def assert_nothing_happened(account: Account) -> None:
     assert count_jobs(account.organisation_id) == 0
     assert [transfer.reason for transfer in list_transfers(account.organisation_id, limit=5)] == ["Starting credits"]
     assert peek_account(account.shard_tag).holds == {}
-    credits = get_credits(account.organisation_id)
-    assert (credits.available, credits.held, credits.spent) == (credits.granted, 0, 0)
+    found = get_credits(account.organisation_id)
+    assert (found.available, found.held, found.spent) == (found.granted, 0, 0)
     assert verify() == []

@@ -80,7 +80,9 @@ def test_what_is_not_declared_as_json_is_refused(refusing: Service, content_type
     read_error(refusing.post(b'{"templateId": "bell-state", "shots": 10}', content_type=content_type), 415, "not_json")
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "APPLICATION/JSON; charset=latin-1", "application/x+json"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "APPLICATION/JSON; charset=latin-1", "application/x+json"]
+)
 def test_a_declared_charset_changes_nothing(refusing: Service, content_type: str) -> None:
     read_error(refusing.post('{"shots": "é"}'.encode("latin-1"), content_type=content_type), 400, "malformed_json")
 

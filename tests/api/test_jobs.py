@@ -23,11 +23,11 @@ def key(app: Flask) -> Key:
 class TestFields:
     """A wrong field is refused with its path and what is allowed."""
 
-    @pytest.mark.parametrize("shots", [0, -1, MAX_SHOTS + 1, HUGE, -HUGE, 10.0, 1e400, True, False, "10", None, [10], {}])
+    @pytest.mark.parametrize("shots", [0, -1, MAX_SHOTS + 1, HUGE, -HUGE, 10.0, True, False, "10", None, [10], {}])
     def test_shots_are_a_whole_number_in_range(self, refusing: Service, shots: object) -> None:
         self.check(refusing, {"shots": shots}, "shots", "a whole number from 1 to 100000")
 
-    @pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, HUGE, -0.0, 0.5, True, "1", [], "١"])
+    @pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, HUGE, -0.0, 0.5, True, "1", [], "\u0661"])
     def test_a_seed_is_a_whole_number_in_range(self, refusing: Service, seed: object) -> None:
         self.check(refusing, {"seed": seed}, "seed", "a whole number from 0 to 9007199254740991")
 
@@ -37,17 +37,40 @@ class TestFields:
 
     @pytest.mark.parametrize(
         "amount",
-        [1, 0.5, True, [], "", " 1", "1 ", "-1", "-0", "+1", ".5", "5.", "1e3", "1_000", "1,5", "١٢", "NaN", "Infinity"]
-        + ["0x10", "0.0000001", "0.0000009" + "9" * 50, "1000000000.000001", "1" * 5_000, "1e999999999", "1\0"],
+        [
+            1,
+            0.5,
+            True,
+            [],
+            "",
+            " 1",
+            "1 ",
+            "-1",
+            "-0",
+            "+1",
+            ".5",
+            "5.",
+            "1e3",
+            "1_000",
+            "1,5",
+            "\u0661",
+            "NaN",
+            "Infinity",
+            "0x10",
+            "0.0000001",
+            "0.0000009" + "9" * 50,
+            "1000000000.000001",
+            "1" * 5_000,
+            "1e999999999",
+            "1\0",
+        ],
     )
     def test_the_most_it_may_cost_is_a_string_of_decimal_credits(self, refusing: Service, amount: object) -> None:
         self.check(refusing, {"maxCredits": amount}, "maxCredits", 'decimal credits in a string, such as "0.5"')
 
     @pytest.mark.parametrize("parameters", [[], "state", 1, None, True])
     def test_parameters_are_an_object(self, refusing: Service, parameters: object) -> None:
-        self.check(
-            refusing, {"parameters": parameters}, "parameters", "an object: the template's parameters by name"
-        )
+        self.check(refusing, {"parameters": parameters}, "parameters", "an object: the template's parameters by name")
 
     @pytest.mark.parametrize("value", [None, 1, True, "", "PHI_PLUS", "phi_plus\0", ["phi_plus"], {}, "x" * 10_000])
     def test_a_parameter_is_one_of_its_choices(self, refusing: Service, value: object) -> None:
@@ -59,12 +82,22 @@ class TestFields:
         body = {"templateId": "ghz-state", "parameters": {"qubits": value}}
         self.check(refusing, body, "parameters.qubits", "a whole number from 2 to 20")
 
-    @pytest.mark.parametrize("value", [-0.1, 1e400, -1e400, HUGE, True, "1", None])
+    @pytest.mark.parametrize("value", [-0.1, HUGE, -HUGE, True, "1", None])
     def test_a_number_among_the_parameters_is_finite_and_in_range(self, refusing: Service, value: object) -> None:
         body = {"templateId": "two-local-ansatz", "parameters": {"theta": value}}
         self.check(refusing, body, "parameters.theta")
 
-    @pytest.mark.parametrize("value", ["", "1" * 17, "10 1", "102", "１０", "1\0", 101, None])
+    @pytest.mark.parametrize("literal", ["1e400", "-1e400"])
+    def test_a_number_that_is_infinite_only_to_python_is_out_of_range(self, refusing: Service, literal: str) -> None:
+        for body, path in (
+            ('"templateId": "bell-state", "shots": ?', "shots"),
+            ('"templateId": "two-local-ansatz", "shots": 10, "parameters": {"theta": ?}', "parameters.theta"),
+        ):
+            answer = refusing.post(f"{{{body.replace('?', literal)}}}".encode())
+            [detail] = read_error(answer, 422, "invalid_fields")["details"]
+            assert detail["path"] == path
+
+    @pytest.mark.parametrize("value", ["", "1" * 17, "10 1", "102", "\uff11\uff10", "1\0", 101, None])
     def test_bits_among_the_parameters_are_bits(self, refusing: Service, value: object) -> None:
         body = {"templateId": "bernstein-vazirani", "parameters": {"secret": value}}
         self.check(refusing, body, "parameters.secret", "1 to 16 characters, each one of 01")
@@ -78,7 +111,9 @@ class TestFields:
         assert (detail["path"], detail["message"]) == (field, "This field is required.")
         assert detail["allowed"]
 
-    @pytest.mark.parametrize("field", ["template_id", "Shots", "max_credits", "constructor", "__class__", "organisationId"])
+    @pytest.mark.parametrize(
+        "field", ["template_id", "Shots", "max_credits", "constructor", "__class__", "organisationId"]
+    )
     def test_an_unknown_field_is_refused(self, refusing: Service, field: str) -> None:
         self.check(refusing, {field: 1}, field)
 
@@ -173,7 +208,15 @@ class TestList:
 
     def test_nothing_is_found_among_nothing(self, refusing: Service) -> None:
         last = "job_" + ALPHABET[-1] * 26
-        for query in ("", "?limit=1", "?limit=100", f"?cursor={last}", "?status=queued", "?backend=nowhere", "?limit=1&limit=9"):
+        for query in (
+            "",
+            "?limit=1",
+            "?limit=100",
+            f"?cursor={last}",
+            "?status=queued",
+            "?backend=nowhere",
+            "?limit=1&limit=9",
+        ):
             assert refusing.get(f"/jobs{query}").get_json() == {"jobs": [], "nextCursor": None}
 
     def test_pages_give_every_job_once_newest_first(self, client: FlaskClient, key: Key) -> None:
@@ -236,20 +279,28 @@ class TestOwnership:
         for url in (answer.headers["Location"], f"{API}/jobs/{answer.get_json()['id']}"):
             assert client.get(url, headers=second.headers).get_json() == answer.get_json()
 
-    @pytest.mark.parametrize("job_id", ["x", "%ff", "job_", "a" * 10_000, "' OR 1=1 --", "%F0%9F%94%91", "job_%25"])
+    @pytest.mark.parametrize(
+        "job_id", ["nothing", "%ff", "job_", "a" * 10_000, "' OR 1=1 --", "%F0%9F%94%91", "job_%25"]
+    )
     def test_an_id_of_nothing_is_a_404(self, refusing: Service, job_id: str) -> None:
         answer = refusing.get(f"/jobs/{job_id}")
         read_error(answer, 404, "not_found")
         assert job_id not in answer.text
 
 
-class TestNames:
-    """What people call their jobs comes back as it was sent."""
-
-    @pytest.mark.parametrize(
-        "name", ["x" * 80, "🔑" * 80, "👩‍🔬", "a\u00a0b", "می‌خواهم", "<b>&amp;", "'; --", " ", "\\u0000", "%00"]
-    )
-    def test_a_name_of_any_script_is_kept(self, client: FlaskClient, key: Key, name: str) -> None:
+def test_a_name_of_any_script_is_kept(client: FlaskClient, key: Key) -> None:
+    for name in (
+        "x" * 80,
+        "🔑" * 80,
+        "👩\u200d🔬",
+        "a\u00a0b",
+        "\u0645\u06cc\u200c\u062e",
+        "<b>&amp;",
+        "'; --",
+        " ",
+        "\\u0000",
+        "%00",
+    ):
         answer = post_bell(client, key, name=name)
         assert answer.status_code == 201, answer.text
         read = client.get(answer.headers["Location"], headers=key.headers).get_json()

@@ -1,6 +1,5 @@
 """GET /me."""
 
-import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -20,9 +19,9 @@ def test_a_key_learns_about_itself_and_not_its_secret(refusing: Service) -> None
     assert refusing.key.raw not in answer.text
 
 
-@pytest.mark.parametrize("name", ["Ключ 🔑", "  padded ", '"; DROP TABLE api_keys; --', "<script>", "a\u00a0b", "x" * 80])
-def test_any_scope_may_ask_and_names_come_back_as_they_were_given(app: Flask, client: FlaskClient, name: str) -> None:
-    with app.app_context():
-        key = make_key(make_account(), name=name, scopes=("keys:read",))
-    me = client.get(f"{API}/me", headers=key.headers).get_json()
-    assert (me["name"], me["scopes"]) == (name.strip(), ["keys:read"])
+def test_any_scope_may_ask_and_names_come_back_as_they_were_given(app: Flask, client: FlaskClient) -> None:
+    for name in ("Ключ 🔑", "  padded ", '"; DROP TABLE api_keys; --', "<script>", "a\u00a0b", "x" * 80):
+        with app.app_context():
+            key = make_key(make_account(), name=name, scopes=("keys:read",))
+        me = client.get(f"{API}/me", headers=key.headers).get_json()
+        assert (me["name"], me["scopes"]) == (name.strip(), ["keys:read"])

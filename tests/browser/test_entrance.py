@@ -64,6 +64,7 @@ def test_a_log_in_leads_to_the_page_that_was_asked_for(page: Page, new_context: 
 
 def test_a_log_out_ends_the_session_on_the_server(page: Page) -> None:
     email = sign_up(page)
+    page.goto("/console")
     cookies = page.context.cookies()
     page.get_by_label(f"Account: {email}").click()
     page.get_by_role("button", name="Log out").click()

@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Flush
-from tests.browser.steps import PASSWORD, cell, create_key, key_row, run_bell, sign_up
+from tests.browser.steps import PASSWORD, cell, create_key, key_row, return_to, run_bell, sign_up
 from tests.live import call
 
 
@@ -56,11 +56,13 @@ def test_the_command_beside_a_new_key_is_the_call_that_works(page: Page, live_se
 
 def test_the_guide_ticks_itself_off_without_a_reload(page: Page, live_server: str) -> None:
     sign_up(page)
+    page.goto("/console")
     expect(page.get_by_text("0 of 3 done")).to_be_visible()
     raw_key = create_key(page, "laptop")
     page.goto("/console")
     expect(page.get_by_text("1 of 3 done")).to_be_visible()
     run_bell(live_server, raw_key)
+    return_to(page)
     expect(page.get_by_role("heading", name="Recent jobs")).to_be_visible()
     expect(page.get_by_role("link", name="bell-state")).to_be_visible()
 

@@ -9,13 +9,17 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, policy
+from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, policy, post_bell
+from webapp.accounts.models import Organisation
 from webapp.accounts.operations import disable_user, log_in
 from webapp.core import redis as names
-from webapp.core.db import db
+from webapp.core.db import db, transaction
+from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import new_token, parse_token
 from webapp.core.redis import store
+from webapp.keys.models import ApiKey
 from webapp.keys.operations import revoke_key
+from webapp.keys.queries import list_keys
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
 from webapp.metering.queries import list_keys_with_usage
@@ -236,8 +240,40 @@ class TestPricedCalls:
             assert verify() == []
 
 
-def test_redis_away_is_a_503_that_says_when_to_come_back(client: FlaskClient, key: Key) -> None:
-    store.connect("unix:///nowhere/valkey.sock")
-    answer = client.get(ME, headers=key.headers)
-    assert (answer.status_code, body(answer)["error"]["code"]) == (503, "store_unavailable")
-    assert int(answer.headers["Retry-After"]) >= 1
+class TestRedisAway:
+    """Redis does not answer."""
+
+    @pytest.fixture(autouse=True)
+    def away(self, key: Key) -> None:
+        assert key.raw
+        store.connect("unix:///nowhere/valkey.sock")
+
+    def test_a_job_is_a_503_that_says_when_to_come_back(self, client: FlaskClient, key: Key) -> None:
+        answer = post_bell(client, key)
+        assert (answer.status_code, body(answer)["error"]["code"]) == (503, "store_unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+
+    def test_reads_are_served_by_sql(self, client: FlaskClient, key: Key) -> None:
+        for path in ("/me", "/templates", "/jobs"):
+            assert client.get(API + path, headers=key.headers).status_code == 200
+
+    def test_keys_that_are_not_good_are_refused_by_sql(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        with app.app_context():
+            limited = make_key(make_account(), scopes=("jobs:read",))
+            disabled = make_key(make_account())
+            with transaction() as session:
+                session.get_one(ApiKey, key.row.id).revoked_at = now()
+                session.get_one(Organisation, disabled.row.organisation_id).disabled_at = now()
+        unknown = {"Authorization": f"Bearer {new_token('AAAAAA')}"}
+        found = [
+            client.get(f"{API}/templates", headers=headers).status_code
+            for headers in (key.headers, limited.headers, disabled.headers, unknown)
+        ]
+        assert found == [401, 403, 403, 401]
+
+    def test_a_revocation_is_not_claimed_to_have_happened(self, app: Flask, key: Key) -> None:
+        with app.app_context():
+            with pytest.raises(StoreAwayError):
+                revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+            [row] = list_keys(key.row.organisation_id)
+            assert row.revoked_at is None

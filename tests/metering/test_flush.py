@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from config import Settings
 from tests.factories import API, Key, make_account, make_key, now, policy
 from webapp.core.db import db
 from webapp.core.redis import store
@@ -111,11 +112,11 @@ def test_many_keys_of_many_accounts_are_flushed_together(app: Flask, client: Fla
         assert verify() == []
 
 
-def test_a_grant_that_redis_missed_is_told_by_the_next_flush(app: Flask, client: FlaskClient, key: Key) -> None:
+def test_a_grant_that_redis_missed_is_told_by_the_next_flush(
+    settings: Settings, app: Flask, client: FlaskClient, key: Key
+) -> None:
     client.get(ME, headers=key.headers)
     with app.app_context():
-        url_kwargs = store.client.get_connection_kwargs()
-        client_before = store._client  # noqa: SLF001 - put back below
         store.connect("unix:///nowhere/valkey.sock")
         grant_credits(
             organisation_id=key.row.organisation_id,
@@ -125,8 +126,7 @@ def test_a_grant_that_redis_missed_is_told_by_the_next_flush(app: Flask, client:
             policy=policy(),
             at=now(),
         )
-        store._client = client_before  # noqa: SLF001 - Redis is back
-        assert url_kwargs
+        store.connect(settings.redis_url)
         assert verify() == []
         flush(policy=policy(), at=now())
         assert verify() == []

@@ -3,14 +3,14 @@
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hiredis import pack_command
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -22,6 +22,9 @@ from webapp.core.errors import StoreAwayError
 # A call waits no longer than this for Redis before it is answered 503.
 TIMEOUT_SECONDS = 2.0
 
+# After a failure Redis is left alone for so long.
+AWAY_SECONDS = 0.5
+
 # Errors that say that Redis is not there for us now. BusyLoadingError is a ConnectionError.
 AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
 
@@ -29,13 +32,17 @@ AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError
 class Store:
     """The Redis that holds the fast copy; connected once by create_app().
 
-    Commands off the hot path go through `client`. Scripts go through `call`, on a connection that each thread keeps: the
-    client's pool costs four times as much CPU as the script's round trip itself (docs/adr/0004).
+    Commands off the hot path go through `client`. Scripts go through `call`, on a connection that each thread keeps:
+    the client's pool costs four times as much CPU as the script's round trip itself (docs/adr/0004).
+
+    Once Redis did not answer, `call` fails at once for a moment, so that a Redis that hangs does not hold every thread
+    for the whole time-out, one request after the other.
     """
 
     def __init__(self) -> None:
         self._client: Redis | None = None
         self._threads = threading.local()
+        self._away_until = 0.0
 
     def connect(self, url: str) -> None:
         """Use the Redis at this address. Nothing is sent until the first command."""
@@ -48,6 +55,7 @@ class Store:
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         self._threads = threading.local()
+        self._away_until = 0.0
 
     @property
     def client(self) -> Redis:
@@ -58,9 +66,19 @@ class Store:
 
     def call(self, *command: str | int | bytes) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send one command, once, and give its answer in bytes. Raises redis-py's errors."""
+        if time.monotonic() < self._away_until:
+            raise RedisConnectionError("Redis did not answer a moment ago")
+        try:
+            return self._call(command)
+        except (RedisConnectionError, RedisTimeoutError):
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            raise
+
+    def _call(self, command: tuple[str | int | bytes, ...]) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Send one command on this thread's connection."""
         connection = self._connection()
         try:
-            connection.send_packed_command([pack_command(command)], check_health=False)
+            connection.send_packed_command([pack_command(cast("Any", command))], check_health=False)
             return connection.read_response(disable_decoding=True)
         except ResponseError:
             raise
@@ -69,16 +87,16 @@ class Store:
             connection.disconnect()
             raise
 
-    def _connection(self) -> AbstractConnection:
+    def _connection(self) -> Any:  # noqa: ANN401 - redis-py's connections have no types
         """Give this thread's connection, made anew after a fork and where the server has hung up."""
-        connection: AbstractConnection | None = getattr(self._threads, "connection", None)
-        if connection is None or self._threads.process_id != os.getpid():
-            connection = self.client.connection_pool.make_connection()
-            self._threads.connection, self._threads.process_id = connection, os.getpid()
-        elif is_stale(connection):
-            connection.disconnect()
-        connection.connect()
-        return connection
+        kept = getattr(self._threads, "connection", None)
+        if kept is None or self._threads.process_id != os.getpid():
+            kept = self.client.connection_pool.make_connection()
+            self._threads.connection, self._threads.process_id = kept, os.getpid()
+        elif is_stale(kept):
+            kept.disconnect()
+        kept.connect()
+        return kept
 
     def close(self) -> None:
         """Close the client's connections, and this thread's."""
@@ -88,10 +106,10 @@ class Store:
             connection.disconnect()
 
 
-def is_stale(connection: AbstractConnection) -> bool:
+def is_stale(connection: Any) -> bool:  # noqa: ANN401 - redis-py's connections have no types
     """Tell whether there is something to read before anything was asked: the server's goodbye."""
     try:
-        return connection.can_read()
+        return bool(connection.can_read())
     except AWAY:
         return True
 

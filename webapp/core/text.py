@@ -2,7 +2,7 @@
 
 import unicodedata
 
-# Controls (NUL among them, which PostgreSQL cannot store), line and paragraph separators, and halves of surrogate pairs.
+# Controls (among them NUL, which PostgreSQL cannot store), line and paragraph separators, halves of surrogate pairs.
 CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp", "Cs"})
 
 

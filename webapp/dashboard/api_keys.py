@@ -19,7 +19,7 @@ from webapp.keys.scopes import SCOPES
 from webapp.metering.queries import list_keys_with_usage
 
 
-class KeyForm(FlaskForm):
+class KeyForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A new key's name and scopes."""
 
     name = StringField("Name")

@@ -21,7 +21,7 @@ from webapp.extensions import runtime
 from webapp.ledger.sign_up import sign_up
 
 
-class EntranceForm(FlaskForm):
+class EntranceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """An e-mail address and a password."""
 
     email = StringField("E-mail address", [InputRequired("Enter your e-mail address.")])

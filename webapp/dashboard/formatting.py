@@ -77,8 +77,8 @@ def format_duration(span: timedelta) -> str:
 
 @dashboard.app_template_filter("percent")
 def format_percent(share: float) -> str:
-    """Write a share of one as a percentage to one place."""
-    return f"{share:.1%}"
+    """Write a share of one as a percentage to one place, or two below one percent."""
+    return f"{share:.2%}" if 0 < share < 0.01 else f"{share:.1%}"  # noqa: PLR2004
 
 
 @dashboard.app_template_filter("shell")

@@ -10,10 +10,12 @@ from flask.typing import ResponseReturnValue
 from webapp.authentication import login_required
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
+from webapp.dashboard.diagrams import draw
 from webapp.dashboard.visitor import get_own_organisation
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.keys.queries import get_key
+from webapp.quantum.circuits import Circuit
 from webapp.quantum.openqasm import to_openqasm3
 from webapp.quantum.templates import get_template
 
@@ -54,6 +56,7 @@ def jobs() -> str:
 def job(job_id: str) -> str:
     """Show one job."""
     found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)
+    circuit = find_circuit(found)
     outcomes = list_outcomes(found.counts or {}, found.probabilities or {}, shots=found.shots)
     return render_template(
         "job.html",
@@ -63,7 +66,8 @@ def job(job_id: str) -> str:
         most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),
         hidden_outcomes=len(found.counts or {}) - sum(outcome.count > 0 for outcome in outcomes),
         rerun_body=make_rerun_body(found),
-        openqasm=write_openqasm(found),
+        openqasm=to_openqasm3(circuit) if circuit else None,
+        drawn=draw(circuit) if circuit else None,
     )
 
 
@@ -103,11 +107,11 @@ def make_rerun_body(job: Job) -> dict[str, object]:
     return body
 
 
-def write_openqasm(job: Job) -> str | None:
-    """Write the job's circuit as OpenQASM 3, unless its template no longer takes its parameters."""
+def find_circuit(job: Job) -> Circuit | None:
+    """Give the job's circuit, unless its template no longer takes its parameters."""
     if job.template_id is None:
         return None
     try:
-        return to_openqasm3(get_template(job.template_id).create_circuit(job.parameters))
+        return get_template(job.template_id).create_circuit(job.parameters)
     except UpcubeError:
         return None

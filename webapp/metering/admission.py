@@ -1,7 +1,8 @@
 """Admission: one Redis round trip decides on a call, counts it and pays for it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -87,6 +88,27 @@ def admit(
     raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
 
 
+def admit_without_redis(*, token: KeyToken, scope: str | None, at: datetime) -> Admission:
+    """Decide on a free call that only reads, by SQL alone, while Redis is away.
+
+    Nothing is counted and no rate limit holds meanwhile; a revoked or expired key is refused as ever.
+    """
+    key = get_key_by_digest(token.digest)
+    if key is None:
+        return Admission(verdict=Verdict.ABSENT)
+    organisation = get_organisation(key.organisation_id)
+    verdict = Verdict.ADMITTED
+    if key.revoked_at:
+        verdict = Verdict.REVOKED
+    elif organisation.disabled_at:
+        verdict = Verdict.DISABLED
+    elif key.expires_at and key.expires_at <= at:
+        verdict = Verdict.EXPIRED
+    elif scope is not None and scope not in key.scopes.split():
+        verdict = Verdict.SCOPE
+    return Admission(verdict=verdict, principal=make_principal(key, organisation))
+
+
 def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
     """Read the script's answer. A refused key has no more to it than the verdict."""
     if len(reply) == 1:
@@ -124,21 +146,24 @@ def fill_key(token: KeyToken, *, policy: LimitPolicy) -> None:
 
 def key_record(key: ApiKey, organisation: Organisation, *, policy: LimitPolicy) -> dict[str, str]:
     """Write a key as admit.lua reads it."""
-    scopes = key.scopes.split()
-    profile = {
-        "key_id": key.id,
-        "organisation_id": organisation.id,
-        "shard_tag": organisation.shard_tag,
-        "name": key.name,
-        "prefix": key.prefix,
-        "scopes": scopes,
-    }
     return {
         "state": "revoked" if key.revoked_at else "active",
         "id": key.id,
-        "profile": json.dumps(profile),
+        "profile": json.dumps(asdict(make_principal(key, organisation))),
         # A space on both sides of each, so that one is found by plain search and never inside another.
         "scopes": f" {key.scopes} ",
         "limits": encode_limits(policy.key),
         "expires": str(int(key.expires_at.timestamp())) if key.expires_at else "",
     }
+
+
+def make_principal(key: ApiKey, organisation: Organisation) -> Principal:
+    """Give the part of a key that views need."""
+    return Principal(
+        key_id=key.id,
+        organisation_id=organisation.id,
+        shard_tag=organisation.shard_tag,
+        name=key.name,
+        prefix=key.prefix,
+        scopes=tuple(key.scopes.split()),
+    )

@@ -42,20 +42,26 @@ function syncChildren(before, after) {
   }
 }
 
-async function refresh(region) {
-  const answer = await fetch(region.dataset.live, { headers: { Accept: "text/html" } });
+async function refresh(address) {
+  const answer = await fetch(address, { headers: { Accept: "text/html" } });
   // Redirected: the session is over. The page stays as it is until the reader does something.
   if (!answer.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page.getElementById(region.id);
-  if (fresh && !document.querySelector("dialog[open]")) sync(region, fresh);
+  // A question is open, and what it is about must not change behind it.
+  if (document.querySelector("dialog[open]")) return;
+  for (const region of document.querySelectorAll("[data-live]")) {
+    const fresh = page.getElementById(region.id);
+    if (fresh && region.dataset.live === address) sync(region, fresh);
+  }
 }
 
 async function refreshAll() {
-  if (document.hidden || document.querySelector("dialog[open]")) return;
-  for (const region of document.querySelectorAll("[data-live]")) {
+  if (document.hidden) return;
+  // Regions of one address are fetched together.
+  const addresses = new Set([...document.querySelectorAll("[data-live]")].map((region) => region.dataset.live));
+  for (const address of addresses) {
     try {
-      await refresh(region);
+      await refresh(address);
     } catch {
       // The server may be away for a moment; the next round tries again.
     }

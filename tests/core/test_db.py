@@ -1,0 +1,176 @@
+"""transaction(): writers wait for each other, see what the others wrote, and leave nothing half done."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from tests.factories import Account, make_account, now
+from webapp.accounts.models import Organisation, User
+from webapp.core.db import db, transaction
+from webapp.core.errors import StoreAwayError
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    with app.app_context():
+        return make_account()
+
+
+def rename(account: Account, name: str) -> None:
+    with transaction() as session:
+        session.get_one(Organisation, account.organisation_id).name = name
+
+
+def read_name(account: Account) -> str | None:
+    return db.session.scalar(sa.select(Organisation.name).where(Organisation.id == account.organisation_id))
+
+
+def test_writers_wait_for_each_other_and_lose_no_update(app: Flask, account: Account) -> None:
+    writers, rounds = 4, 5
+    together = threading.Barrier(writers)
+    with app.app_context():
+        rename(account, "0")
+
+    def count(_: int) -> None:
+        with app.app_context():
+            together.wait(timeout=10)
+            for _ in range(rounds):
+                with transaction() as session:
+                    organisation = session.get_one(Organisation, account.organisation_id, with_for_update=True)
+                    organisation.name = str(int(organisation.name) + 1)
+
+    with ThreadPoolExecutor(max_workers=writers) as threads:
+        list(threads.map(count, range(writers)))
+    with app.app_context():
+        assert read_name(account) == str(writers * rounds)
+
+
+def test_a_second_writer_waits_for_the_first(app: Flask, account: Account) -> None:
+    if not app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite"):
+        pytest.skip("PostgreSQL lets writers of different rows go on")
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def write_slowly() -> None:
+        with app.app_context(), transaction() as session:
+            session.execute(sa.update(Organisation).values(name="first"))
+            has_begun.set()
+            may_end.wait(timeout=10)
+
+    def write() -> str | None:
+        has_begun.wait(timeout=10)
+        with app.app_context():
+            # Read before the write lock is to be had: what was read must not make the write fail.
+            assert read_name(account) == account.email
+            threading.Timer(0.05, may_end.set).start()
+            rename(account, "second")
+            return read_name(account)
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        slow = threads.submit(write_slowly)
+        assert threads.submit(write).result() == "second"
+        slow.result()
+
+
+def rename_elsewhere(app: Flask, account: Account, name: str) -> None:
+    def write() -> None:
+        with app.app_context():
+            rename(account, name)
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        threads.submit(write).result()
+
+
+@pytest.mark.usefixtures("context")
+def test_what_was_read_before_is_read_again_inside(app: Flask, account: Account) -> None:
+    organisation = db.session.get_one(Organisation, account.organisation_id)
+    db.session.rollback()
+    rename_elsewhere(app, account, "theirs")
+    with transaction() as session:
+        assert session.get_one(Organisation, account.organisation_id).name == organisation.name == "theirs"
+
+
+@pytest.mark.usefixtures("context")
+def test_what_was_committed_before_is_read_again_inside(app: Flask, account: Account) -> None:
+    with transaction() as session:
+        organisation = session.get_one(Organisation, account.organisation_id)
+        organisation.name = "mine"
+    rename_elsewhere(app, account, "theirs")
+    with transaction() as session:
+        assert session.get_one(Organisation, account.organisation_id).name == organisation.name == "theirs"
+
+
+@pytest.mark.usefixtures("context")
+class TestMisuse:
+    """What would lose data without a sign is refused instead."""
+
+    def test_one_transaction_inside_another_is_refused(self, account: Account) -> None:
+        def nest() -> None:
+            with transaction() as session:
+                session.get_one(Organisation, account.organisation_id).name = "outer"
+                session.flush()
+                rename(account, "inner")
+
+        with pytest.raises(RuntimeError, match="inside another"):
+            nest()
+        assert read_name(account) == account.email
+        rename(account, "later")
+        assert read_name(account) == "later"
+
+    def test_a_change_before_the_transaction_is_refused(self, account: Account) -> None:
+        db.session.get_one(Organisation, account.organisation_id).name = "dirty"
+        with pytest.raises(RuntimeError, match="not before it"), transaction():
+            pass
+        db.session.rollback()
+        assert read_name(account) == account.email
+
+    def test_a_new_or_deleted_row_before_the_transaction_is_refused(self, account: Account) -> None:
+        db.session.add(User(id="user_new", email="new@example.com", password_hash="", created_at=now()))
+        with pytest.raises(RuntimeError, match="not before it"), transaction():
+            pass
+        db.session.rollback()
+        db.session.delete(db.session.get_one(User, account.user_id))
+        with pytest.raises(RuntimeError, match="not before it"), transaction():
+            pass
+        db.session.rollback()
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit])
+    def test_any_exception_undoes_everything(self, account: Account, error: type[BaseException]) -> None:
+        def fail() -> None:
+            with transaction() as session:
+                session.execute(sa.update(Organisation).values(name="half done"))
+                raise error
+
+        with pytest.raises(error):
+            fail()
+        assert read_name(account) == account.email
+        rename(account, "done")
+        assert read_name(account) == "done"
+
+    def test_a_moment_without_a_zone_is_refused(self, account: Account) -> None:
+        naive = datetime(2026, 1, 1)  # noqa: DTZ001 - this is the mistake
+        with pytest.raises(sa.exc.StatementError, match="time zone"), transaction() as session:
+            session.get_one(User, account.user_id).disabled_at = naive
+        assert db.session.get_one(User, account.user_id).disabled_at is None
+
+
+def test_a_lock_that_is_not_to_be_had_is_the_stores_fault(app: Flask, account: Account) -> None:
+    with app.app_context():
+        engine = db.engine
+    impatient = {"sqlite": "PRAGMA busy_timeout = 1", "postgresql": "SET lock_timeout = 1"}[engine.dialect.name]
+
+    def be_impatient(connection: Any, *_: object) -> None:  # noqa: ANN401 - a DB-API connection of either driver
+        cursor = connection.cursor()
+        cursor.execute(impatient)
+        cursor.close()
+
+    with app.app_context(), transaction() as session:
+        session.execute(sa.update(Organisation).values(name="locked"))
+        sa.event.listen(engine, "checkout", be_impatient)
+        with pytest.raises(StoreAwayError):
+            rename_elsewhere(app, account, "refused")
+        sa.event.remove(engine, "checkout", be_impatient)
