@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
@@ -15,8 +16,19 @@ from config import Settings
 from tests import stores
 from tests.stores import PostgresqlStore, SqliteStore, make_settings
 from webapp import create_app
+from webapp.accounts import passwords
 from webapp.core.db import db
 from webapp.core.redis import store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def production_hasher() -> Iterator[PasswordHasher]:
+    """Hash passwords cheaply in tests, which make hundreds of accounts; give the hasher that users get."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = passwords.hasher
+        patch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        passwords.nobody_hash.cache_clear()
+        yield hasher
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,9 @@ class TestOperations:
                 verified.append(algorithm_and_costs)
                 return super().verify(password_hash, password)
 
-        monkeypatch.setattr(passwords, "hasher", CountingHasher())
+        costs = passwords.hasher
+        counting = CountingHasher(costs.time_cost, costs.memory_cost, costs.parallelism)
+        monkeypatch.setattr(passwords, "hasher", counting)
         disabled = make_disabled()
         refusals = set()
         for email in (account.email, "nobody@example.com", "ada\0@example.com", "", "x" * 10_000, disabled.email):

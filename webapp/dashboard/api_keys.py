@@ -1,9 +1,11 @@
 """API keys: list, create, revoke."""
 
-from flask import flash, redirect, render_template, url_for
+import secrets
+
+from flask import flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
-from wtforms import SelectMultipleField, StringField
+from wtforms import HiddenField, SelectMultipleField, StringField
 
 from webapp.authentication import login_required
 from webapp.core import clock
@@ -18,12 +20,18 @@ from webapp.keys.queries import list_keys
 from webapp.keys.scopes import SCOPES
 from webapp.metering.queries import list_keys_with_usage
 
+# How many of this browser's last forms are remembered, so that none is taken twice.
+REMEMBERED_FORMS = 10
+MAX_FORM_ID_LENGTH = 40
+
 
 class KeyForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A new key's name and scopes."""
 
     name = StringField("Name")
     scopes = SelectMultipleField("Scopes", choices=list(SCOPES.items()), default=list(SCOPES), validate_choice=False)
+    # Drawn anew for each page: the page that shows a new key answers a POST, and a reload sends it again.
+    form_id = HiddenField(default=lambda: secrets.token_urlsafe(9))
 
 
 @dashboard.get("/console/api-keys")
@@ -38,6 +46,10 @@ def api_keys() -> str:
 def create_api_key() -> ResponseReturnValue:
     """Make a key and show it, this once."""
     form = KeyForm()
+    form_id = (form.form_id.data or "")[:MAX_FORM_ID_LENGTH]
+    if form_id in session.get("sent_forms", []):
+        flash("That form was sent before and made its key then. Create another if you need one.")
+        return redirect(url_for("dashboard.api_keys"))
     if form.validate_on_submit():
         try:
             new = create_key(
@@ -52,8 +64,15 @@ def create_api_key() -> ResponseReturnValue:
         except TooManyKeysError as error:
             form.form_errors.append(error.message)
         else:
+            remember_form(form_id)
             return render_keys(KeyForm(formdata=None), new=new)
     return render_keys(form), 422
+
+
+def remember_form(form_id: str) -> None:
+    """Note in the browser's session that this form has made its key."""
+    if form_id:
+        session["sent_forms"] = [form_id, *session.get("sent_forms", [])][:REMEMBERED_FORMS]
 
 
 @dashboard.get("/console/api-keys/rows")

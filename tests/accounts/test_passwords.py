@@ -1,0 +1,25 @@
+"""What a stored password costs whoever tries to guess it."""
+
+from argon2 import PasswordHasher, Type
+
+from webapp.accounts.passwords import hash_password, verify_password
+
+
+def test_users_passwords_are_hashed_as_rfc_9106_recommends(production_hasher: PasswordHasher) -> None:
+    assert production_hasher.type is Type.ID
+    # Its second recommendation, for where memory is short: 64 MiB, three passes, four lanes.
+    assert production_hasher.memory_cost >= 64 * 1024
+    assert production_hasher.time_cost >= 3
+    assert production_hasher.salt_len >= 16
+
+
+def test_the_same_password_never_has_the_same_hash() -> None:
+    assert hash_password("correct horse") != hash_password("correct horse")
+
+
+def test_a_hash_that_is_damaged_or_missing_verifies_nothing() -> None:
+    good = hash_password("correct horse")
+    assert verify_password(good, "correct horse")
+    for damaged in (None, "", "x", good[:-1] + ("A" if good[-1] != "A" else "B"), good.replace("argon2id", "argon2i")):
+        assert not verify_password(damaged, "correct horse")
+    assert not verify_password(None, "nobody has this password")
