@@ -104,7 +104,7 @@ def test_a_user_can_start_with_nothing(run: Run) -> None:
         (["keys", "revoke", "key_nothing"], "no such key"),
         (["credits", "balance", "nobody@example.com"], "No user has the address"),
         (["credits", "grant", "nobody@example.com", "1", "--reason", "x"], "No user has the address"),
-        (["credits", "grant", EMAIL, "many", "--reason", "x"], "not a number of credits"),
+        (["credits", "grant", EMAIL, "many", "--reason", "x"], "not an amount"),
         (["credits", "grant", EMAIL, "nan", "--reason", "x"], "not an amount"),
     ],
 )

@@ -23,13 +23,15 @@ def parse_credits(text: str | Decimal) -> int:
     Raises InvalidAmountError for anything but a number from 0 to a billion with at most 6 decimal places.
     """
     if not AMOUNT.fullmatch(text if isinstance(text, str) else f"{text:f}"):
-        raise InvalidAmountError("An amount of credits is a decimal number such as 12.5.")
+        raise InvalidAmountError(
+            "This is not an amount of credits: write a decimal number such as 12.5, with at most 6 decimal places."
+        )
     amount = Decimal(text)
     if amount > MAX_MICROCREDITS // MICROCREDITS_PER_CREDIT:
-        raise InvalidAmountError("An amount of credits is at most 1000000000.")
+        raise InvalidAmountError("This is not an amount of credits: it is more than 1000000000.")
     microcredits = amount * MICROCREDITS_PER_CREDIT
     if microcredits != microcredits.to_integral_value():
-        raise InvalidAmountError("An amount of credits has at most 6 decimal places.")
+        raise InvalidAmountError("This is not an amount of credits: it has more than 6 decimal places.")
     return int(microcredits)
 
 
