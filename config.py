@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent
 MAX_SOCKET_PATH_BYTES = 103
 
 SECONDS_PER_DAY = 86_400
+MAX_QUOTA = 1_000_000
+RATE_LIMIT = re.compile(r"(?:([a-z][a-z0-9-]{0,19})=)?([0-9]{1,7})/([0-9]{1,5})")
 
 
 class ConfigurationError(Exception):
@@ -28,8 +30,9 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class RateLimit:
-    """`quota` requests in any `window_seconds`, refilled evenly."""
+    """`quota` requests in any `window_seconds`, refilled evenly; the only limit of its kind has no name."""
 
+    name: str
     quota: int
     window_seconds: int
 
@@ -48,8 +51,9 @@ class Settings:
     secret_key: str
     starting_credits: Decimal
     call_price_credits: Decimal
-    key_rate_limit: RateLimit
-    account_rate_limit: RateLimit
+    key_rate_limits: tuple[RateLimit, ...]
+    account_rate_limits: tuple[RateLimit, ...]
+    max_concurrent_jobs: int
     flush_interval_seconds: int
     max_body_bytes: int
     max_inline_work: int
@@ -76,8 +80,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         secret_key=get_secret_key(environ.get("SECRET_KEY", ""), database_url, data_dir),
         starting_credits=get_credits(environ, "STARTING_CREDITS", default="100"),
         call_price_credits=get_credits(environ, "CALL_PRICE_CREDITS", default="0"),
-        key_rate_limit=get_rate_limit(environ, "KEY_RATE_LIMIT", default="600/60"),
-        account_rate_limit=get_rate_limit(environ, "ACCOUNT_RATE_LIMIT", default="1200/60"),
+        key_rate_limits=get_rate_limits(environ, "KEY_RATE_LIMITS", default="600/60"),
+        account_rate_limits=get_rate_limits(environ, "ACCOUNT_RATE_LIMITS", default="1200/60"),
+        max_concurrent_jobs=get_integer(environ, "MAX_CONCURRENT_JOBS", default=16, minimum=1, maximum=10_000),
         flush_interval_seconds=get_integer(environ, "FLUSH_INTERVAL_SECONDS", default=5, minimum=1, maximum=3600),
         max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
@@ -174,14 +179,21 @@ def get_credits(environ: Mapping[str, str], name: str, *, default: str) -> Decim
     return value
 
 
-def get_rate_limit(environ: Mapping[str, str], name: str, *, default: str) -> RateLimit:
-    """Read a rate limit written as REQUESTS/SECONDS."""
+def get_rate_limits(environ: Mapping[str, str], name: str, *, default: str) -> tuple[RateLimit, ...]:
+    """Read one rate limit written as REQUESTS/SECONDS, or several with names between commas."""
     text = environ.get(name) or default
-    quota, _, window = text.partition("/")
-    are_numbers = quota.isdecimal() and window.isdecimal()
-    if not (are_numbers and 1 <= int(quota) <= 10**6 and 1 <= int(window) <= SECONDS_PER_DAY):
-        raise ConfigurationError(f"{name} must be REQUESTS/SECONDS such as 600/60, not {text!r}.")
-    return RateLimit(quota=int(quota), window_seconds=int(window))
+    found = [RATE_LIMIT.fullmatch(part.strip()) for part in text.split(",")]
+    limits = tuple(RateLimit(match[1] or "", int(match[2]), int(match[3])) for match in found if match)
+    are_in_range = all(
+        1 <= limit.quota <= MAX_QUOTA and 1 <= limit.window_seconds <= SECONDS_PER_DAY for limit in limits
+    )
+    are_told_apart = len({limit.name for limit in limits}) == len(found)
+    if not (are_in_range and are_told_apart):
+        raise ConfigurationError(
+            f"{name} must be REQUESTS/SECONDS such as 600/60, or several with names such as "
+            f"burst=20/1,day=50000/86400, not {text!r}."
+        )
+    return limits
 
 
 def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -10,12 +10,10 @@ from werkzeug.test import TestResponse
 from webapp.accounts.queries import get_user_by_email
 from webapp.core import clock
 from webapp.core.ids import new_id
-from webapp.extensions import runtime
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import create_key
 from webapp.keys.scopes import SCOPES
 from webapp.ledger.sign_up import sign_up
-from webapp.metering.limits import LimitPolicy
 
 API = "/api/quantum/v1"
 PASSWORD = "correct horse battery"
@@ -76,11 +74,6 @@ def body(answer: TestResponse) -> dict[str, Any]:
     """Read an answer that must be a JSON object."""
     assert isinstance(answer.json, dict)
     return answer.json
-
-
-def policy() -> LimitPolicy:
-    """The current application's rate limits."""
-    return runtime().policy
 
 
 def now() -> datetime:

@@ -10,6 +10,7 @@ from flask_wtf import CSRFProtect
 
 from config import RateLimit, Settings
 from webapp.core.money import parse_credits
+from webapp.jobs.gates import JobLimits
 from webapp.metering.limits import Limit, LimitPolicy
 
 login_manager = LoginManager()
@@ -23,27 +24,31 @@ class Runtime:
     """The settings in the units that operations take."""
 
     policy: LimitPolicy
+    job_limits: JobLimits
     starting_microcredits: int
     call_price_microcredits: int
     max_body_bytes: int
-    max_inline_work: int
 
 
 def make_runtime(settings: Settings) -> Runtime:
     """Put the settings into the units that operations take."""
     return Runtime(
         policy=LimitPolicy(
-            key=(named("key", settings.key_rate_limit),), account=(named("account", settings.account_rate_limit),)
+            key=tuple(named("key", limit) for limit in settings.key_rate_limits),
+            account=tuple(named("account", limit) for limit in settings.account_rate_limits),
+        ),
+        job_limits=JobLimits(
+            max_inline_work=settings.max_inline_work, max_concurrent_jobs=settings.max_concurrent_jobs
         ),
         starting_microcredits=parse_credits(settings.starting_credits),
         call_price_microcredits=parse_credits(settings.call_price_credits),
         max_body_bytes=settings.max_body_bytes,
-        max_inline_work=settings.max_inline_work,
     )
 
 
-def named(name: str, limit: RateLimit) -> Limit:
-    """Give a configured limit the name that it has in response headers."""
+def named(level: str, limit: RateLimit) -> Limit:
+    """Give a configured limit the name that it has in response headers: key, or key-burst where there are several."""
+    name = f"{level}-{limit.name}" if limit.name else level
     return Limit(name=name, quota=limit.quota, window_seconds=limit.window_seconds)
 
 

@@ -3,7 +3,6 @@
 import logging
 
 from webapp.core import clock
-from webapp.extensions import runtime
 from webapp.metering import flush, holds
 
 log = logging.getLogger(__name__)
@@ -11,11 +10,11 @@ log = logging.getLogger(__name__)
 
 def flush_usage() -> None:
     """Move the counters from Redis to SQL."""
-    flush.flush(policy=runtime().policy, at=clock.now())
+    flush.flush(at=clock.now())
 
 
 def end_overdue_holds() -> None:
     """End the holds whose process died."""
-    ended = holds.end_overdue_holds(policy=runtime().policy, at=clock.now())
+    ended = holds.end_overdue_holds(at=clock.now())
     if ended:
         log.warning("ended %s overdue holds", ended)

@@ -23,7 +23,7 @@ def shared_service(
     """An application whose one account runs nothing, in all of the tests that ask for it."""
     folder = tmp_path_factory.mktemp("shared")
     with databases[request.param].fresh(folder) as url:
-        limits = {"KEY_RATE_LIMIT": "1000000/60", "ACCOUNT_RATE_LIMIT": "1000000/60"}
+        limits = {"KEY_RATE_LIMITS": "1000000/60", "ACCOUNT_RATE_LIMITS": "1000000/60"}
         app = create_app(make_settings(folder, DATABASE_URL=url, REDIS_URL=valkey_url, **limits))
         with app.app_context():
             account = make_account()

@@ -81,7 +81,7 @@ class TestOrder:
 
     @pytest.fixture
     def environ(self) -> dict[str, str]:
-        return {"KEY_RATE_LIMIT": "1/3600"}
+        return {"KEY_RATE_LIMITS": "1/3600"}
 
     def test_is_authentication_then_scope_then_rate_then_body(self, app: Flask, client: FlaskClient) -> None:
         with app.app_context():

@@ -9,9 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.api.helpers import Service, assert_nothing_happened, read_error
-from tests.factories import API, Key, make_account, make_key, now, policy, post_bell
+from tests.factories import API, Key, make_account, make_key, now, post_bell
 from webapp.authentication import public
-from webapp.core.db import db
+from webapp.core.db import POOL, db
 from webapp.core.redis import store
 from webapp.metering.flush import flush
 
@@ -181,7 +181,7 @@ def test_head_and_options_are_calls_like_any_other(app: Flask, client: FlaskClie
     assert (options.status_code, options.data) == (200, b"")
     assert '"key";r=597' in options.headers["RateLimit"]
     with app.app_context():
-        assert flush(policy=policy(), at=now()).calls == 3
+        assert flush(at=now()).calls == 3
 
 
 def test_every_request_has_an_id_of_its_own(refusing: Service) -> None:
@@ -246,7 +246,7 @@ def test_having_no_connection_left_is_a_503(
         pool = db.engine.pool
         monkeypatch.setattr(pool, "_timeout", 0.01)
         monkeypatch.setattr(pool, "_max_overflow", 0)
-        taken = [db.engine.connect() for _ in range(5)]
+        taken = [db.engine.connect() for _ in range(POOL["pool_size"])]
     read_error(client.get(f"{API}/jobs", headers=key.headers), 503, "store_unavailable")
     read_error(post_bell(client, key), 503, "store_unavailable")
     for connection in taken:

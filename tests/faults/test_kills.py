@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.factories import Key, make_account, make_key, now, policy
+from tests.factories import Key, make_account, make_key, now
 from tests.live import call, run_command, web_process
 from webapp.core import redis as names
 from webapp.core.redis import store
@@ -55,7 +55,7 @@ def test_a_flusher_killed_anywhere_loses_and_doubles_nothing(
     assert client.get("/api/quantum/v1/me", headers=key.headers).status_code == 200
     with app.app_context():
         for _ in range(2):
-            flush(policy=policy(), at=now())
+            flush(at=now())
             assert verify() == []
         assert get_credits(key.row.organisation_id).spent == 4 * CALL_MICROCREDITS
         [usage] = list_keys_with_usage(key.row.organisation_id)
@@ -78,7 +78,7 @@ def test_a_web_process_killed_around_a_job_charges_exactly_what_it_stored(
         assert len(peek_account(tag).holds) == 1
         overdue = {member: 1 for member, _ in store.client.zscan_iter(names.hold_deadlines(tag[0]))}
         store.client.zadd(names.hold_deadlines(tag[0]), overdue)
-        assert end_overdue_holds(policy=policy(), at=now()) == 1
+        assert end_overdue_holds(at=now()) == 1
         assert peek_account(tag).available == GRANTED - CALL_MICROCREDITS - jobs * BELL_MICROCREDITS
     check_ledger(app)
 

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.api.helpers import assert_nothing_happened, read_error
-from tests.factories import API, Account, Key, make_account, make_key, now, policy, post_bell
+from tests.factories import API, Account, Key, make_account, make_key, now, post_bell
 from tests.jobs import broken_engine
 from webapp.core.db import db
 from webapp.jobs.queries import count_jobs
@@ -65,7 +65,7 @@ class TestResult:
             assert (found.available, found.held, found.spent) == (998_899, 0, BELL_MICROCREDITS)
             charge = list_transfers(account.organisation_id, limit=5)[0]
             assert (charge.microcredits, charge.reference) == (BELL_MICROCREDITS, f"hold:{job['id']}")
-            flush(policy=policy(), at=now())
+            flush(at=now())
             [usage] = list_keys_with_usage(account.organisation_id)
             assert (usage.calls, usage.microcredits) == (2, BELL_MICROCREDITS)
             assert verify() == []
@@ -216,7 +216,9 @@ class TestEngineFailure:
         assert job["error"]["code"] == "engine_failed"
         assert "corrupted" not in answer.text
         assert (job["cost"]["held"], job["cost"]["charged"]) == (BELL_CREDITS, "0")
-        assert client.get(f"{API}/jobs?status=failed", headers=key.headers).get_json()["jobs"] == [job]
+        [listed] = client.get(f"{API}/jobs?status=failed", headers=key.headers).get_json()["jobs"]
+        assert job == listed | {name: job[name] for name in job.keys() - listed.keys()}
+        assert "counts" not in listed
         with app.app_context():
             found = get_credits(account.organisation_id)
             assert (found.available, found.held, found.spent) == (1_000_000, 0, 0)
@@ -278,8 +280,8 @@ class TestLostCommit:
             found = get_credits(account.organisation_id)
             assert (found.held, found.spent) == (BELL_MICROCREDITS - spent, spent)
             assert found.available == 1_000_000 - BELL_MICROCREDITS
-            assert end_overdue_holds(policy=policy(), at=now()) == 0
-            assert end_overdue_holds(policy=policy(), at=now() + timedelta(seconds=HOLD_SECONDS + 1)) == 1
+            assert end_overdue_holds(at=now()) == 0
+            assert end_overdue_holds(at=now() + timedelta(seconds=HOLD_SECONDS + 1)) == 1
             found = get_credits(account.organisation_id)
             assert (found.available, found.held, found.spent) == (1_000_000 - spent, 0, spent)
             assert count_jobs(account.organisation_id) == int(is_committed)

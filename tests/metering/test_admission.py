@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, policy, post_bell
+from config import RateLimit, Settings
+from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, post_bell
+from webapp import create_app
 from webapp.accounts.models import Organisation
 from webapp.accounts.operations import disable_user, log_in
 from webapp.core import redis as names
@@ -148,14 +151,14 @@ def test_a_key_without_the_scope_is_refused_and_not_counted(app: Flask, client: 
     assert (answer.status_code, error["code"], error["requiredScope"]) == (403, "insufficient_scope", "templates:read")
     assert '"key";r=600' in answer.headers["RateLimit"]
     with app.app_context():
-        assert flush(policy=policy(), at=now()).calls == 0
+        assert flush(at=now()).calls == 0
 
 
 def test_calls_and_last_use_reach_the_keys_row(app: Flask, client: FlaskClient, key: Key) -> None:
     for _ in range(3):
         client.get(ME, headers=key.headers)
     with app.app_context():
-        report = flush(policy=policy(), at=now())
+        report = flush(at=now())
         assert (report.batches, report.keys, report.calls) == (1, 1, 3)
         [usage] = list_keys_with_usage(key.row.organisation_id)
     assert usage.calls == 3
@@ -168,7 +171,7 @@ class TestRateLimit:
 
     @pytest.fixture
     def environ(self) -> dict[str, str]:
-        return {"KEY_RATE_LIMIT": "3/3600", "ACCOUNT_RATE_LIMIT": "5/3600"}
+        return {"KEY_RATE_LIMITS": "3/3600", "ACCOUNT_RATE_LIMITS": "5/3600"}
 
     def test_says_what_remains_and_refuses_what_is_too_much(self, client: FlaskClient, key: Key) -> None:
         remaining = []
@@ -207,6 +210,32 @@ class TestRateLimit:
         assert int(refused.headers["Retry-After"]) <= 1200
 
 
+class TestSeveralRateLimits:
+    """A key may call twice in ten seconds and three times in an hour."""
+
+    @pytest.fixture
+    def environ(self) -> dict[str, str]:
+        return {"KEY_RATE_LIMITS": "burst=2/10, hour=3/3600"}
+
+    def test_all_of_them_are_told_and_each_refuses(self, client: FlaskClient, key: Key) -> None:
+        answers = [client.get(ME, headers=key.headers) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        policies = '"key-burst";q=2;w=10, "key-hour";q=3;w=3600, "account";q=1200;w=60'
+        assert {answer.headers["RateLimit-Policy"] for answer in answers} == {policies}
+        # The call that the burst refused did not count for the hour.
+        assert '"key-burst";r=0' in answers[2].headers["RateLimit"]
+        assert '"key-hour";r=1' in answers[2].headers["RateLimit"]
+        assert 1 <= int(answers[2].headers["Retry-After"]) <= 5
+
+    def test_a_changed_setting_holds_for_keys_that_redis_knows(
+        self, settings: Settings, client: FlaskClient, key: Key
+    ) -> None:
+        assert client.get(ME, headers=key.headers).status_code == 200
+        changed = create_app(replace(settings, key_rate_limits=(RateLimit("", 7, 60),)))
+        answer = changed.test_client().get(ME, headers=key.headers)
+        assert answer.headers["RateLimit-Policy"].startswith('"key";q=7;w=60, ')
+
+
 class TestPricedCalls:
     """A call costs 100 micro-credits, and the account has 1,000."""
 
@@ -223,7 +252,7 @@ class TestPricedCalls:
             assert verify() == []
             unflushed = get_credits(key.row.organisation_id)
             assert (unflushed.available, unflushed.unflushed, unflushed.spent) == (0, 1_000, 0)
-            assert flush(policy=policy(), at=now()).microcredits == 1_000
+            assert flush(at=now()).microcredits == 1_000
             flushed = get_credits(key.row.organisation_id)
             assert (flushed.available, flushed.unflushed, flushed.spent) == (0, 0, 1_000)
             assert verify() == []

@@ -7,7 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.factories import API, Key, make_account, make_key, now, policy
+from tests.factories import API, Key, make_account, make_key, now
+from webapp.core import redis as names
 from webapp.core.db import db
 from webapp.core.redis import store
 from webapp.metering.credits import get_credits, grant_credits
@@ -37,14 +38,14 @@ def usage_of(key: Key) -> tuple[int, int]:
 
 def test_a_flush_of_nothing_does_nothing(app: Flask) -> None:
     with app.app_context():
-        assert flush(policy=policy(), at=now()).batches == 0
+        assert flush(at=now()).batches == 0
 
 
 def test_a_second_flush_adds_nothing(app: Flask, client: FlaskClient, key: Key) -> None:
     client.get(ME, headers=key.headers)
     with app.app_context():
-        flush(policy=policy(), at=now())
-        assert flush(policy=policy(), at=now()).batches == 0
+        flush(at=now())
+        assert flush(at=now()).batches == 0
         assert usage_of(key) == (1, 100)
 
 
@@ -52,7 +53,7 @@ def test_usage_of_one_hour_adds_up_over_flushes(app: Flask, client: FlaskClient,
     for _ in range(3):
         client.get(ME, headers=key.headers)
         with app.app_context():
-            flush(policy=policy(), at=now())
+            flush(at=now())
     with app.app_context():
         assert usage_of(key) == (3, 300)
         assert verify() == []
@@ -65,7 +66,7 @@ def test_a_batch_that_was_applied_but_not_dropped_is_only_dropped(app: Flask, cl
         assert apply_batch(batch_id, read_batch(group, batch_id), at=now()) is not None
         assert verify() == []
         assert get_credits(key.row.organisation_id).spent == 100
-        assert flush(policy=policy(), at=now()).batches == 0
+        assert flush(at=now()).batches == 0
         assert usage_of(key) == (1, 100)
         assert store.client.keys("*:sealed*") == []
         assert verify() == []
@@ -79,7 +80,7 @@ def test_a_batch_left_by_a_dead_flusher_is_applied_by_the_next(app: Flask, clien
     client.get(ME, headers=key.headers)
     with app.app_context():
         assert get_credits(key.row.organisation_id).unflushed == 200
-        assert flush(policy=policy(), at=now()).batches == 2
+        assert flush(at=now()).batches == 2
         assert usage_of(key) == (2, 200)
         assert verify() == []
 
@@ -87,7 +88,7 @@ def test_a_batch_left_by_a_dead_flusher_is_applied_by_the_next(app: Flask, clien
 def test_two_flushes_at_once_apply_each_batch_once(app: Flask, client: FlaskClient, key: Key) -> None:
     def run(_: int) -> int:
         with app.app_context():
-            return flush(policy=policy(), at=now()).calls
+            return flush(at=now()).calls
 
     for _ in range(5):
         client.get(ME, headers=key.headers)
@@ -106,9 +107,22 @@ def test_many_keys_of_many_accounts_are_flushed_together(app: Flask, client: Fla
     for key in keys:
         client.get(ME, headers=key.headers)
     with app.app_context():
-        report = flush(policy=policy(), at=now())
+        report = flush(at=now())
         assert (report.keys, report.calls, report.microcredits) == (12, 12, 1_200)
         assert {get_credits(account.organisation_id).spent for account in accounts} == {300}
+        assert verify() == []
+
+
+def test_a_count_for_a_key_that_sql_does_not_know_keeps_nothing_else_back(
+    app: Flask, client: FlaskClient, key: Key
+) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        counters = names.live_counters(names.group_of(key.raw[-12:-6]))
+        store.client.hincrby(counters, "calls:key_gone:1700000000", 1)
+        store.client.hincrby(counters, "account:gone00", 5)
+        flush(at=now())
+        assert usage_of(key) == (1, 100)
         assert verify() == []
 
 
@@ -123,11 +137,10 @@ def test_a_grant_that_redis_missed_is_told_by_the_next_flush(
             microcredits=5,
             reason="",
             reference=None,
-            policy=policy(),
             at=now(),
         )
         store.connect(settings.redis_url)
         assert verify() == []
-        flush(policy=policy(), at=now())
+        flush(at=now())
         assert verify() == []
         assert get_credits(key.row.organisation_id).available == 1_000_000 + 5 - 100

@@ -4,13 +4,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import Account, Key, body, make_account, make_key, now, policy, post_bell
+from tests.factories import Account, Key, body, make_account, make_key, now, post_bell
 from webapp.core import redis as names
 from webapp.core.redis import store
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import (
     HOLD_SECONDS,
     InsufficientCreditsError,
+    TooManyHoldsError,
     end_overdue_holds,
     hold_credits,
     list_overdue_holds,
@@ -21,6 +22,7 @@ from webapp.metering.reconcile import peek_account, reconcile_account
 from webapp.metering.verify import verify
 
 BELL_MICROCREDITS = 1_101
+MAX_HOLDS = 16
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ class TestHolds:
         held = 0
         for number in range(20):
             try:
-                hold_credits(shard_tag=account.shard_tag, hold_id=str(number), microcredits=75, policy=policy())
+                hold_credits(shard_tag=account.shard_tag, hold_id=str(number), microcredits=75, max_holds=MAX_HOLDS)
             except InsufficientCreditsError:
                 continue
             held += 1
@@ -51,34 +53,45 @@ class TestHolds:
         assert verify() == []
 
     def test_a_hold_is_made_and_released_once(self, account: Account) -> None:
-        first = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, policy=policy())
-        assert first == hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, policy=policy())
+        first = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
+        assert first == hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
         assert available(account) == 425
         for _ in range(3):
-            settle_hold(first, charged_microcredits=0, policy=policy())
+            settle_hold(first, charged_microcredits=0)
             assert available(account) == 500
         assert verify() == []
 
+    def test_an_account_has_a_number_of_holds_open_at_once(self, account: Account) -> None:
+        for number in range(3):
+            hold_credits(shard_tag=account.shard_tag, hold_id=str(number), microcredits=1, max_holds=3)
+        with pytest.raises(TooManyHoldsError) as caught:
+            hold_credits(shard_tag=account.shard_tag, hold_id="3", microcredits=1, max_holds=3)
+        assert caught.value.extra == {"gate": "concurrency", "limit": "3", "value": "4"}
+        assert available(account) == 497
+        again = hold_credits(shard_tag=account.shard_tag, hold_id="0", microcredits=1, max_holds=3)
+        settle_hold(again, charged_microcredits=0)
+        hold_credits(shard_tag=account.shard_tag, hold_id="3", microcredits=1, max_holds=3)
+
     def test_a_refused_hold_says_what_is_missing(self, account: Account) -> None:
         with pytest.raises(InsufficientCreditsError) as caught:
-            hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=501, policy=policy())
+            hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=501, max_holds=MAX_HOLDS)
         assert caught.value.extra == {"required": "0.000501", "available": "0.0005", "limitSource": "balance"}
 
     def test_an_overdue_hold_without_a_job_is_released(self, account: Account) -> None:
-        hold_credits(shard_tag=account.shard_tag, hold_id="lost", microcredits=75, policy=policy())
+        hold_credits(shard_tag=account.shard_tag, hold_id="lost", microcredits=75, max_holds=MAX_HOLDS)
         assert list_overdue_holds(now()) == []
         store.client.zadd(names.hold_deadlines(account.shard_tag[0]), {f"{account.shard_tag}:lost": 1})
-        assert end_overdue_holds(policy=policy(), at=now()) == 1
+        assert end_overdue_holds(at=now()) == 1
         assert available(account) == 500
-        assert end_overdue_holds(policy=policy(), at=now()) == 0
+        assert end_overdue_holds(at=now()) == 0
         assert HOLD_SECONDS > 60
 
     def test_a_hold_survives_the_loss_of_the_accounts_record(self, account: Account) -> None:
-        hold = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, policy=policy())
+        hold = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
         store.client.delete(names.account_record(account.shard_tag))
-        reconcile_account(shard_tag=account.shard_tag, policy=policy())
+        reconcile_account(shard_tag=account.shard_tag)
         assert available(account) == 425
-        settle_hold(hold, charged_microcredits=0, policy=policy())
+        settle_hold(hold, charged_microcredits=0)
         assert available(account) == 500
 
 
@@ -106,7 +119,7 @@ class TestLostRedis:
             store.client.hincrby(names.account_record(tag), "available", 12_345)
             [difference] = verify()
             assert difference.found - difference.expected == 12_345
-            report = rebuild(policy=policy())
+            report = rebuild()
             assert (report.accounts, report.keys) == (1, 1)
             assert verify() == []
 
@@ -118,7 +131,7 @@ class TestLostRedis:
             hold_again(tag, job["id"])
             assert verify() == []
             assert get_credits(key.row.organisation_id).held == 0
-            assert end_overdue_holds(policy=policy(), at=now()) == 1
+            assert end_overdue_holds(at=now()) == 1
             assert verify() == []
             assert peek_account(tag).available == 9 * BELL_MICROCREDITS
 
@@ -130,7 +143,6 @@ class TestLostRedis:
                 microcredits=7,
                 reason="a gift",
                 reference="gift",
-                policy=policy(),
                 at=now(),
             )
             assert peek_account(key.raw[-12:-6]).available == 9 * BELL_MICROCREDITS + 7

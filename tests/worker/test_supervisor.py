@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ def supervise(folder: Path, use: Callable[[Supervisor], Awaitable[None]]) -> str
                 await supervisor.stop()
 
         try:
-            asyncio.run(run())
+            # In a thread of its own: a browser test before it may have left an event loop in this one.
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                thread.submit(asyncio.run, run()).result()
         finally:
             console.close()
     return path.read_text()

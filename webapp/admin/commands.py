@@ -205,7 +205,6 @@ def grant(email: str, *, microcredits: int, reason: str, reference: str | None) 
         microcredits=microcredits,
         reason=reason,
         reference=reference,
-        policy=runtime().policy,
         at=clock.now(),
     )
     click.echo(f"Granted {format_credits(microcredits)} credits to {email}.")
@@ -255,7 +254,7 @@ def verify_ledger(*, as_json: bool) -> None:
 @explained
 def run_flush() -> None:
     """Move every counter from Redis to SQL now."""
-    report = flush(policy=runtime().policy, at=clock.now())
+    report = flush(at=clock.now())
     click.echo(
         f"Flushed {report.calls} calls of {report.keys} keys in {report.batches} batches, "
         f"{format_credits(report.microcredits)} credits."
@@ -266,5 +265,5 @@ def run_flush() -> None:
 @explained
 def run_rebuild() -> None:
     """Make Redis agree with SQL for every account and key that it knows."""
-    report = rebuild(policy=runtime().policy)
+    report = rebuild()
     click.echo(f"Rebuilt {report.accounts} accounts and {report.keys} keys.")

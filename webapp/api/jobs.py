@@ -26,8 +26,7 @@ def create_job() -> ResponseReturnValue:
     job = submit_job(
         submitter=Submitter(principal.key_id, principal.organisation_id, principal.shard_tag),
         request=read_request(read_job_body(max_bytes=runtime().max_body_bytes)),
-        policy=runtime().policy,
-        max_inline_work=runtime().max_inline_work,
+        limits=runtime().job_limits,
         at=clock.now(),
     )
     return render_job(job), 201, {"Location": url_for("api.read_job", job_id=job.id)}
@@ -45,7 +44,7 @@ def read_jobs() -> dict[str, Any]:
         status=query.status,
         backend=query.backend,
     )
-    return {"jobs": [render_job(job) for job in page.jobs], "nextCursor": page.next_cursor}
+    return {"jobs": [render_summary(job) for job in page.jobs], "nextCursor": page.next_cursor}
 
 
 @api.get("/jobs/<job_id>")
@@ -69,7 +68,18 @@ def read_request(body: JobBody) -> JobRequest:
 
 
 def render_job(job: Job) -> dict[str, Any]:
-    """Write a job as JSON."""
+    """Write a job with its result as JSON."""
+    return {
+        **render_summary(job),
+        "counts": job.counts,
+        "probabilities": job.probabilities,
+        "bitOrder": "Classical bit 0 is the rightmost character.",
+        "expectationValues": None,
+    }
+
+
+def render_summary(job: Job) -> dict[str, Any]:
+    """Write a job without its result, which may be large, as JSON."""
     return {
         "id": job.id,
         "name": job.name,
@@ -83,10 +93,6 @@ def render_job(job: Job) -> dict[str, Any]:
         "qubits": job.qubits,
         "shots": job.shots,
         "seed": job.seed,
-        "counts": job.counts,
-        "probabilities": job.probabilities,
-        "bitOrder": "Classical bit 0 is the rightmost character.",
-        "expectationValues": None,
         "cost": {
             "estimated": format_credits(job.estimated_microcredits),
             "held": format_credits(job.held_microcredits),

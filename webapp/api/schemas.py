@@ -20,6 +20,7 @@ from webapp.quantum.templates import TemplateNotFoundError, get_template
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
 MAX_INTEGER_DIGITS = 1000
+MAX_COUNT_DIGITS = 9
 # How much of an unknown field's name is repeated.
 MAX_PATH_CHARACTERS = 100
 
@@ -62,6 +63,13 @@ def read_amount(value: object) -> int:
         raise ValueError(str(error)) from error
 
 
+def read_count(text: str) -> int:
+    """Read a whole number from a query, where everything is text."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_COUNT_DIGITS):
+        raise ValueError("It must be a whole number.")
+    return int(text)
+
+
 def refuse_control_characters(value: str) -> str:
     """Refuse text that cannot be stored or shown on one line."""
     if has_control_characters(value):
@@ -94,9 +102,8 @@ class JobBody(Schema):
 class JobListQuery(Schema):
     """The query of GET /jobs."""
 
-    # Everything in a query is text, so what is not is converted.
-    limit: int = Field(
-        default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, strict=False, description=f"a whole number from 1 to {MAX_PAGE}"
+    limit: Annotated[int, BeforeValidator(read_count)] = Field(
+        default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, description=f"a whole number from 1 to {MAX_PAGE}"
     )
     cursor: str | None = Field(
         default=None, pattern=r"^job_[0-9a-z]{26}$", description="the nextCursor of the page before"

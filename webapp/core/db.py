@@ -20,6 +20,9 @@ from webapp.core.errors import StoreAwayError
 SQLITE_BUSY_SECONDS = 20
 POSTGRESQL_CONNECT_SECONDS = 5
 
+# A connection for each of the web process's threads (see Procfile), kept open for the usual few.
+POOL: dict[str, Any] = {"pool_size": 8, "max_overflow": 24, "pool_timeout": 5}
+
 # Errors that say that the database is not there for us now: it failed, or all our connections to it stayed in use.
 AWAY = (sa.exc.OperationalError, sa.exc.TimeoutError)
 
@@ -67,8 +70,8 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 def engine_options(url: str) -> dict[str, Any]:
     """Give the engine options for this database: short waits for a server, a long one for SQLite's single writer."""
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
-    return {"connect_args": {"connect_timeout": POSTGRESQL_CONNECT_SECONDS}, "pool_pre_ping": True}
+        return POOL | {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+    return POOL | {"connect_args": {"connect_timeout": POSTGRESQL_CONNECT_SECONDS}, "pool_pre_ping": True}
 
 
 @event.listens_for(sa.Engine, "connect")

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+# A body can have more wrong fields than anybody would read.
+MAX_DETAILS = 100
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -49,7 +52,10 @@ class InvalidFieldsError(UpcubeError):
 
     def __init__(self, details: Sequence[FieldError]) -> None:
         count = "One field is" if len(details) == 1 else f"{len(details)} fields are"
-        super().__init__(f"{count} wrong; details says which and what is allowed.", details=details)
+        first = f" (the first {MAX_DETAILS})" if len(details) > MAX_DETAILS else ""
+        super().__init__(
+            f"{count} wrong; details says which{first} and what is allowed.", details=details[:MAX_DETAILS]
+        )
 
 
 class NotFoundError(UpcubeError):

@@ -21,6 +21,14 @@ class GateVerdict:
     message: str
 
 
+@dataclass(frozen=True)
+class JobLimits:
+    """What the operator allows: a circuit's work in amplitude updates, and an account's jobs at one time."""
+
+    max_inline_work: int
+    max_concurrent_jobs: int
+
+
 class GateRefusedError(UpcubeError):
     """A gate refused the job; the error says which one, its limit, and what to change."""
 

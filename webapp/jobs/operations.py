@@ -12,11 +12,10 @@ from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
-from webapp.jobs.gates import Plan, check_gates
+from webapp.jobs.gates import JobLimits, Plan, check_gates
 from webapp.jobs.models import Job, JobStatus
 from webapp.ledger.operations import add_charge
 from webapp.metering.holds import Hold, hold_credits, settle_hold
-from webapp.metering.limits import LimitPolicy
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
 from webapp.quantum.backends import get_backend
@@ -52,20 +51,22 @@ class Submitter:
     shard_tag: str
 
 
-def submit_job(
-    *, submitter: Submitter, request: JobRequest, policy: LimitPolicy, max_inline_work: int, at: datetime
-) -> Job:
+def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, at: datetime) -> Job:
     """Run a circuit at once and give its finished job.
 
     The price is held before anything runs, and charged in the transaction that stores the result. Raises NotFoundError,
-    InvalidFieldsError, GateRefusedError, InsufficientCreditsError or StoreAwayError, all with nothing charged.
+    InvalidFieldsError, GateRefusedError, TooManyHoldsError, InsufficientCreditsError or StoreAwayError, all with
+    nothing charged.
     """
     circuit = get_template(request.template_id).create_circuit(request.parameters)
-    plan = make_plan(request, circuit, max_inline_work=max_inline_work)
+    plan = make_plan(request, circuit, max_inline_work=limits.max_inline_work)
     check_gates(plan)
     job = make_job(submitter, request, plan, at=at)
     hold = hold_credits(
-        shard_tag=submitter.shard_tag, hold_id=job.id, microcredits=job.held_microcredits, policy=policy
+        shard_tag=submitter.shard_tag,
+        hold_id=job.id,
+        microcredits=job.held_microcredits,
+        max_holds=limits.max_concurrent_jobs,
     )
     fault("job_after_hold")
     try:
@@ -75,10 +76,10 @@ def submit_job(
         # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
         raise
     except BaseException:
-        end_hold(hold, charged_microcredits=0, policy=policy)
+        end_hold(hold, charged_microcredits=0)
         raise
     fault("job_after_commit")
-    end_hold(hold, charged_microcredits=job.charged_microcredits, policy=policy)
+    end_hold(hold, charged_microcredits=job.charged_microcredits)
     return job
 
 
@@ -163,9 +164,9 @@ def store_finished(job: Job) -> None:
             add_usage(session, [UsageChange(job.key_id, hour, microcredits=job.charged_microcredits)])
 
 
-def end_hold(hold: Hold, *, charged_microcredits: int, policy: LimitPolicy) -> None:
+def end_hold(hold: Hold, *, charged_microcredits: int) -> None:
     """Settle the hold now if Redis answers; otherwise it ends when it is found to be overdue."""
     try:
-        settle_hold(hold, charged_microcredits=charged_microcredits, policy=policy)
+        settle_hold(hold, charged_microcredits=charged_microcredits)
     except StoreAwayError:
         log.warning("hold %s is left to end when it is overdue", hold.id)

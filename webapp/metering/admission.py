@@ -15,7 +15,7 @@ from webapp.core.key_tokens import KeyToken
 from webapp.core.redis import RedisScript
 from webapp.keys.models import ApiKey
 from webapp.keys.queries import get_key_by_digest
-from webapp.metering.limits import LimitPolicy, LimitState, encode_limits
+from webapp.metering.limits import LimitPolicy, LimitState
 from webapp.metering.reconcile import SCRIPTS, reconcile_account
 
 ADMIT = RedisScript(SCRIPTS / "admit.lua")
@@ -76,13 +76,14 @@ def admit(
         names.account_record(token.shard_tag),
         names.live_counters(names.group_of(token.shard_tag)),
     ]
+    arguments: list[str | int] = [scope or "", price_microcredits, request_id, policy.key_json, policy.account_json]
     for _ in range(MAX_TRIES):
-        reply = ADMIT.run(keys, [scope or "", price_microcredits, request_id])
+        reply = ADMIT.run(keys, arguments)
         outcome = reply[0].decode()
         if outcome == "unknown":
-            fill_key(token, policy=policy)
+            fill_key(token)
         elif outcome == "cold":
-            reconcile_account(shard_tag=token.shard_tag, policy=policy)
+            reconcile_account(shard_tag=token.shard_tag)
         else:
             return read_admission(Verdict(outcome), reply)
     raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
@@ -133,18 +134,18 @@ def read_profile(profile: bytes) -> Principal:
     return Principal(**{**fields, "scopes": tuple(fields["scopes"])})
 
 
-def fill_key(token: KeyToken, *, policy: LimitPolicy) -> None:
+def fill_key(token: KeyToken) -> None:
     """Give Redis the key's record from SQL, or a short-lived note that there is no such key."""
     key = get_key_by_digest(token.digest)
     if key is None:
         seconds, record = ABSENT_SECONDS, {"state": "absent"}
     else:
-        seconds, record = 0, key_record(key, get_organisation(key.organisation_id), policy=policy)
+        seconds, record = 0, key_record(key, get_organisation(key.organisation_id))
     pairs = [text for pair in record.items() for text in pair]
     FILL_KEY.run([names.key_record(token.shard_tag, token.digest)], [seconds, *pairs])
 
 
-def key_record(key: ApiKey, organisation: Organisation, *, policy: LimitPolicy) -> dict[str, str]:
+def key_record(key: ApiKey, organisation: Organisation) -> dict[str, str]:
     """Write a key as admit.lua reads it."""
     return {
         "state": "revoked" if key.revoked_at else "active",
@@ -152,7 +153,6 @@ def key_record(key: ApiKey, organisation: Organisation, *, policy: LimitPolicy) 
         "profile": json.dumps(asdict(make_principal(key, organisation))),
         # A space on both sides of each, so that one is found by plain search and never inside another.
         "scopes": f" {key.scopes} ",
-        "limits": encode_limits(policy.key),
         "expires": str(int(key.expires_at.timestamp())) if key.expires_at else "",
     }
 

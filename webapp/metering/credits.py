@@ -8,7 +8,6 @@ from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.ledger.operations import add_grant
 from webapp.ledger.queries import get_balance
-from webapp.metering.limits import LimitPolicy
 from webapp.metering.reconcile import (
     find_settled,
     peek_account,
@@ -36,7 +35,6 @@ def grant_credits(
     microcredits: int,
     reason: str,
     reference: str | None,
-    policy: LimitPolicy,
     at: datetime,
 ) -> None:
     """Give an account credits, once per reference, to be spent at once.
@@ -53,7 +51,7 @@ def grant_credits(
             at=at,
         )
     try:
-        reconcile_account(shard_tag=get_organisation(organisation_id).shard_tag, policy=policy)
+        reconcile_account(shard_tag=get_organisation(organisation_id).shard_tag)
     except StoreAwayError:
         # The grant stands in SQL, and the balance's version says that Redis has not heard: the next flush tells it.
         return

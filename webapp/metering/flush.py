@@ -24,7 +24,6 @@ from webapp.core.faults import fault
 from webapp.core.redis import AWAY, RedisScript, redis_away, store
 from webapp.ledger.operations import add_charge
 from webapp.metering.groups import GROUPS
-from webapp.metering.limits import LimitPolicy
 from webapp.metering.models import FlushBatch
 from webapp.metering.reconcile import SCRIPTS, reconcile_changed_accounts
 from webapp.metering.usage import UsageChange, add_usage
@@ -63,9 +62,9 @@ class FlushReport:
     microcredits: int
 
 
-def flush(*, policy: LimitPolicy, at: datetime) -> FlushReport:
+def flush(*, at: datetime) -> FlushReport:
     """Move every counter to SQL, and tell Redis of grants that it has not heard of. Raises StoreAwayError."""
-    reconcile_changed_accounts(policy=policy)
+    reconcile_changed_accounts()
     applied = []
     for group, batch_id in seal_all():
         fault("flush_after_seal")

@@ -13,7 +13,6 @@ from webapp.core.money import format_credits
 from webapp.core.redis import AWAY, RedisScript, redis_away, store
 from webapp.ledger.models import Transfer
 from webapp.metering.groups import GROUPS
-from webapp.metering.limits import LimitPolicy
 from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
 
 HOLD = RedisScript(SCRIPTS / "hold.lua")
@@ -43,6 +42,20 @@ class InsufficientCreditsError(UpcubeError):
         )
 
 
+class TooManyHoldsError(UpcubeError):
+    """The account runs as many jobs at once as it may."""
+
+    status = 403
+    code = "gate_refused"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The account runs {limit} jobs at once already, which is its limit. Send this one when another has ended.",
+            target="concurrency",
+            extra={"gate": "concurrency", "limit": str(limit), "value": str(limit + 1)},
+        )
+
+
 @dataclass(frozen=True)
 class Hold:
     """Credits set aside for one job."""
@@ -52,27 +65,29 @@ class Hold:
     microcredits: int
 
 
-def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, policy: LimitPolicy) -> Hold:
-    """Set credits aside, once per id. Raises InsufficientCreditsError or StoreAwayError."""
+def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, max_holds: int) -> Hold:
+    """Set credits aside, once per id. Raises TooManyHoldsError, InsufficientCreditsError or StoreAwayError."""
     keys = hold_keys(shard_tag)
     for _ in range(MAX_TRIES):
-        verdict, available = HOLD.run(keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag])
+        verdict, available = HOLD.run(keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag, max_holds])
         if verdict == b"held":
             return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
+        if verdict == b"concurrency":
+            raise TooManyHoldsError(max_holds)
         if verdict == b"credits":
             raise InsufficientCreditsError(required=microcredits, available=int(available))
-        reconcile_account(shard_tag=shard_tag, policy=policy)
+        reconcile_account(shard_tag=shard_tag)
     raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
 
 
-def settle_hold(hold: Hold, *, charged_microcredits: int, policy: LimitPolicy) -> None:
+def settle_hold(hold: Hold, *, charged_microcredits: int) -> None:
     """End a hold once SQL has posted its charge, or with 0 to release it. Any number of times, in any order.
 
     Raises StoreAwayError; the hold then ends when it is found to be overdue.
     """
     if not SETTLE.run(hold_keys(hold.shard_tag), [hold.id, charged_microcredits, hold.shard_tag]):
         # Somebody else ended this hold, perhaps in the belief that we were dead. SQL knows what it came to.
-        reconcile_account(shard_tag=hold.shard_tag, policy=policy)
+        reconcile_account(shard_tag=hold.shard_tag)
 
 
 def hold_keys(shard_tag: str) -> list[str]:
@@ -84,7 +99,7 @@ def hold_keys(shard_tag: str) -> list[str]:
     ]
 
 
-def end_overdue_holds(*, policy: LimitPolicy, at: datetime) -> int:
+def end_overdue_holds(*, at: datetime) -> int:
     """End the holds whose process died between holding and settling, and give how many there were.
 
     A hold that SQL has charged is settled with that charge; any other never became a job and is released. Should its
@@ -94,7 +109,7 @@ def end_overdue_holds(*, policy: LimitPolicy, at: datetime) -> int:
     for shard_tag, hold_id in list_overdue_holds(at):
         charged = db.session.scalar(select(Transfer.microcredits).where(Transfer.reference == hold_reference(hold_id)))
         if get_organisation_by_tag(shard_tag) is not None:
-            settle_hold(Hold(hold_id, shard_tag, 0), charged_microcredits=charged or 0, policy=policy)
+            settle_hold(Hold(hold_id, shard_tag, 0), charged_microcredits=charged or 0)
             ended += 1
     return ended
 

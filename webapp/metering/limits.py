@@ -1,8 +1,9 @@
-"""Rate limits as Redis keeps them with a key or an account."""
+"""Rate limits: what the operator set for every key and account, and what a call finds of them."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class LimitPolicy:
 
     key: tuple[Limit, ...]
     account: tuple[Limit, ...]
+
+    @cached_property
+    def key_json(self) -> str:
+        """Every key's limits as admit.lua reads them."""
+        return encode_limits(self.key)
+
+    @cached_property
+    def account_json(self) -> str:
+        """Every account's limits as admit.lua reads them."""
+        return encode_limits(self.account)
 
 
 def encode_limits(limits: Sequence[Limit]) -> str:

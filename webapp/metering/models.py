@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.db import Base, UtcDateTime
-from webapp.keys.models import ApiKey
 
 
 class Usage(Base):
@@ -14,7 +13,9 @@ class Usage(Base):
 
     __tablename__ = "usage"
 
-    key_id: Mapped[str] = mapped_column(sa.ForeignKey(ApiKey.id), primary_key=True)
+    # No foreign key: a count for a key that SQL does not know (it was restored from a backup, say) must not keep the
+    # other keys of its batch from being flushed.
+    key_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     calls: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     # Everything the key was charged: for calls and for jobs.

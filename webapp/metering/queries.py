@@ -29,7 +29,7 @@ def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:
             func.sum(Usage.microcredits).label("microcredits"),
             func.max(Usage.last_used_at).label("last_used_at"),
         )
-        .join(ApiKey)
+        .join(ApiKey, ApiKey.id == Usage.key_id)
         .where(ApiKey.organisation_id == organisation_id)
         .group_by(Usage.key_id)
         .subquery()

@@ -12,7 +12,6 @@ from webapp.core.db import db
 from webapp.core.redis import AWAY, redis_away, store
 from webapp.keys.models import ApiKey
 from webapp.metering.admission import key_record
-from webapp.metering.limits import LimitPolicy
 from webapp.metering.reconcile import reconcile_account
 
 KEYS_PER_ROUND_TRIP = 1000
@@ -26,18 +25,18 @@ class RebuildReport:
     keys: int
 
 
-def rebuild(*, policy: LimitPolicy) -> RebuildReport:
+def rebuild() -> RebuildReport:
     """Write every account and key to Redis as SQL has them; rate clocks, counters and holds stay.
 
     Raises StoreAwayError.
     """
     shard_tags = db.session.scalars(select(Organisation.shard_tag)).all()
     for shard_tag in shard_tags:
-        reconcile_account(shard_tag=shard_tag, policy=policy)
-    return RebuildReport(accounts=len(shard_tags), keys=write_key_records(policy=policy))
+        reconcile_account(shard_tag=shard_tag)
+    return RebuildReport(accounts=len(shard_tags), keys=write_key_records())
 
 
-def write_key_records(*, policy: LimitPolicy) -> int:
+def write_key_records() -> int:
     """Write every key's record over what Redis has."""
     statement = select(ApiKey, Organisation).join(Organisation).execution_options(yield_per=KEYS_PER_ROUND_TRIP)
     written = 0
@@ -45,7 +44,7 @@ def write_key_records(*, policy: LimitPolicy) -> int:
         for chunk in db.session.execute(statement).partitions():
             pipeline = store.client.pipeline(transaction=False)
             for key, organisation in chunk:
-                record: Mapping[Any, Any] = key_record(key, organisation, policy=policy)
+                record: Mapping[Any, Any] = key_record(key, organisation)
                 pipeline.hset(names.key_record(organisation.shard_tag, key.digest), mapping=record)
             pipeline.execute()
             written += len(chunk)

@@ -14,7 +14,6 @@ from webapp.core.db import db, transaction
 from webapp.core.redis import RedisScript
 from webapp.ledger.models import Balance, Transfer
 from webapp.ledger.operations import lock_balance
-from webapp.metering.limits import LimitPolicy, encode_limits
 from webapp.metering.models import FlushBatch
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -114,7 +113,7 @@ def sum_unflushed(found: RedisAccount, settled: Settled) -> int:
     return found.unflushed_live + sum(waiting)
 
 
-def reconcile_account(*, shard_tag: str, policy: LimitPolicy) -> None:
+def reconcile_account(*, shard_tag: str) -> None:
     """Set what Redis knows of the account to what SQL says, whatever Redis knew before. Safe at any moment.
 
     The balance row stays locked meanwhile, so that no charge can be posted between reading SQL and writing Redis; calls
@@ -137,7 +136,6 @@ def reconcile_account(*, shard_tag: str, policy: LimitPolicy) -> None:
                 shard_tag,
                 names.sealed_counters(group, ""),
                 "disabled" if organisation.disabled_at else "active",
-                encode_limits(policy.account),
                 balance.available,
                 balance.granted - balance.expired,
                 len(settled.applied_batches),
@@ -150,11 +148,11 @@ def reconcile_account(*, shard_tag: str, policy: LimitPolicy) -> None:
         )
 
 
-def reconcile_changed_accounts(*, policy: LimitPolicy) -> int:
+def reconcile_changed_accounts() -> int:
     """Reconcile the accounts whose grants Redis may not have heard of, and give how many there were."""
     tags = db.session.scalars(
         select(Organisation.shard_tag).join(Balance).where(Balance.version > Balance.told_version)
     ).all()
     for shard_tag in tags:
-        reconcile_account(shard_tag=shard_tag, policy=policy)
+        reconcile_account(shard_tag=shard_tag)
     return len(tags)

@@ -2,6 +2,7 @@
 --
 -- KEYS: 1 key record   2 account record   3 live counters of the group
 -- ARGV: 1 scope that the call needs, or ''   2 price of the call in micro-credits   3 request id
+--       4 limits of a key that has none of its own   5 limits of an account that has none of its own, both as JSON
 --
 -- Returns {verdict, profile, retry_after_us, available, limit, limit, …}, a limit being
 -- {name, quota, window_seconds, remaining, reset_seconds}. Verdicts:
@@ -28,8 +29,8 @@ elseif key[1] ~= 'active' then
     return {key[1]}
 end
 
-local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'limits', 'available')
-if not account[3] or not account[4] then
+local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits')
+if not account[3] then
     return {account[1] == 'disabled' and 'disabled' or 'cold'}
 elseif account[1] ~= 'active' then
     return {account[1]}
@@ -44,7 +45,7 @@ end
 
 local verdict = 'admitted'
 local price = tonumber(ARGV[2])
-local available = tonumber(account[4])
+local available = tonumber(account[3])
 if ARGV[1] ~= '' and not string.find(key[4], ' ' .. ARGV[1] .. ' ', 1, true) then
     verdict = 'scope'
 end
@@ -52,7 +53,7 @@ end
 -- What every limit says, before anything is changed.
 local limits = {}
 local retry_after = 0
-for level, encoded in ipairs({key[3], account[3]}) do
+for level, encoded in ipairs({key[3] or ARGV[4], account[4] or ARGV[5]}) do
     for _, limit in ipairs(cjson.decode(encoded)) do
         local name, quota, window = limit[1], limit[2], limit[3] * MICROSECONDS
         local field = 't:' .. name

@@ -2,8 +2,10 @@
 --
 -- KEYS: 1 account record   2 account's holds   3 group's hold deadlines
 -- ARGV: 1 hold id   2 micro-credits   3 seconds until the hold is looked at   4 account's tag
+--       5 how many holds the account may have open
 --
--- Returns {verdict, available}: held, credits (not enough), or cold (fill the account from SQL and ask again).
+-- Returns {verdict, available}: held, credits (not enough), concurrency (too many), or cold (reconcile the account with
+-- SQL and ask again).
 -- The same hold id a second time changes nothing.
 local available = redis.call('HGET', KEYS[1], 'available')
 if not available then
@@ -11,6 +13,9 @@ if not available then
 end
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
     return {'held', available}
+end
+if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[5]) then
+    return {'concurrency', available}
 end
 if tonumber(ARGV[2]) > tonumber(available) then
     return {'credits', available}

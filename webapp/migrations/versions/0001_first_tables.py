@@ -226,7 +226,6 @@ def upgrade() -> None:
         sa.Column("calls", sa.BigInteger(), nullable=False),
         sa.Column("microcredits", sa.BigInteger(), nullable=False),
         sa.Column("last_used_at", sa.DateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_usage_key_id_api_keys")),
         sa.PrimaryKeyConstraint("key_id", "hour", name=op.f("pk_usage")),
     )
 
