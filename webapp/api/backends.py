@@ -1,27 +1,26 @@
 """Where circuits run."""
 
-from typing import Any
-
 from webapp.api import api
+from webapp.api.responses import BackendJson, BackendListJson
 from webapp.authentication import key_required
 from webapp.quantum.backends import Backend, get_backend, list_backends
 
 
 @api.get("/backends")
 @key_required("backends:read")
-def read_backends() -> dict[str, Any]:
+def read_backends() -> BackendListJson:
     """List the backends."""
     return {"backends": [render_backend(backend) for backend in list_backends()]}
 
 
 @api.get("/backends/<backend_id>")
 @key_required("backends:read")
-def read_backend(backend_id: str) -> dict[str, Any]:
+def read_backend(backend_id: str) -> BackendJson:
     """Give one backend."""
     return render_backend(get_backend(backend_id))
 
 
-def render_backend(backend: Backend) -> dict[str, Any]:
+def render_backend(backend: Backend) -> BackendJson:
     """Write a backend as JSON."""
     return {
         "id": backend.id,

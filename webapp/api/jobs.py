@@ -1,12 +1,10 @@
 """Jobs: circuits run, and their results."""
 
-from typing import Any
-
 from flask import url_for
-from flask.typing import ResponseReturnValue
 
 from webapp.api import api
-from webapp.api.schemas import JobBody, JobListQuery, read_job_body, read_query
+from webapp.api.responses import JobJson, JobListJson, JobSummaryJson
+from webapp.api.schemas import JobBody, JobListQuery, read_job_body, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time
@@ -20,7 +18,8 @@ from webapp.jobs.queries import get_job, list_jobs
 
 @api.post("/jobs")
 @key_required("jobs:write")
-def create_job() -> ResponseReturnValue:
+@takes(body=JobBody)
+def create_job() -> tuple[JobJson, int, dict[str, str]]:
     """Run a circuit and give its result."""
     principal = get_principal()
     job = submit_job(
@@ -34,7 +33,8 @@ def create_job() -> ResponseReturnValue:
 
 @api.get("/jobs")
 @key_required("jobs:read")
-def read_jobs() -> dict[str, Any]:
+@takes(query=JobListQuery)
+def read_jobs() -> JobListJson:
     """List the account's jobs, newest first."""
     query = read_query(JobListQuery)
     page = list_jobs(
@@ -49,7 +49,7 @@ def read_jobs() -> dict[str, Any]:
 
 @api.get("/jobs/<job_id>")
 @key_required("jobs:read")
-def read_job(job_id: str) -> dict[str, Any]:
+def read_job(job_id: str) -> JobJson:
     """Give one job with its result."""
     return render_job(get_job(organisation_id=get_principal().organisation_id, job_id=job_id))
 
@@ -67,7 +67,7 @@ def read_request(body: JobBody) -> JobRequest:
     )
 
 
-def render_job(job: Job) -> dict[str, Any]:
+def render_job(job: Job) -> JobJson:
     """Write a job with its result as JSON."""
     return {
         **render_summary(job),
@@ -78,7 +78,7 @@ def render_job(job: Job) -> dict[str, Any]:
     }
 
 
-def render_summary(job: Job) -> dict[str, Any]:
+def render_summary(job: Job) -> JobSummaryJson:
     """Write a job without its result, which may be large, as JSON."""
     return {
         "id": job.id,

@@ -1,10 +1,9 @@
 """What a key is and may do."""
 
-from typing import Any
-
 from flask import g
 
 from webapp.api import api
+from webapp.api.responses import KeyJson
 from webapp.authentication import key_required
 from webapp.hooks import get_principal
 from webapp.metering.admission import Admission
@@ -12,7 +11,7 @@ from webapp.metering.admission import Admission
 
 @api.get("/me")
 @key_required(None)
-def read_me() -> dict[str, Any]:
+def read_me() -> KeyJson:
     """Give the key that asks."""
     principal = get_principal()
     admission: Admission = g.admission

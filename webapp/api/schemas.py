@@ -1,11 +1,11 @@
 """Request bodies and queries: read, checked, and every wrong field named at once."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NoReturn, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -77,6 +77,12 @@ def refuse_control_characters(value: str) -> str:
     return value
 
 
+# Decimal credits in a string, as micro-credits for us.
+Credits = Annotated[
+    int, BeforeValidator(read_amount), WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})?$"})
+]
+
+
 class Schema(BaseModel):
     """A body or query with camelCase names, nothing unknown, and no conversion between types."""
 
@@ -94,9 +100,7 @@ class JobBody(Schema):
     )
     parameters: dict[str, Any] = Field(default_factory=dict, description="an object: the template's parameters by name")
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description=f"a whole number from 0 to {MAX_SEED}")
-    max_credits: Annotated[int, BeforeValidator(read_amount)] | None = Field(
-        default=None, description='decimal credits in a string, such as "0.5"'
-    )
+    max_credits: Credits | None = Field(default=None, description='decimal credits in a string, such as "0.5"')
 
 
 class JobListQuery(Schema):
@@ -115,6 +119,18 @@ class JobListQuery(Schema):
 
 
 SchemaType = TypeVar("SchemaType", bound=Schema)
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def takes(*, body: type[Schema] | None = None, query: type[Schema] | None = None) -> Callable[[View], View]:
+    """Declare, for the OpenAPI document, what a view reads."""
+
+    def decorate(view: View) -> View:
+        cast("Any", view).body_schema = body
+        cast("Any", view).query_schema = query
+        return view
+
+    return decorate
 
 
 def read_job_body(*, max_bytes: int) -> JobBody:

@@ -1,27 +1,26 @@
 """Ready circuits."""
 
-from typing import Any
-
 from webapp.api import api
+from webapp.api.responses import ParameterJson, TemplateJson, TemplateListJson
 from webapp.authentication import key_required
 from webapp.quantum.templates import Parameter, Template, get_template, list_templates
 
 
 @api.get("/templates")
 @key_required("templates:read")
-def read_templates() -> dict[str, Any]:
+def read_templates() -> TemplateListJson:
     """List the templates."""
     return {"templates": [render_template(template) for template in list_templates()]}
 
 
 @api.get("/templates/<template_id>")
 @key_required("templates:read")
-def read_template(template_id: str) -> dict[str, Any]:
+def read_template(template_id: str) -> TemplateJson:
     """Give one template."""
     return render_template(get_template(template_id))
 
 
-def render_template(template: Template) -> dict[str, Any]:
+def render_template(template: Template) -> TemplateJson:
     """Write a template as JSON."""
     qubits = template.qubits
     return {
@@ -36,7 +35,7 @@ def render_template(template: Template) -> dict[str, Any]:
     }
 
 
-def render_parameter(parameter: Parameter) -> dict[str, Any]:
+def render_parameter(parameter: Parameter) -> ParameterJson:
     """Write a parameter as JSON: null where it has no such bound."""
     return {
         "name": parameter.name,

@@ -1,0 +1,157 @@
+"""The API described for programs: OpenAPI 3.1, made from the routes, their scopes and the shapes they declare."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, get_type_hints
+
+from flask import Flask, current_app
+from pydantic import TypeAdapter
+from werkzeug.routing import Rule
+
+from webapp.api import api
+from webapp.api.responses import ErrorEnvelopeJson
+from webapp.api.schemas import Schema
+from webapp.authentication import KeyRequired, get_authentication, public
+
+DESCRIPTION = (
+    "Run quantum circuits with an API key. Credits are decimal strings with up to 6 places; times are RFC 3339 in UTC. "
+    "Every answer to a known key carries the RateLimit and RateLimit-Policy fields, and every answer an X-Request-Id."
+)
+
+# What each status means here, by method: what any call may be answered, and what a body adds.
+REFUSALS = {
+    401: "No API key, or one that is malformed, unknown, expired or revoked.",
+    402: "Not enough credits: required, available and limitSource say more.",
+    403: "The key lacks the scope, or a gate refused the job; the message says which and what to change.",
+    404: "There is no such thing in this account.",
+    422: "A field is wrong; details names each with its path and what is allowed.",
+    429: "Too many calls: Retry-After says when to come back.",
+    503: "A store is away: nothing was charged; Retry-After says when to come back.",
+}
+BODY_REFUSALS = {
+    400: "The body is not JSON that can be read.",
+    411: "The body came without Content-Length.",
+    413: "The body is too large.",
+    415: "The body is not declared to be JSON.",
+}
+REFERENCE = "#/components/schemas/{model}"
+
+
+@api.get("/openapi.json")
+@public
+def read_openapi() -> dict[str, Any]:
+    """Describe the API."""
+    return describe_api()
+
+
+@cache
+def describe_api() -> dict[str, Any]:
+    """Build the document, once: routes do not change while the process lives."""
+    schemas: dict[str, Any] = {}
+    paths: dict[str, dict[str, Any]] = {}
+    for rule, method, view in list_operations(current_app):
+        authentication = get_authentication(current_app, rule.endpoint)
+        if isinstance(authentication, KeyRequired):
+            operation = describe_operation(rule, view, authentication.scope, schemas)
+            paths.setdefault(to_path(rule), {})[method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Upcube Quantum", "version": "1", "description": DESCRIPTION},
+        "servers": [{"url": api.url_prefix}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "upcube_sk_…"}},
+        },
+    }
+
+
+def list_operations(app: Flask) -> Iterator[tuple[Rule, str, Callable[..., Any]]]:
+    """Give the API's routes with their methods and views, in the order of their paths."""
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        if rule.endpoint.startswith(f"{api.name}."):
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield rule, method, app.view_functions[rule.endpoint]
+
+
+def describe_operation(
+    rule: Rule, view: Callable[..., Any], scope: str | None, schemas: dict[str, Any]
+) -> dict[str, Any]:
+    """Describe one method of one path."""
+    declared = get_type_hints(view)["return"]
+    body: type[Schema] | None = getattr(view, "body_schema", None)
+    query: type[Schema] | None = getattr(view, "query_schema", None)
+    refusals = dict(sorted((REFUSALS | (BODY_REFUSALS if body else {})).items()))
+    operation = {
+        "operationId": rule.endpoint.rpartition(".")[2],
+        "summary": inspect.getdoc(view),
+        "description": f"Needs the scope {scope}." if scope else "Any key may call this.",
+        "security": [{"apiKey": []}],
+        "parameters": [*path_parameters(rule), *(query_parameters(query) if query else [])],
+        "responses": {
+            "201" if body else "200": answer("Done.", refer(first_shape(declared), schemas)),
+            **{str(status): answer(text, refer(ErrorEnvelopeJson, schemas)) for status, text in refusals.items()},
+        },
+    }
+    if body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": refer(body, schemas)}}}
+    return operation
+
+
+def first_shape(declared: Any) -> Any:  # noqa: ANN401 - any annotation
+    """Give the body's shape from what a view returns: itself, or the first of a tuple with status and headers."""
+    return declared.__args__[0] if getattr(declared, "__origin__", None) is tuple else declared
+
+
+def refer(shape: Any, schemas: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a TypedDict or a pydantic model
+    """Add the shape, and those inside it, to the document's schemas; give the reference to it."""
+    schema = TypeAdapter(shape).json_schema(by_alias=True, ref_template=REFERENCE)
+    schemas.update(schema.pop("$defs", {}))
+    schemas[shape.__name__] = schema
+    return {"$ref": REFERENCE.format(model=shape.__name__)}
+
+
+def answer(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe an answer in JSON."""
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def to_path(rule: Rule) -> str:
+    """Write a route as OpenAPI does: /jobs/<job_id> is /jobs/{jobId}."""
+    path = rule.rule.removeprefix(api.url_prefix or "")
+    return re.sub(r"<(\w+)>", lambda match: "{" + to_camel_case(match[1]) + "}", path)
+
+
+def to_camel_case(name: str) -> str:
+    """Write a name as the API does: job_id is jobId."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def path_parameters(rule: Rule) -> list[dict[str, Any]]:
+    """Describe the parts of a path that vary."""
+    return [
+        {"name": to_camel_case(name), "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in sorted(rule.arguments)
+    ]
+
+
+def query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
+    """Describe a query."""
+    described = schema.model_json_schema(by_alias=True)
+    inner = described.get("$defs", {})
+    return [
+        {"name": name, "in": "query", "required": False, "schema": resolve(field, inner)}
+        for name, field in described["properties"].items()
+    ]
+
+
+def resolve(field: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON schema
+    """Put definitions in place of references to them."""
+    if isinstance(field, dict):
+        if "$ref" in field:
+            return definitions[field["$ref"].rpartition("/")[2]]
+        return {name: resolve(value, definitions) for name, value in field.items()}
+    return [resolve(value, definitions) for value in field] if isinstance(field, list) else field
