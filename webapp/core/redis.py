@@ -2,9 +2,10 @@
 
 import hashlib
 import os
+import re
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ from webapp.core.errors import StoreAwayError
 # A call waits no longer than this for Redis before it is answered 503.
 TIMEOUT_SECONDS = 2.0
 
+NO_RUN_ID = "unknown"
+
 # After a failure Redis is left alone for so long.
 AWAY_SECONDS = 0.5
 
@@ -34,6 +37,9 @@ class Store:
 
     Commands off the hot path go through `client`. Scripts go through `call`, on a connection that each thread keeps:
     the client's pool costs four times as much CPU as the script's round trip itself (docs/adr/0004).
+
+    The server's run id tells one start of it from the next, and so is the epoch of what it holds: a server that was
+    started again may have come back from an old file, so scripts take only what was written in their own epoch.
 
     Once Redis did not answer, `call` fails at once for a moment, so that a Redis that hangs does not hold every thread
     for the whole time-out, one request after the other.
@@ -64,39 +70,44 @@ class Store:
             raise RuntimeError("connect() the Redis store first")
         return self._client
 
-    def call(self, *command: str | int | bytes) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Send one command, once, and give its answer in bytes. Raises redis-py's errors."""
+    def call(self, *command: str | int | bytes, with_epoch: bool = False) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Send one command, once, and give its answer in bytes. Raises redis-py's errors.
+
+        `with_epoch` adds the epoch of the very connection that it is sent on as the last argument.
+        """
         if time.monotonic() < self._away_until:
             raise RedisConnectionError("Redis did not answer a moment ago")
         try:
-            return self._call(command)
+            return self._call(command, with_epoch=with_epoch)
         except (RedisConnectionError, RedisTimeoutError):
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise
 
-    def _call(self, command: tuple[str | int | bytes, ...]) -> Any:  # noqa: ANN401 - whatever the command returns
+    def _call(self, command: tuple[str | int | bytes, ...], *, with_epoch: bool) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send one command on this thread's connection."""
         connection = self._connection()
         try:
-            connection.send_packed_command([pack_command(cast("Any", command))], check_health=False)
-            return connection.read_response(disable_decoding=True)
+            return send(connection, (*command, self._threads.epoch) if with_epoch else command)
         except ResponseError:
             raise
         except BaseException:
             # The answer may still come, and must not be taken for the next command's.
+            self._threads.connection = None
             connection.disconnect()
             raise
 
     def _connection(self) -> Any:  # noqa: ANN401 - redis-py's connections have no types
         """Give this thread's connection, made anew after a fork and where the server has hung up."""
         kept = getattr(self._threads, "connection", None)
-        if kept is None or self._threads.process_id != os.getpid():
-            kept = self.client.connection_pool.make_connection()
-            self._threads.connection, self._threads.process_id = kept, os.getpid()
-        elif is_stale(kept):
-            kept.disconnect()
-        kept.connect()
-        return kept
+        if kept is not None and self._threads.process_id == os.getpid() and not is_stale(kept):
+            return kept
+        self._threads.connection = None
+        pool = self.client.connection_pool
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
+        connection.connect()
+        self._threads.epoch = read_run_id(send(connection, ("INFO", "server")))
+        self._threads.connection, self._threads.process_id = connection, os.getpid()
+        return connection
 
     def close(self) -> None:
         """Close the client's connections, and this thread's."""
@@ -104,6 +115,24 @@ class Store:
         connection = getattr(self._threads, "connection", None)
         if connection is not None:
             connection.disconnect()
+
+
+def send(connection: Any, command: tuple[str | int | bytes, ...]) -> Any:  # noqa: ANN401 - redis-py's connections have no types
+    """Send a command and read its answer, in bytes."""
+    connection.send_packed_command([pack_command(cast("Any", command))], check_health=False)
+    return connection.read_response(disable_decoding=True)
+
+
+def read_epoch(client: Redis) -> bytes:
+    """Ask the server which of its runs this is."""
+    info: Mapping[str, Any] = client.info("server")
+    return str(info.get("run_id", NO_RUN_ID)).encode()
+
+
+def read_run_id(info: bytes) -> bytes:
+    """Find the server's run id in what INFO says; a service that hides it has one epoch for ever."""
+    match = re.search(rb"run_id:(\w+)", info)
+    return match[1] if match else NO_RUN_ID.encode()
 
 
 def is_stale(connection: Any) -> bool:  # noqa: ANN401 - redis-py's connections have no types
@@ -120,8 +149,9 @@ store = Store()
 class RedisScript:
     """A Lua script, run by its digest and sent whole only when the server does not know it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, takes_epoch: bool = False) -> None:
         self.text = path.read_bytes()
+        self.takes_epoch = takes_epoch
         # Redis names a script by its SHA-1; nothing secret rests on it.
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
 
@@ -129,20 +159,27 @@ class RedisScript:
         """Run the script in one round trip. Raises StoreAwayError."""
         try:
             try:
-                return store.call("EVALSHA", self.digest, len(keys), *keys, *arguments)
+                return self._run("EVALSHA", self.digest, keys, arguments)
             except NoScriptError:
-                return store.call("EVAL", self.text, len(keys), *keys, *arguments)
+                return self._run("EVAL", self.text, keys, arguments)
         except AWAY as error:
             raise redis_away() from error
+
+    def _run(
+        self, command: str, script: str | bytes, keys: Sequence[str], arguments: Sequence[str | int | bytes]
+    ) -> Any:  # noqa: ANN401 - whatever the script returns
+        """Run the script by its digest or by its text."""
+        return store.call(command, script, len(keys), *keys, *arguments, with_epoch=self.takes_epoch)
 
     def run_many(self, calls: Iterable[tuple[Sequence[str], Sequence[str | int | bytes]]]) -> list[Any]:
         """Run the script many times in one round trip, give the answers in order. Raises StoreAwayError."""
         client = store.client
         try:
             client.script_load(self.text.decode())
+            epoch = (read_epoch(client),) if self.takes_epoch else ()
             pipeline = client.pipeline(transaction=False)
             for keys, arguments in calls:
-                pipeline.evalsha(self.digest, len(keys), *keys, *arguments)
+                pipeline.evalsha(self.digest, len(keys), *keys, *arguments, *epoch)
             return pipeline.execute()
         except AWAY as error:
             raise redis_away() from error

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -12,10 +13,12 @@ from webapp.core.db import transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_token, parse_token
-from webapp.core.redis import AWAY, redis_away, store
+from webapp.core.redis import RedisScript
 from webapp.core.text import has_control_characters
 from webapp.keys.models import ApiKey
 from webapp.keys.scopes import SCOPES, sort_scopes
+
+REVOKE = RedisScript(Path(__file__).with_name("revoke.lua"), takes_epoch=True)
 
 MAX_NAME_LENGTH = 80
 MAX_ACTIVE_KEYS = 100
@@ -99,8 +102,5 @@ def revoke_key(*, organisation_id: str, key_id: str, at: datetime) -> ApiKey:
             key.revoked_at = at
             session.flush()
         organisation = session.get_one(Organisation, organisation_id)
-        try:
-            store.client.hset(names.key_record(organisation.shard_tag, key.digest), "state", "revoked")
-        except AWAY as error:
-            raise redis_away() from error
+        REVOKE.run([names.key_record(organisation.shard_tag, key.digest)])
     return key

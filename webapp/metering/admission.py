@@ -18,8 +18,8 @@ from webapp.keys.queries import get_key_by_digest
 from webapp.metering.limits import LimitPolicy, LimitState
 from webapp.metering.reconcile import SCRIPTS, reconcile_account
 
-ADMIT = RedisScript(SCRIPTS / "admit.lua")
-FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua")
+ADMIT = RedisScript(SCRIPTS / "admit.lua", takes_epoch=True)
+FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua", takes_epoch=True)
 
 # A token that SQL does not know is remembered this long, so that many guesses do not become as many queries.
 ABSENT_SECONDS = 30
@@ -75,6 +75,7 @@ def admit(
         names.key_record(token.shard_tag, token.digest),
         names.account_record(token.shard_tag),
         names.live_counters(names.group_of(token.shard_tag)),
+        names.sealed_batches(names.group_of(token.shard_tag)),
     ]
     arguments: list[str | int] = [scope or "", price_microcredits, request_id, policy.key_json, policy.account_json]
     for _ in range(MAX_TRIES):

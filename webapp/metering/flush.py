@@ -83,10 +83,7 @@ def flush(*, at: datetime) -> FlushReport:
 
 def seal_all() -> list[tuple[str, str]]:
     """Seal every group that has counted something; give group and id of each batch to apply, old ones included."""
-    replies = SEAL.run_many(
-        ([names.live_counters(group), names.sealed_batches(group)], [names.sealed_counters(group, "")])
-        for group in GROUPS
-    )
+    replies = SEAL.run_many(([names.live_counters(group), names.sealed_batches(group)], ()) for group in GROUPS)
     return [
         (group, batch_id.decode()) for group, batch_ids in zip(GROUPS, replies, strict=True) for batch_id in batch_ids
     ]

@@ -15,8 +15,8 @@ from webapp.ledger.models import Transfer
 from webapp.metering.groups import GROUPS
 from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
 
-HOLD = RedisScript(SCRIPTS / "hold.lua")
-SETTLE = RedisScript(SCRIPTS / "settle.lua")
+HOLD = RedisScript(SCRIPTS / "hold.lua", takes_epoch=True)
+SETTLE = RedisScript(SCRIPTS / "settle.lua", takes_epoch=True)
 
 # A hold that is older has lost its request: the web process died, or it was stopped for this long.
 HOLD_SECONDS = 120

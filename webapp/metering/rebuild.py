@@ -9,7 +9,7 @@ from sqlalchemy import select
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import db
-from webapp.core.redis import AWAY, redis_away, store
+from webapp.core.redis import AWAY, read_epoch, redis_away, store
 from webapp.keys.models import ApiKey
 from webapp.metering.admission import key_record
 from webapp.metering.reconcile import reconcile_account
@@ -41,10 +41,11 @@ def write_key_records() -> int:
     statement = select(ApiKey, Organisation).join(Organisation).execution_options(yield_per=KEYS_PER_ROUND_TRIP)
     written = 0
     try:
+        epoch = read_epoch(store.client)
         for chunk in db.session.execute(statement).partitions():
             pipeline = store.client.pipeline(transaction=False)
             for key, organisation in chunk:
-                record: Mapping[Any, Any] = key_record(key, organisation)
+                record: Mapping[Any, Any] = key_record(key, organisation) | {"epoch": epoch}
                 pipeline.hset(names.key_record(organisation.shard_tag, key.digest), mapping=record)
             pipeline.execute()
             written += len(chunk)

@@ -17,8 +17,8 @@ from webapp.ledger.operations import lock_balance
 from webapp.metering.models import FlushBatch
 
 SCRIPTS = Path(__file__).parent / "scripts"
-PEEK = RedisScript(SCRIPTS / "peek.lua")
-RECONCILE = RedisScript(SCRIPTS / "reconcile.lua")
+PEEK = RedisScript(SCRIPTS / "peek.lua", takes_epoch=True)
+RECONCILE = RedisScript(SCRIPTS / "reconcile.lua", takes_epoch=True)
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class RedisAccount:
     # What was granted less what expired, when Redis was last told.
     credited: int
     holds: dict[str, int]
-    unflushed_live: int
-    unflushed_batches: dict[str, int]
+    # By batch, the live counters among them.
+    unflushed: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,18 @@ def peek_arguments(shard_tag: str) -> tuple[list[str], list[str]]:
             names.live_counters(group),
             names.sealed_batches(group),
         ],
-        [shard_tag, names.sealed_counters(group, "")],
+        [shard_tag],
     )
 
 
 def read_account(reply: Any) -> RedisAccount:  # noqa: ANN401 - a script's answer
     """Read the answer of peek.lua."""
-    available, credited, holds, live, sealed = reply
+    available, credited, holds, unflushed = reply
     return RedisAccount(
         available=int(available) if available else None,
         credited=int(credited),
         holds=pair_up(holds),
-        unflushed_live=int(live),
-        unflushed_batches=pair_up(sealed),
+        unflushed=pair_up(unflushed),
     )
 
 
@@ -91,7 +90,7 @@ def pair_up(flat: Sequence[bytes] | dict[bytes, bytes]) -> dict[str, int]:
 
 def find_settled(session: Session, found: RedisAccount) -> Settled:
     """Ask SQL which of the batches and holds that Redis has are applied and charged already."""
-    applied = session.scalars(select(FlushBatch.id).where(FlushBatch.id.in_(list(found.unflushed_batches))))
+    applied = session.scalars(select(FlushBatch.id).where(FlushBatch.id.in_(list(found.unflushed))))
     references = {hold_reference(hold_id): hold_id for hold_id in found.holds}
     charged = session.execute(
         select(Transfer.reference, Transfer.microcredits).where(Transfer.reference.in_(list(references)))
@@ -109,8 +108,7 @@ def sum_open_holds(found: RedisAccount, settled: Settled) -> int:
 
 def sum_unflushed(found: RedisAccount, settled: Settled) -> int:
     """Add up the charges for calls that SQL does not have yet."""
-    waiting = (cost for batch, cost in found.unflushed_batches.items() if batch not in settled.applied_batches)
-    return found.unflushed_live + sum(waiting)
+    return sum(cost for batch, cost in found.unflushed.items() if batch not in settled.applied_batches)
 
 
 def reconcile_account(*, shard_tag: str) -> None:
@@ -120,7 +118,7 @@ def reconcile_account(*, shard_tag: str) -> None:
     and holds in Redis may go on. Raises StoreAwayError.
     """
     with transaction() as session:
-        organisation = session.scalars(select(Organisation).where(Organisation.shard_tag == shard_tag)).one()
+        organisation = lock_organisation(session, shard_tag)
         balance = lock_balance(session, organisation.id)
         settled = find_settled(session, peek_account(shard_tag))
         group = names.group_of(shard_tag)
@@ -134,7 +132,6 @@ def reconcile_account(*, shard_tag: str) -> None:
             ],
             [
                 shard_tag,
-                names.sealed_counters(group, ""),
                 "disabled" if organisation.disabled_at else "active",
                 balance.available,
                 balance.granted - balance.expired,
@@ -146,6 +143,12 @@ def reconcile_account(*, shard_tag: str) -> None:
         session.execute(
             update(Balance).where(Balance.organisation_id == organisation.id).values(told_version=balance.version)
         )
+
+
+def lock_organisation(session: Session, shard_tag: str) -> Organisation:
+    """Read the organisation, and wait for whoever is about to disable it."""
+    statement = select(Organisation).where(Organisation.shard_tag == shard_tag)
+    return session.scalars(statement.with_for_update(key_share=True)).one()
 
 
 def reconcile_changed_accounts() -> int:

@@ -114,8 +114,7 @@ def find_redis_differences() -> Iterator[Difference]:
 
 def sum_redis(account: RedisAccount) -> int:
     """Add up all that Redis holds of an account: in quiet times, its balance in SQL."""
-    held, sealed = sum(account.holds.values()), sum(account.unflushed_batches.values())
-    return (account.available or 0) + held + account.unflushed_live + sealed
+    return (account.available or 0) + sum(account.holds.values()) + sum(account.unflushed.values())
 
 
 def check_locked(shard_tag: str, organisation_id: str) -> Iterator[Difference]:

@@ -1,13 +1,14 @@
 -- Decide on one call: who it is, whether it may, how often, and for how much. Everything or nothing.
 --
--- KEYS: 1 key record   2 account record   3 live counters of the group
+-- KEYS: 1 key record   2 account record   3 live counters of the group   4 set of the group's sealed batches
 -- ARGV: 1 scope that the call needs, or ''   2 price of the call in micro-credits   3 request id
 --       4 limits of a key that has none of its own   5 limits of an account that has none of its own, both as JSON
+--       6 epoch: which run of the server this is
 --
 -- Returns {verdict, profile, retry_after_us, available, limit, limit, …}, a limit being
 -- {name, quota, window_seconds, remaining, reset_seconds}. Verdicts:
---   unknown   Redis has no record of the key: load it from SQL and ask again
---   cold      Redis has no record of the account: fill it from SQL and ask again
+--   unknown   Redis has no record of the key from this epoch: load it from SQL and ask again
+--   cold      Redis has no record of the account from this epoch: reconcile it with SQL and ask again
 --   absent, revoked, expired, disabled, scope, rate, credits   refused; nothing was counted
 --   admitted  counted and paid for
 --
@@ -22,16 +23,16 @@ local function integer(number)
     return string.format('%.0f', number)
 end
 
-local key = redis.call('HMGET', KEYS[1], 'state', 'profile', 'limits', 'scopes', 'expires', 'id')
-if not key[1] then
+local key = redis.call('HMGET', KEYS[1], 'state', 'profile', 'limits', 'scopes', 'expires', 'id', 'epoch')
+if not key[1] or key[7] ~= ARGV[6] then
     return {'unknown'}
 elseif key[1] ~= 'active' then
     return {key[1]}
 end
 
-local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits')
-if not account[3] then
-    return {account[1] == 'disabled' and 'disabled' or 'cold'}
+local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits', 'epoch')
+if not account[3] or account[5] ~= ARGV[6] then
+    return {'cold'}
 elseif account[1] ~= 'active' then
     return {account[1]}
 end
@@ -78,11 +79,20 @@ if verdict == 'admitted' then
         limit.tat = limit.next_tat
         redis.call('HSET', limit.record, limit.field, integer(limit.tat))
     end
-    local hour = ':' .. integer(now_seconds - now_seconds % 3600)
-    if redis.call('HINCRBY', KEYS[3], 'calls:' .. key[6] .. hour, 1) == 1 then
-        -- The batch is named by the first call in it, so that the same counters can never be applied under two names.
-        redis.call('HSETNX', KEYS[3], 'batch', ARGV[3])
+    local counted_in = redis.call('HMGET', KEYS[3], 'batch', 'epoch')
+    if counted_in[1] and counted_in[2] ~= ARGV[6] then
+        -- These counters are as old as the file that the server was started from. SQL may have applied them since, so
+        -- they are set aside under their own name, and nothing new is added to them.
+        redis.call('RENAME', KEYS[3], KEYS[4] .. ':' .. counted_in[1])
+        redis.call('SADD', KEYS[4], counted_in[1])
+        counted_in[1] = false
     end
+    if not counted_in[1] then
+        -- A batch is named by the first call in it, so that the same counters can never be applied under two names.
+        redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[6])
+    end
+    local hour = ':' .. integer(now_seconds - now_seconds % 3600)
+    redis.call('HINCRBY', KEYS[3], 'calls:' .. key[6] .. hour, 1)
     redis.call('HSET', KEYS[3], 'used:' .. key[6], integer(now_seconds))
     if price > 0 then
         available = available - price

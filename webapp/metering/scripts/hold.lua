@@ -2,13 +2,14 @@
 --
 -- KEYS: 1 account record   2 account's holds   3 group's hold deadlines
 -- ARGV: 1 hold id   2 micro-credits   3 seconds until the hold is looked at   4 account's tag
---       5 how many holds the account may have open
+--       5 how many holds the account may have open   6 epoch
 --
 -- Returns {verdict, available}: held, credits (not enough), concurrency (too many), or cold (reconcile the account with
 -- SQL and ask again).
 -- The same hold id a second time changes nothing.
-local available = redis.call('HGET', KEYS[1], 'available')
-if not available then
+local account = redis.call('HMGET', KEYS[1], 'available', 'epoch')
+local available = account[1]
+if not available or account[2] ~= ARGV[6] then
     return {'cold', '0'}
 end
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then

@@ -1,14 +1,20 @@
 -- Read all that Redis holds of one account, at one moment.
 --
 -- KEYS: 1 account record   2 account's holds   3 live counters of the group   4 set of the group's sealed batches
--- ARGV: 1 account's tag   2 name of a sealed batch without its id
+-- ARGV: 1 account's tag   2 epoch
 --
--- Returns {available or '', credited, {hold id, micro-credits, …}, unflushed live, {batch id, unflushed, …}} in micro-credits.
+-- Returns {available or '', credited, {hold id, micro-credits, …}, {batch id, unflushed micro-credits, …}}, the live
+-- counters being the last batch. What is available is not known where the record is from another epoch.
 local field = 'account:' .. ARGV[1]
-local sealed = {}
+local account = redis.call('HMGET', KEYS[1], 'available', 'credited', 'epoch')
+local batches = {}
 for _, batch in ipairs(redis.call('SMEMBERS', KEYS[4])) do
-    sealed[#sealed + 1] = batch
-    sealed[#sealed + 1] = redis.call('HGET', ARGV[2] .. batch, field) or '0'
+    batches[#batches + 1] = batch
+    batches[#batches + 1] = redis.call('HGET', KEYS[4] .. ':' .. batch, field) or '0'
 end
-return {redis.call('HGET', KEYS[1], 'available') or '', redis.call('HGET', KEYS[1], 'credited') or '0',
-    redis.call('HGETALL', KEYS[2]), redis.call('HGET', KEYS[3], field) or '0', sealed}
+local live = redis.call('HMGET', KEYS[3], 'batch', field)
+if live[1] then
+    batches[#batches + 1] = live[1]
+    batches[#batches + 1] = live[2] or '0'
+end
+return {account[3] == ARGV[2] and account[1] or '', account[2] or '0', redis.call('HGETALL', KEYS[2]), batches}

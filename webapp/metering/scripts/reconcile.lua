@@ -2,28 +2,30 @@
 --
 -- KEYS: 1 account record   2 account's holds   3 live counters of the group   4 set of the group's sealed batches
 --       5 group's hold deadlines
--- ARGV: 1 account's tag   2 name of a sealed batch without its id   3 state   4 balance in SQL
---       5 credited: all ever granted less all expired   6 how many of the following are sealed batches that SQL has
---       applied   7… their ids, then the ids of holds that SQL has charged
+-- ARGV: 1 account's tag   2 state   3 balance in SQL   4 credited: all ever granted less all expired   5 how many of the
+--       following are batches that SQL has applied   6… their ids, then the ids of holds that SQL has charged   last: epoch
 --
 -- available = balance in SQL − charges that SQL does not have yet − open holds. The sums are taken here, so that calls
 -- and holds may go on while the caller reads SQL. Returns the micro-credits available.
-local available = tonumber(ARGV[4])
-local applied_count = tonumber(ARGV[6])
+local available = tonumber(ARGV[3])
+local applied_count = tonumber(ARGV[5])
 local field = 'account:' .. ARGV[1]
 
 local applied = {}
-for index = 7, 6 + applied_count do
+for index = 6, 5 + applied_count do
     applied[ARGV[index]] = true
 end
-available = available - tonumber(redis.call('HGET', KEYS[3], field) or 0)
+local live = redis.call('HMGET', KEYS[3], 'batch', field)
+if live[1] and not applied[live[1]] then
+    available = available - tonumber(live[2] or 0)
+end
 for _, batch in ipairs(redis.call('SMEMBERS', KEYS[4])) do
     if not applied[batch] then
-        available = available - tonumber(redis.call('HGET', ARGV[2] .. batch, field) or 0)
+        available = available - tonumber(redis.call('HGET', KEYS[4] .. ':' .. batch, field) or 0)
     end
 end
 
-for index = 7 + applied_count, #ARGV do
+for index = 6 + applied_count, #ARGV - 1 do
     redis.call('HDEL', KEYS[2], ARGV[index])
     redis.call('ZREM', KEYS[5], ARGV[1] .. ':' .. ARGV[index])
 end
@@ -32,5 +34,6 @@ for _, held in ipairs(redis.call('HVALS', KEYS[2])) do
 end
 
 local text = string.format('%.0f', available)
-redis.call('HSET', KEYS[1], 'tag', ARGV[1], 'state', ARGV[3], 'available', text, 'credited', ARGV[5])
+redis.call('HSET', KEYS[1], 'tag', ARGV[1], 'state', ARGV[2], 'available', text, 'credited', ARGV[4],
+    'epoch', ARGV[#ARGV])
 return text

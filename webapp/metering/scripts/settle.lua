@@ -1,11 +1,12 @@
 -- End one hold: keep the charge, which SQL has posted, and give the rest back. A charge of 0 releases it whole.
 --
 -- KEYS: 1 account record   2 account's holds   3 group's hold deadlines
--- ARGV: 1 hold id   2 charged micro-credits   3 account's tag
+-- ARGV: 1 hold id   2 charged micro-credits   3 account's tag   4 epoch
 --
--- Returns 1, or 0 when Redis knows no such hold or no such account; the caller then reconciles the account with SQL.
+-- Returns 1, or 0 when Redis knows no such hold, or no such account from this epoch; the caller then reconciles the
+-- account with SQL.
 local held = redis.call('HGET', KEYS[2], ARGV[1])
-if not held or redis.call('HEXISTS', KEYS[1], 'available') == 0 then
+if not held or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then
     return 0
 end
 redis.call('HDEL', KEYS[2], ARGV[1])
