@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.stores import make_settings
 from webapp import create_app
 from webapp.core.db import db
 from webapp.core.redis import store
+from webapp.jobs.queries import count_jobs
 from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
@@ -157,3 +159,61 @@ def test_an_empty_redis_is_filled_from_sql(app: Flask, valkey: OwnValkey, key: K
     valkey.start()
     call_until_served(app, key)
     assert count_after_flush(app, key) == (2, 2 * CALL_MICROCREDITS)
+
+
+def test_a_call_that_was_given_up_is_not_charged_when_valkey_goes_on(app: Flask, valkey: OwnValkey, key: Key) -> None:
+    call_until_served(app, key)
+    valkey.process.send_signal(signal.SIGSTOP)
+    statuses = [call(app, key) for _ in range(3)]
+    answer = post_bell(app.test_client(), key)
+    valkey.process.send_signal(signal.SIGCONT)
+    assert [*statuses, answer.status_code] == [503] * 4
+    assert int(answer.headers["Retry-After"]) >= 1
+    call_until_served(app, key)
+    assert count_after_flush(app, key) == (2, 2 * CALL_MICROCREDITS)
+
+
+def test_redis_emptied_under_load_leaves_the_ledger_exact(app: Flask, key: Key) -> None:
+    statuses: list[int] = []
+
+    def load(_: int) -> None:
+        client = app.test_client()
+        for _ in range(10):
+            statuses.append(post_bell(client, key).status_code)  # noqa: PERF401 - the main thread watches it grow
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        running = [threads.submit(load, number) for number in range(4)]
+        for answered in range(4, 40, 4):
+            wait_until(lambda answered=answered: len(statuses) >= answered)  # type: ignore[misc]  # it takes no argument
+            store.client.flushall()
+        for future in running:
+            future.result()
+    with app.app_context():
+        flush(at=now())
+        assert verify() == []
+        jobs = count_jobs(key.row.organisation_id)
+        spent_on_calls = get_credits(key.row.organisation_id).spent - jobs * BELL_MICROCREDITS
+    assert jobs == statuses.count(201) > 0
+    # Calls that Redis forgot before they were flushed are not charged, and none is charged twice.
+    assert spent_on_calls in range(0, 41 * CALL_MICROCREDITS, CALL_MICROCREDITS)
+
+
+def test_a_key_revoked_under_load_is_never_served_again(app: Flask, key: Key) -> None:
+    is_revoked = threading.Event()
+    served: list[int] = []
+    late: list[int] = []
+
+    def load(_: int) -> None:
+        while not is_revoked.is_set():
+            served.append(call(app, key))
+        late.extend(call(app, key) for _ in range(5))
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        running = [threads.submit(load, number) for number in range(4)]
+        wait_until(lambda: served.count(200) >= 20)
+        with app.app_context():
+            revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+        is_revoked.set()
+        for future in running:
+            future.result()
+    assert late == [401] * 20

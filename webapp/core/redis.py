@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from webapp.core.errors import StoreAwayError
 
 # A call waits no longer than this for Redis before it is answered 503.
 TIMEOUT_SECONDS = 2.0
+TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
 
@@ -40,6 +40,9 @@ class Store:
 
     The server's run id tells one start of it from the next, and so is the epoch of what it holds: a server that was
     started again may have come back from an old file, so scripts take only what was written in their own epoch.
+
+    A server that hung executes what waits in its sockets when it goes on, for callers that have long answered 503. So
+    a script that charges is told until when its caller waits, and does nothing after that.
 
     Once Redis did not answer, `call` fails at once for a moment, so that a Redis that hangs does not hold every thread
     for the whole time-out, one request after the other.
@@ -70,24 +73,29 @@ class Store:
             raise RuntimeError("connect() the Redis store first")
         return self._client
 
-    def call(self, *command: str | int | bytes, with_epoch: bool = False) -> Any:  # noqa: ANN401 - whatever the command returns
+    def call(self, *command: str | int | bytes, with_deadline: bool = False, with_epoch: bool = False) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send one command, once, and give its answer in bytes. Raises redis-py's errors.
 
-        `with_epoch` adds the epoch of the very connection that it is sent on as the last argument.
+        Two things that only the connection knows can be added as last arguments: the deadline, in microseconds of the
+        server's clock, after which nobody waits for the answer; and the epoch.
         """
         if time.monotonic() < self._away_until:
             raise RedisConnectionError("Redis did not answer a moment ago")
         try:
-            return self._call(command, with_epoch=with_epoch)
+            return self._call(command, with_deadline=with_deadline, with_epoch=with_epoch)
         except (RedisConnectionError, RedisTimeoutError):
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise
 
-    def _call(self, command: tuple[str | int | bytes, ...], *, with_epoch: bool) -> Any:  # noqa: ANN401 - whatever the command returns
+    def _call(self, command: tuple[str | int | bytes, ...], *, with_deadline: bool, with_epoch: bool) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send one command on this thread's connection."""
         connection = self._connection()
+        if with_deadline:
+            command = (*command, int(time.monotonic() * 1e6) + self._threads.clock_offset_us + TIMEOUT_US)
+        if with_epoch:
+            command = (*command, self._threads.epoch)
         try:
-            return send(connection, (*command, self._threads.epoch) if with_epoch else command)
+            return send(connection, command)
         except ResponseError:
             raise
         except BaseException:
@@ -105,7 +113,9 @@ class Store:
         pool = self.client.connection_pool
         connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
-        self._threads.epoch = read_run_id(send(connection, ("INFO", "server")))
+        info = read_info(send(connection, ("INFO", "server")))
+        self._threads.epoch = info.get("run_id", NO_RUN_ID)
+        self._threads.clock_offset_us = int(info["server_time_usec"]) - int(time.monotonic() * 1e6)
         self._threads.connection, self._threads.process_id = connection, os.getpid()
         return connection
 
@@ -123,16 +133,15 @@ def send(connection: Any, command: tuple[str | int | bytes, ...]) -> Any:  # noq
     return connection.read_response(disable_decoding=True)
 
 
-def read_epoch(client: Redis) -> bytes:
+def read_epoch(client: Redis) -> str:
     """Ask the server which of its runs this is."""
     info: Mapping[str, Any] = client.info("server")
-    return str(info.get("run_id", NO_RUN_ID)).encode()
+    return str(info.get("run_id", NO_RUN_ID))
 
 
-def read_run_id(info: bytes) -> bytes:
-    """Find the server's run id in what INFO says; a service that hides it has one epoch for ever."""
-    match = re.search(rb"run_id:(\w+)", info)
-    return match[1] if match else NO_RUN_ID.encode()
+def read_info(text: bytes) -> dict[str, str]:
+    """Read the answer of INFO: lines of name and value with a colon between."""
+    return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
 
 def is_stale(connection: Any) -> bool:  # noqa: ANN401 - redis-py's connections have no types
@@ -149,8 +158,9 @@ store = Store()
 class RedisScript:
     """A Lua script, run by its digest and sent whole only when the server does not know it."""
 
-    def __init__(self, path: Path, *, takes_epoch: bool = False) -> None:
+    def __init__(self, path: Path, *, takes_deadline: bool = False, takes_epoch: bool = False) -> None:
         self.text = path.read_bytes()
+        self.takes_deadline = takes_deadline
         self.takes_epoch = takes_epoch
         # Redis names a script by its SHA-1; nothing secret rests on it.
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
@@ -169,7 +179,11 @@ class RedisScript:
         self, command: str, script: str | bytes, keys: Sequence[str], arguments: Sequence[str | int | bytes]
     ) -> Any:  # noqa: ANN401 - whatever the script returns
         """Run the script by its digest or by its text."""
-        return store.call(command, script, len(keys), *keys, *arguments, with_epoch=self.takes_epoch)
+        return store.call(
+            *(command, script, len(keys), *keys, *arguments),
+            with_deadline=self.takes_deadline,
+            with_epoch=self.takes_epoch,
+        )
 
     def run_many(self, calls: Iterable[tuple[Sequence[str], Sequence[str | int | bytes]]]) -> list[Any]:
         """Run the script many times in one round trip, give the answers in order. Raises StoreAwayError."""

@@ -12,13 +12,13 @@ from webapp.accounts.queries import get_organisation
 from webapp.core import redis as names
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken
-from webapp.core.redis import RedisScript
+from webapp.core.redis import RedisScript, redis_away
 from webapp.keys.models import ApiKey
 from webapp.keys.queries import get_key_by_digest
 from webapp.metering.limits import LimitPolicy, LimitState
 from webapp.metering.reconcile import SCRIPTS, reconcile_account
 
-ADMIT = RedisScript(SCRIPTS / "admit.lua", takes_epoch=True)
+ADMIT = RedisScript(SCRIPTS / "admit.lua", takes_epoch=True, takes_deadline=True)
 FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua", takes_epoch=True)
 
 # A token that SQL does not know is remembered this long, so that many guesses do not become as many queries.
@@ -83,6 +83,8 @@ def admit(
         outcome = reply[0].decode()
         if outcome == "unknown":
             fill_key(token)
+        elif outcome == "late":
+            raise redis_away()
         elif outcome == "cold":
             reconcile_account(shard_tag=token.shard_tag)
         else:

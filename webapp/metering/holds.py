@@ -15,7 +15,7 @@ from webapp.ledger.models import Transfer
 from webapp.metering.groups import GROUPS
 from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
 
-HOLD = RedisScript(SCRIPTS / "hold.lua", takes_epoch=True)
+HOLD = RedisScript(SCRIPTS / "hold.lua", takes_epoch=True, takes_deadline=True)
 SETTLE = RedisScript(SCRIPTS / "settle.lua", takes_epoch=True)
 
 # A hold that is older has lost its request: the web process died, or it was stopped for this long.
@@ -72,6 +72,8 @@ def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, max_holds: 
         verdict, available = HOLD.run(keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag, max_holds])
         if verdict == b"held":
             return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
+        if verdict == b"late":
+            raise redis_away()
         if verdict == b"concurrency":
             raise TooManyHoldsError(max_holds)
         if verdict == b"credits":

@@ -3,12 +3,13 @@
 -- KEYS: 1 key record   2 account record   3 live counters of the group   4 set of the group's sealed batches
 -- ARGV: 1 scope that the call needs, or ''   2 price of the call in micro-credits   3 request id
 --       4 limits of a key that has none of its own   5 limits of an account that has none of its own, both as JSON
---       6 epoch: which run of the server this is
+--       6 deadline, in microseconds of this server's clock   7 epoch: which run of the server this is
 --
 -- Returns {verdict, profile, retry_after_us, available, limit, limit, …}, a limit being
 -- {name, quota, window_seconds, remaining, reset_seconds}. Verdicts:
 --   unknown   Redis has no record of the key from this epoch: load it from SQL and ask again
 --   cold      Redis has no record of the account from this epoch: reconcile it with SQL and ask again
+--   late      the caller has given up on this call by now: nothing was done
 --   absent, revoked, expired, disabled, scope, rate, credits   refused; nothing was counted
 --   admitted  counted and paid for
 --
@@ -24,14 +25,14 @@ local function integer(number)
 end
 
 local key = redis.call('HMGET', KEYS[1], 'state', 'profile', 'limits', 'scopes', 'expires', 'id', 'epoch')
-if not key[1] or key[7] ~= ARGV[6] then
+if not key[1] or key[7] ~= ARGV[7] then
     return {'unknown'}
 elseif key[1] ~= 'active' then
     return {key[1]}
 end
 
 local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits', 'epoch')
-if not account[3] or account[5] ~= ARGV[6] then
+if not account[3] or account[5] ~= ARGV[7] then
     return {'cold'}
 elseif account[1] ~= 'active' then
     return {account[1]}
@@ -40,6 +41,9 @@ end
 local time = redis.call('TIME')
 local now_seconds = tonumber(time[1])
 local now = now_seconds * MICROSECONDS + tonumber(time[2])
+if now > tonumber(ARGV[6]) then
+    return {'late'}
+end
 if key[5] ~= '' and tonumber(key[5]) <= now_seconds then
     return {'expired'}
 end
@@ -80,7 +84,7 @@ if verdict == 'admitted' then
         redis.call('HSET', limit.record, limit.field, integer(limit.tat))
     end
     local counted_in = redis.call('HMGET', KEYS[3], 'batch', 'epoch')
-    if counted_in[1] and counted_in[2] ~= ARGV[6] then
+    if counted_in[1] and counted_in[2] ~= ARGV[7] then
         -- These counters are as old as the file that the server was started from. SQL may have applied them since, so
         -- they are set aside under their own name, and nothing new is added to them.
         redis.call('RENAME', KEYS[3], KEYS[4] .. ':' .. counted_in[1])
@@ -89,7 +93,7 @@ if verdict == 'admitted' then
     end
     if not counted_in[1] then
         -- A batch is named by the first call in it, so that the same counters can never be applied under two names.
-        redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[6])
+        redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[7])
     end
     local hour = ':' .. integer(now_seconds - now_seconds % 3600)
     redis.call('HINCRBY', KEYS[3], 'calls:' .. key[6] .. hour, 1)

@@ -1,0 +1,9 @@
+"""Our view in a Flask application that does nothing else: no key, no limit, no hook."""
+
+from flask import Flask
+
+from webapp.api.backends import read_backend
+
+app = Flask(__name__)
+app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's, which Flask types as its base
+app.get("/api/quantum/v1/backends/<backend_id>")(read_backend)

@@ -1,0 +1,98 @@
+"""Requests on connections that stay open: wrk, or a client of our own where it is not installed."""
+
+import http.client
+import shutil
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("load.lua")
+PATH = "/api/quantum/v1/backends/qulacs"
+CONNECTIONS = 16
+CLIENT_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a stretch of requests came to. `p99_seconds` is None where the client is too slow to tell."""
+
+    requests: int
+    seconds: float
+    p99_seconds: float | None = None
+
+    @property
+    def per_second(self) -> float:
+        """The throughput."""
+        return self.requests / self.seconds
+
+
+class FailedRequestsError(Exception):
+    """Some requests were not answered 200: what was measured is not admission."""
+
+
+def has_wrk() -> bool:
+    """Tell whether wrk is installed."""
+    return shutil.which("wrk") is not None
+
+
+def run_load(port: int, headers: list[str], *, seconds: float, folder: Path) -> Load:
+    """Send requests for so long, each with the next of these headers. Raises FailedRequestsError."""
+    if not has_wrk():
+        return run_own_client(port, headers, seconds=seconds)
+    keys = folder / "headers.txt"
+    keys.write_text("\n".join(headers))
+    command = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{seconds:.0f}s"]
+    command += ["--script", str(SCRIPT), f"http://127.0.0.1:{port}{PATH}", "--", str(keys)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in printed.splitlines() if line.startswith("result "))
+    requests, duration_us, failed, p99_us = map(int, line.split()[1:])
+    if failed:
+        raise FailedRequestsError(f"{failed} of {requests} requests failed")
+    return Load(requests, duration_us / 1e6, p99_us / 1e6)
+
+
+def run_own_client(port: int, headers: list[str], *, seconds: float) -> Load:
+    """Do the same with threads of this program: slower than the servers, so good for their CPU alone."""
+    deadline = time.monotonic() + seconds
+    counts, failed = [0] * CLIENT_THREADS, [0] * CLIENT_THREADS
+
+    def send(number: int) -> None:
+        with Client(port) as client:
+            for header in cycle(headers[number::CLIENT_THREADS]):
+                if time.monotonic() > deadline:
+                    return
+                counts[number] += 1
+                failed[number] += client.get(header)[0] != http.client.OK
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(CLIENT_THREADS)]
+    start = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if any(failed):
+        raise FailedRequestsError(f"{sum(failed)} of {sum(counts)} requests failed")
+    return Load(sum(counts), time.monotonic() - start)
+
+
+class Client:
+    """One open connection."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def get(self, header: str) -> tuple[int, bytes]:
+        """Send one request with this header and give the status and the body."""
+        name, _, value = header.partition(": ")
+        self.connection.request("GET", PATH, headers={name: value})
+        answer = self.connection.getresponse()
+        return answer.status, answer.read()
