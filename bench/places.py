@@ -94,7 +94,7 @@ def fill(keys: int) -> list[str]:
 def shard_tag(number: int) -> str:
     """Give the account's shard tag, its first character going round so that all groups are equally full."""
     size = len(BASE62)
-    return "".join(BASE62[number // size**place % size] for place in range(6))
+    return "".join(BASE62[number // size**digit % size] for digit in range(6))
 
 
 def make_raw_key(number: int, tag: str) -> str:

@@ -76,6 +76,7 @@ def test_answers_have_the_shapes_that_are_described(client: FlaskClient, key: Ke
         "/backends": "BackendListJson",
         "/backends/ionq-forte": "BackendJson",
         "/me": "KeyJson",
+        "/credits": "CreditsJson",
     }.items():
         check(shape, body(client.get(API + path, headers=key.headers)))
 

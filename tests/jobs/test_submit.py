@@ -63,7 +63,7 @@ class TestResult:
         with app.app_context():
             found = get_credits(account.organisation_id)
             assert (found.available, found.held, found.spent) == (998_899, 0, BELL_MICROCREDITS)
-            charge = list_transfers(account.organisation_id, limit=5)[0]
+            charge = list_transfers(account.organisation_id, limit=5).rows[0]
             assert (charge.microcredits, charge.reference) == (BELL_MICROCREDITS, f"hold:{job['id']}")
             flush(at=now())
             [usage] = list_keys_with_usage(account.organisation_id)

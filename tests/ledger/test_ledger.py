@@ -39,7 +39,7 @@ def test_an_overdraft_is_refused_and_changes_nothing() -> None:
     with pytest.raises(OverdraftError):
         charge(account, 101, "too much")
     assert get_balance(account.organisation_id).available == 100
-    assert len(list_transfers(account.organisation_id, limit=10)) == 1
+    assert len(list_transfers(account.organisation_id, limit=10).rows) == 1
 
 
 def test_a_reference_is_used_once() -> None:
@@ -139,4 +139,4 @@ def test_all_grants_of_an_account_have_a_bound_together() -> None:
 def test_a_user_may_start_with_nothing() -> None:
     account = make_account(microcredits=0)
     assert get_balance(account.organisation_id).granted == 0
-    assert list_transfers(account.organisation_id, limit=10) == []
+    assert list_transfers(account.organisation_id, limit=10).rows == []

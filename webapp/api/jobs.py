@@ -44,7 +44,7 @@ def read_jobs() -> JobListJson:
         status=query.status,
         backend=query.backend,
     )
-    return {"jobs": [render_summary(job) for job in page.jobs], "nextCursor": page.next_cursor}
+    return {"jobs": [render_summary(job) for job in page.rows], "nextCursor": page.next_cursor}
 
 
 @api.get("/jobs/<job_id>")

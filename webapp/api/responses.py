@@ -137,6 +137,26 @@ class JobListJson(TypedDict):
     nextCursor: str | None
 
 
+# A line of the ledger. Written as a call because `from` is a word of Python.
+TransferJson = TypedDict(
+    "TransferJson",
+    {"id": str, "amount": str, "from": str, "to": str, "reference": str, "reason": str, "createdAt": str},
+)
+
+
+class CreditsJson(TypedDict):
+    """Where an account's credits are: granted = available + held + unflushed + spent + expired, and how they moved."""
+
+    granted: str
+    available: str
+    held: str
+    unflushed: str
+    spent: str
+    expired: str
+    transfers: list[TransferJson]
+    nextCursor: str | None
+
+
 class DetailJson(TypedDict):
     """One wrong field: where it is, what is wrong, and what would be right."""
 

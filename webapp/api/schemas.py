@@ -103,12 +103,25 @@ class JobBody(Schema):
     max_credits: Credits | None = Field(default=None, description='decimal credits in a string, such as "0.5"')
 
 
-class JobListQuery(Schema):
-    """The query of GET /jobs."""
+class PageQuery(Schema):
+    """How much of a list to give."""
 
     limit: Annotated[int, BeforeValidator(read_count)] = Field(
         default=DEFAULT_PAGE, ge=1, le=MAX_PAGE, description=f"a whole number from 1 to {MAX_PAGE}"
     )
+
+
+class CreditsQuery(PageQuery):
+    """The query of GET /credits."""
+
+    cursor: str | None = Field(
+        default=None, pattern=r"^tr_[0-9a-z]{26}$", description="the nextCursor of the page before"
+    )
+
+
+class JobListQuery(PageQuery):
+    """The query of GET /jobs."""
+
     cursor: str | None = Field(
         default=None, pattern=r"^job_[0-9a-z]{26}$", description="the nextCursor of the page before"
     )

@@ -19,6 +19,6 @@ def credit_ledger() -> str:
     return render_template(
         "credit_ledger.html",
         credits=get_credits(organisation.id),
-        transfers=list_transfers(organisation.id, limit=SHOWN_TRANSFERS),
+        transfers=list_transfers(organisation.id, limit=SHOWN_TRANSFERS).rows,
         shown=SHOWN_TRANSFERS,
     )

@@ -25,6 +25,6 @@ def overview() -> str:
         keys=keys,
         active_keys=sum(usage.key.revoked_at is None for usage in keys),
         calls=sum(usage.calls for usage in keys),
-        jobs=list_jobs(organisation_id=organisation.id, limit=RECENT_JOBS).jobs,
+        jobs=list_jobs(organisation_id=organisation.id, limit=RECENT_JOBS).rows,
         example=get_example(),
     )

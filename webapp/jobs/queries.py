@@ -1,20 +1,11 @@
 """What is known of jobs."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import func, select
 
 from webapp.core.db import db
 from webapp.core.errors import NotFoundError
+from webapp.core.pages import Page, read_page
 from webapp.jobs.models import Job
-
-
-@dataclass(frozen=True)
-class JobPage:
-    """Some of an account's jobs, newest first, and the cursor that the next page starts from."""
-
-    jobs: list[Job]
-    next_cursor: str | None
 
 
 def get_job(*, organisation_id: str, job_id: str) -> Job:
@@ -32,17 +23,14 @@ def list_jobs(
     cursor: str | None = None,
     status: str | None = None,
     backend: str | None = None,
-) -> JobPage:
+) -> Page[Job]:
     """Give the organisation's jobs, newest first: those before the cursor, with this status and backend."""
-    statement = select(Job).where(Job.organisation_id == organisation_id).order_by(Job.id.desc()).limit(limit + 1)
-    if cursor:
-        statement = statement.where(Job.id < cursor)
+    statement = select(Job).where(Job.organisation_id == organisation_id)
     if status:
         statement = statement.where(Job.status == status)
     if backend:
         statement = statement.where(Job.backend == backend)
-    jobs = list(db.session.scalars(statement))
-    return JobPage(jobs=jobs[:limit], next_cursor=jobs[limit - 1].id if len(jobs) > limit else None)
+    return read_page(statement, Job.id, limit=limit, cursor=cursor)
 
 
 def count_jobs(organisation_id: str) -> int:

@@ -1,0 +1,27 @@
+"""Measure everything, print the table and write docs/benchmarks.md. `--quick` is for work on the benchmark itself."""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.report import Report, describe_machine, show
+from bench.serving import measure_serving
+
+
+def main() -> None:
+    """Run the benchmark."""
+    if not Path("/proc/self/stat").exists():
+        sys.exit("The benchmark reads CPU times from /proc: it needs Linux.")
+    quick = "--quick" in sys.argv
+    load, start = os.getloadavg()[0], time.monotonic()
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="upcube-bench-") as name:
+        folder = Path(name)
+        measure_serving(report, folder / "serving", rounds=2 if quick else 5, seconds=1 if quick else 3)
+    show(report.write(describe_machine(load, time.monotonic() - start)))
+
+
+if __name__ == "__main__":
+    main()

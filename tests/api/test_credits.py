@@ -1,0 +1,67 @@
+"""GET /credits: where the credits are, and every movement of them."""
+
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import API, Account, Key, body, make_account, make_key, post_bell
+
+CREDITS = f"{API}/credits"
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    with app.app_context():
+        return make_account(microcredits=10_000_000)
+
+
+@pytest.fixture
+def key(app: Flask, account: Account) -> Key:
+    with app.app_context():
+        return make_key(account)
+
+
+def test_the_parts_add_up_and_the_lines_tell_why(client: FlaskClient, key: Key) -> None:
+    job = body(post_bell(client, key))
+    found = body(client.get(CREDITS, headers=key.headers))
+    parts = [Decimal(found[name]) for name in ("available", "held", "unflushed", "spent", "expired")]
+    assert sum(parts) == Decimal(found["granted"]) == 10
+    charge, grant = found["transfers"]
+    assert (charge["amount"], charge["from"], charge["to"]) == ("-0.001101", "customer", "revenue")
+    assert charge["reference"] == f"hold:{job['id']}"
+    assert (grant["amount"], grant["from"], grant["to"]) == ("10", "grants", "customer")
+    assert found["nextCursor"] is None
+
+
+def test_lines_come_page_by_page(client: FlaskClient, key: Key) -> None:
+    for _ in range(4):
+        post_bell(client, key)
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(3):
+        page = body(client.get(f"{CREDITS}?limit=2{cursor}", headers=key.headers))
+        seen += [line["id"] for line in page["transfers"]]
+        cursor = f"&cursor={page['nextCursor']}"
+    assert page["nextCursor"] is None
+    assert len(set(seen)) == 5
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_another_accounts_lines_are_not_shown(app: Flask, client: FlaskClient, key: Key) -> None:
+    post_bell(client, key)
+    with app.app_context():
+        stranger = make_key(make_account(microcredits=5))
+    found = body(client.get(CREDITS, headers=stranger.headers))
+    assert found["granted"] == "0.000005"
+    assert len(found["transfers"]) == 1
+
+
+def test_it_needs_the_scope_and_a_good_query(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:
+    with app.app_context():
+        limited = make_key(account, scopes=("jobs:read",))
+    assert client.get(CREDITS, headers=limited.headers).status_code == 403
+    refused = client.get(f"{CREDITS}?limit=0&cursor=x&page=1", headers=key.headers)
+    assert refused.status_code == 422
+    assert [detail["path"] for detail in body(refused)["error"]["details"]] == ["limit", "cursor", "page"]
