@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo 'make run           start everything (PORT, DATA_DIR, DATABASE_URL, REDIS_URL: see README.md)'
 	@echo 'make test          run the whole test suite'
-	@echo 'make lint          check style, types, the direction of imports, and that migrations match the models'
+	@echo 'make lint          check style, types and the direction of imports'
 	@echo 'make format        rewrite the code in the house style'
 	@echo 'make requirements  compile requirements.in to requirements.txt'
 	@echo 'make clean         remove .venv; your data stays'

@@ -58,6 +58,7 @@ class Settings:
     max_body_bytes: int
     max_inline_work: int
     secure_cookies: bool
+    public_url: str
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -87,6 +88,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
         secure_cookies=get_boolean(environ, "SECURE_COOKIES", default=False),
+        public_url=get_public_url(environ.get("PUBLIC_URL", "")),
     )
 
 
@@ -153,6 +155,13 @@ def get_secret_key(configured: str, database_url: str, data_dir: Path) -> str:
     if not key:
         raise ConfigurationError(f"{path} is empty; delete it and start again.")
     return key
+
+
+def get_public_url(url: str) -> str:
+    """Check the address that people and programs use, where a proxy stands between: https://quantum.example.com."""
+    if url and not re.fullmatch(r"https?://[^\s/?#]+/?", url):
+        raise ConfigurationError(f"PUBLIC_URL must look like https://quantum.example.com, not {url!r}.")
+    return url.rstrip("/")
 
 
 def get_integer(environ: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int) -> int:

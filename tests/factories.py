@@ -9,11 +9,15 @@ from werkzeug.test import TestResponse
 
 from webapp.accounts.queries import get_user_by_email
 from webapp.core import clock
+from webapp.core import redis as names
+from webapp.core.db import db
 from webapp.core.ids import new_id
+from webapp.core.redis import store
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import create_key
 from webapp.keys.scopes import SCOPES
 from webapp.ledger.sign_up import sign_up
+from webapp.metering.groups import GROUPS
 
 API = "/api/quantum/v1"
 PASSWORD = "correct horse battery"
@@ -60,6 +64,8 @@ def make_key(account: Account, *, name: str = "a key", scopes: tuple[str, ...] =
         scopes=scopes,
         at=clock.now(),
     )
+    # Out of the session, so that it stays readable when later writes expire what the session has read.
+    db.session.expunge(new.key)
     return Key(new.key, new.raw)
 
 
@@ -68,6 +74,13 @@ def post_bell(client: FlaskClient, key: Key, **body: object) -> TestResponse:
     return client.post(
         f"{API}/jobs", json={"templateId": "bell-state", "shots": 100, "seed": 1} | body, headers=key.headers
     )
+
+
+def make_holds_overdue() -> None:
+    """Set every hold's deadline to long ago."""
+    for group in GROUPS:
+        for member, _ in store.client.zscan_iter(names.hold_deadlines(group)):
+            store.client.zadd(names.hold_deadlines(group), {member: 1})
 
 
 def body(answer: TestResponse) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def install(app: Flask) -> None:
 
 def database_away() -> StoreAwayError:
     """Give the error for a read that the database did not answer."""
-    return StoreAwayError("The database does not answer; nothing was charged. Try again shortly.")
+    return StoreAwayError("The database does not answer; no job was charged. Try again shortly.")
 
 
 def render_http(error: HTTPException) -> ResponseReturnValue:
@@ -46,7 +46,7 @@ def render_http(error: HTTPException) -> ResponseReturnValue:
 def render_unexpected(error: Exception) -> ResponseReturnValue:
     """Answer 500 and log why; the client learns only the request's id."""
     log.error("request %s failed", g.get("request_id"), exc_info=error)
-    return render_error(UpcubeError("Something went wrong on our side. Nothing was charged."))
+    return render_error(UpcubeError("Something went wrong on our side. No job was charged."))
 
 
 def render_error(error: UpcubeError) -> ResponseReturnValue:

@@ -28,6 +28,8 @@ class Runtime:
     starting_microcredits: int
     call_price_microcredits: int
     max_body_bytes: int
+    # Empty where the address of the request is the right one.
+    public_url: str
 
 
 def make_runtime(settings: Settings) -> Runtime:
@@ -43,6 +45,7 @@ def make_runtime(settings: Settings) -> Runtime:
         starting_microcredits=parse_credits(settings.starting_credits),
         call_price_microcredits=parse_credits(settings.call_price_credits),
         max_body_bytes=settings.max_body_bytes,
+        public_url=settings.public_url,
     )
 
 

@@ -37,6 +37,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main(arguments: list[str]) -> int:
     """Run until told to stop; 0 after a clean stop, 1 with one sentence when it cannot go on."""
+    # What this and its children write into DATA_DIR is their owner's alone, even where the folder was there before.
+    os.umask(0o077)
     try:
         settings = load_settings()
         lock = lock_data_dir(settings.data_dir)

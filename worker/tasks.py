@@ -1,9 +1,13 @@
 """What runs in the background. Each task is thin: it calls one operation, and may run twice or die anywhere."""
 
 import logging
+from datetime import timedelta
 
+from webapp.accounts import operations as accounts
 from webapp.core import clock
 from webapp.metering import flush, holds
+
+KEPT_FOR = timedelta(days=30)
 
 log = logging.getLogger(__name__)
 
@@ -11,6 +15,13 @@ log = logging.getLogger(__name__)
 def flush_usage() -> None:
     """Move the counters from Redis to SQL."""
     flush.flush(at=clock.now())
+
+
+def prune() -> None:
+    """Forget what nobody will ask for again."""
+    before = clock.now() - KEPT_FOR
+    accounts.prune_sessions(before=before)
+    flush.prune_batches(before=before)
 
 
 def end_overdue_holds() -> None:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from tests.factories import PASSWORD, make_account, now
 from webapp.accounts.models import Membership, Organisation, User
 from webapp.accounts.operations import check_new_user, log_in, normalise_email
-from webapp.accounts.queries import get_personal_organisation, get_user_by_email, is_member, list_users
+from webapp.accounts.queries import get_personal_organisation, get_user_by_email, list_users
 from webapp.core.db import db
 from webapp.core.errors import InvalidFieldsError
 from webapp.ledger.queries import get_balance
@@ -101,7 +101,7 @@ class TestAccount:
         assert user.password_hash.startswith("$argon2id$")
         organisation = get_personal_organisation(user.id)
         assert organisation.id == account.organisation_id
-        assert is_member(user_id=user.id, organisation_id=organisation.id)
+        assert db.session.get_one(Membership, (user.id, organisation.id)).role == "owner"
         assert get_balance(organisation.id).available == 7
 
     @pytest.mark.parametrize("again", ["ada@example.com", "ADA@EXAMPLE.COM", "\tada@example.com\n"])

@@ -8,10 +8,8 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.factories import Key, make_account, make_key, now
+from tests.factories import Key, make_account, make_holds_overdue, make_key, now
 from tests.live import call, run_command, web_process
-from webapp.core import redis as names
-from webapp.core.redis import store
 from webapp.jobs.queries import count_jobs
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
@@ -76,8 +74,7 @@ def test_a_web_process_killed_around_a_job_charges_exactly_what_it_stored(
     with app.app_context():
         assert count_jobs(key.row.organisation_id) == jobs
         assert len(peek_account(tag).holds) == 1
-        overdue = {member: 1 for member, _ in store.client.zscan_iter(names.hold_deadlines(tag[0]))}
-        store.client.zadd(names.hold_deadlines(tag[0]), overdue)
+        make_holds_overdue()
         assert end_overdue_holds(at=now()) == 1
         assert peek_account(tag).available == GRANTED - CALL_MICROCREDITS - jobs * BELL_MICROCREDITS
     check_ledger(app)

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -11,14 +10,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.api.helpers import assert_nothing_happened, read_error
-from tests.factories import API, Account, Key, make_account, make_key, now, post_bell
+from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now, post_bell
 from tests.jobs import broken_engine
 from webapp.core.db import db
 from webapp.jobs.queries import count_jobs
 from webapp.ledger.queries import list_transfers
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
-from webapp.metering.holds import HOLD_SECONDS, end_overdue_holds
+from webapp.metering.holds import end_overdue_holds
 from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.verify import verify
 from webapp.quantum.engines import CircuitTooLargeError, catalogue, get_engine
@@ -281,7 +280,8 @@ class TestLostCommit:
             assert (found.held, found.spent) == (BELL_MICROCREDITS - spent, spent)
             assert found.available == 1_000_000 - BELL_MICROCREDITS
             assert end_overdue_holds(at=now()) == 0
-            assert end_overdue_holds(at=now() + timedelta(seconds=HOLD_SECONDS + 1)) == 1
+            make_holds_overdue()
+            assert end_overdue_holds(at=now()) == 1
             found = get_credits(account.organisation_id)
             assert (found.available, found.held, found.spent) == (1_000_000 - spent, 0, spent)
             assert count_jobs(account.organisation_id) == int(is_committed)

@@ -1,18 +1,19 @@
 """Counters reach SQL exactly once, whoever runs the flush and however often."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.factories import API, Key, make_account, make_key, now
+from tests.factories import API, Key, make_account, make_key, now, post_bell
 from webapp.core import redis as names
 from webapp.core.db import db
 from webapp.core.redis import store
 from webapp.metering.credits import get_credits, grant_credits
-from webapp.metering.flush import apply_batch, flush, read_batch, seal_all
+from webapp.metering.flush import apply_batch, flush, prune_batches, read_batch, seal_all
 from webapp.metering.models import FlushBatch, Usage
 from webapp.metering.verify import verify
 
@@ -124,6 +125,56 @@ def test_a_count_for_a_key_that_sql_does_not_know_keeps_nothing_else_back(
         flush(at=now())
         assert usage_of(key) == (1, 100)
         assert verify() == []
+
+
+def test_a_batch_that_cannot_be_charged_waits_and_keeps_no_other_back(
+    app: Flask, client: FlaskClient, key: Key
+) -> None:
+    with app.app_context():
+        others = [make_key(make_account()) for _ in range(8)]
+        counters = names.live_counters(names.group_of(key.raw[-12:-6]))
+    for each in (key, *others):
+        assert client.get(ME, headers=each.headers).status_code == 200
+    store.client.hincrby(counters, f"account:{key.raw[-12:-6]}", 2_000_000)
+    alone = [each for each in others if each.raw[-12] != key.raw[-12]]
+    with app.app_context():
+        assert flush(at=now()).waiting == 1
+        assert [usage_of(each) for each in alone] == [(1, 100)] * len(alone)
+        assert usage_of(key) == (0, 0)
+        assert any("beyond the balance" in difference.what for difference in verify())
+        grant(key, 2_000_000)
+        assert flush(at=now()).waiting == 0
+        assert get_credits(key.row.organisation_id).spent == 2_000_100
+
+
+def grant(key: Key, microcredits: int) -> None:
+    grant_credits(
+        organisation_id=key.row.organisation_id, microcredits=microcredits, reason="", reference=None, at=now()
+    )
+
+
+def test_jobs_and_flushes_at_once_do_not_deadlock(app: Flask, key: Key) -> None:
+    def work(number: int) -> int:
+        if number % 4 == 0:
+            with app.app_context():
+                return flush(at=now()).waiting
+        return post_bell(app.test_client(), key).status_code
+
+    with ThreadPoolExecutor(max_workers=8) as threads:
+        results = list(threads.map(work, range(120)))
+    assert results.count(201) == 90
+    assert results.count(0) == 30
+    with app.app_context():
+        flush(at=now())
+        assert verify() == []
+
+
+def test_old_batches_are_forgotten(app: Flask, client: FlaskClient, key: Key) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        flush(at=now())
+        assert prune_batches(before=now() - timedelta(days=1)) == 0
+        assert prune_batches(before=now() + timedelta(days=1)) == 1
 
 
 def test_a_grant_that_redis_missed_is_told_by_the_next_flush(

@@ -4,9 +4,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import Account, Key, body, make_account, make_key, now, post_bell
+from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
 from webapp.core import redis as names
 from webapp.core.redis import store
+from webapp.jobs import operations
+from webapp.jobs.queries import list_jobs
+from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import (
     HOLD_SECONDS,
@@ -79,8 +82,8 @@ class TestHolds:
 
     def test_an_overdue_hold_without_a_job_is_released(self, account: Account) -> None:
         hold_credits(shard_tag=account.shard_tag, hold_id="lost", microcredits=75, max_holds=MAX_HOLDS)
-        assert list_overdue_holds(now()) == []
-        store.client.zadd(names.hold_deadlines(account.shard_tag[0]), {f"{account.shard_tag}:lost": 1})
+        assert list_overdue_holds() == []
+        make_holds_overdue()
         assert end_overdue_holds(at=now()) == 1
         assert available(account) == 500
         assert end_overdue_holds(at=now()) == 0
@@ -134,6 +137,45 @@ class TestLostRedis:
             assert end_overdue_holds(at=now()) == 1
             assert verify() == []
             assert peek_account(tag).available == 9 * BELL_MICROCREDITS
+
+    def test_a_job_that_slept_past_its_hold_is_refused_and_charged_nothing(
+        self, app: Flask, client: FlaskClient, key: Key, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tag = key.raw[-12:-6]
+
+        def oversleep(point: str) -> None:
+            """Let the job sleep after its hold, for so long that the hold is ended."""
+            if point == "job_after_hold":
+                make_holds_overdue()
+                assert end_overdue_holds(at=now()) == 1
+
+        monkeypatch.setattr(operations, "fault", oversleep)
+        refused = post_bell(client, key)
+        assert (refused.status_code, body(refused)["error"]["code"]) == (503, "store_unavailable")
+        with app.app_context():
+            assert verify() == []
+            assert peek_account(tag).available == 10 * BELL_MICROCREDITS
+            assert get_credits(key.row.organisation_id).spent == 0
+            assert list_jobs(organisation_id=key.row.organisation_id, limit=5).rows == []
+
+    def test_a_rebuild_does_not_bring_a_revoked_key_back(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        post_bell(client, key)
+        with app.app_context():
+            revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+            rebuild()
+        assert post_bell(client, key).status_code == 401
+
+    def test_redis_allowing_what_sql_does_not_have_is_put_right(
+        self, app: Flask, client: FlaskClient, key: Key
+    ) -> None:
+        for _ in range(10):
+            assert post_bell(client, key).status_code == 201
+        tag = key.raw[-12:-6]
+        store.client.hincrby(names.account_record(tag), "available", 5 * BELL_MICROCREDITS)
+        assert post_bell(client, key).status_code == 402
+        with app.app_context():
+            assert peek_account(tag).available == 0
+            assert verify() == []
 
     def test_a_grant_reaches_an_account_that_redis_knows(self, app: Flask, client: FlaskClient, key: Key) -> None:
         post_bell(client, key)

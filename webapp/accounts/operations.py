@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from webapp.accounts.models import LoginSession, Membership, Organisation, User
@@ -125,6 +125,12 @@ def log_out(*, token: str, at: datetime) -> None:
             .where(LoginSession.id == hash_session_token(token), LoginSession.revoked_at.is_(None))
             .values(revoked_at=at)
         )
+
+
+def prune_sessions(*, before: datetime) -> None:
+    """Forget the sessions that were over before this moment."""
+    with transaction() as session:
+        session.execute(delete(LoginSession).where(LoginSession.expires_at < before))
 
 
 def hash_session_token(token: str) -> str:

@@ -1,17 +1,34 @@
 """Passwords: argon2id hashes with the library's current defaults (RFC 9106, low-memory profile)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-from webapp.core.errors import FieldError
+from webapp.core.errors import FieldError, StoreAwayError
 
 MIN_LENGTH = 8
 # A bound on what we hash, far above any pass phrase.
 MAX_LENGTH = 256
 
+# Hashing one password takes 64 MiB and a core for a while, and anybody can ask for it: few are hashed at one time, so
+# that the rest of the process goes on.
+PLACES = BoundedSemaphore(2)
+WAIT_SECONDS = 3.0
+
 hasher = PasswordHasher()
+
+
+class BusyError(StoreAwayError):
+    """Too many people log in or sign up at this moment."""
+
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many people are logging in at this moment; try again in a few seconds.")
 
 
 @cache
@@ -31,13 +48,29 @@ def check_password_rules(password: str, *, email: str) -> FieldError | None:
 
 
 def hash_password(password: str) -> str:
-    """Hash a new password."""
-    return hasher.hash(password)
+    """Hash a new password. Raises BusyError."""
+    with one_of_few():
+        return hasher.hash(password)
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Tell whether the password is right; None stands for an unknown user and takes as long as a wrong password."""
+    """Tell whether the password is right; None stands for an unknown user and takes as long as a wrong password.
+
+    Raises BusyError.
+    """
+    with one_of_few():
+        try:
+            return hasher.verify(password_hash or nobody_hash(), password) and password_hash is not None
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+
+
+@contextmanager
+def one_of_few() -> Iterator[None]:
+    """Wait for one of the places where a password may be hashed. Raises BusyError after a while."""
+    if not PLACES.acquire(timeout=WAIT_SECONDS):
+        raise BusyError
     try:
-        return hasher.verify(password_hash or nobody_hash(), password) and password_hash is not None
-    except (VerifyMismatchError, InvalidHashError):
-        return False
+        yield
+    finally:
+        PLACES.release()

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from webapp.accounts.models import LoginSession, Membership, Organisation, User
+from webapp.accounts.models import LoginSession, Organisation, User
 from webapp.accounts.operations import hash_session_token, normalise_email, unknown_email
 from webapp.core.db import db
 
@@ -48,8 +48,3 @@ def get_organisation_by_tag(shard_tag: str) -> Organisation | None:
 def get_organisation(organisation_id: str) -> Organisation:
     """Give an organisation that is known to exist."""
     return db.session.get_one(Organisation, organisation_id)
-
-
-def is_member(*, user_id: str, organisation_id: str) -> bool:
-    """Tell whether the user belongs to the organisation."""
-    return db.session.get(Membership, (user_id, organisation_id)) is not None

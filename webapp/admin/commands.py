@@ -14,6 +14,7 @@ from webapp.accounts.operations import disable_user
 from webapp.accounts.queries import get_organisation_by_email, get_personal_organisation, get_user_by_email, list_users
 from webapp.core import clock
 from webapp.core.clock import format_time
+from webapp.core.db import AWAY
 from webapp.core.errors import UpcubeError
 from webapp.core.money import InvalidAmountError, format_credits, parse_credits
 from webapp.extensions import runtime
@@ -65,6 +66,9 @@ def explained(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
             command(*args, **kwargs)
+        except AWAY:
+            click.echo("Error: The database does not answer, or has not been migrated (flask db upgrade).", err=True)
+            sys.exit(1)
         except UpcubeError as error:
             for line in [detail.message for detail in error.details] or [error.message]:
                 click.echo(f"Error: {line}", err=True)
@@ -259,6 +263,9 @@ def run_flush() -> None:
         f"Flushed {report.calls} calls of {report.keys} keys in {report.batches} batches, "
         f"{format_credits(report.microcredits)} credits."
     )
+    if report.waiting:
+        click.echo(f"Error: {report.waiting} batches charge an account more than it has, and wait.", err=True)
+        sys.exit(1)
 
 
 @metering.command("rebuild")

@@ -24,6 +24,11 @@ TIMEOUT_SECONDS = 2.0
 TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
+# Beyond any clock, and still exact as a double.
+NEVER_US = 2**52
+
+# What Redis answers when it is there and cannot serve.
+AWAY_CODES = frozenset({"MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "LOADING", "TRYAGAIN"})
 
 # After a failure Redis is left alone for so long.
 AWAY_SECONDS = 0.5
@@ -100,8 +105,7 @@ class Store:
             raise
         except BaseException:
             # The answer may still come, and must not be taken for the next command's.
-            self._threads.connection = None
-            connection.disconnect()
+            self.disconnect()
             raise
 
     def _connection(self) -> Any:  # noqa: ANN401 - redis-py's connections have no types
@@ -115,16 +119,23 @@ class Store:
         connection.connect()
         info = read_info(send(connection, ("INFO", "server")))
         self._threads.epoch = info.get("run_id", NO_RUN_ID)
-        self._threads.clock_offset_us = int(info["server_time_usec"]) - int(time.monotonic() * 1e6)
+        # A service that hides its clock is told of a deadline that never comes.
+        server_clock_us = int(info.get("server_time_usec", NEVER_US))
+        self._threads.clock_offset_us = server_clock_us - int(time.monotonic() * 1e6)
         self._threads.connection, self._threads.process_id = connection, os.getpid()
         return connection
+
+    def disconnect(self) -> None:
+        """Give up this thread's connection: the next command makes another, and compares the clocks anew."""
+        connection = getattr(self._threads, "connection", None)
+        self._threads.connection = None
+        if connection is not None:
+            connection.disconnect()
 
     def close(self) -> None:
         """Close the client's connections, and this thread's."""
         self.client.close()
-        connection = getattr(self._threads, "connection", None)
-        if connection is not None:
-            connection.disconnect()
+        self.disconnect()
 
 
 def send(connection: Any, command: tuple[str | int | bytes, ...]) -> Any:  # noqa: ANN401 - redis-py's connections have no types
@@ -174,6 +185,10 @@ class RedisScript:
                 return self._run("EVAL", self.text, keys, arguments)
         except AWAY as error:
             raise redis_away() from error
+        except ResponseError as error:
+            if str(error).partition(" ")[0] in AWAY_CODES:
+                raise redis_away() from error
+            raise
 
     def _run(
         self, command: str, script: str | bytes, keys: Sequence[str], arguments: Sequence[str | int | bytes]
@@ -201,7 +216,7 @@ class RedisScript:
 
 def redis_away() -> StoreAwayError:
     """Give the error that says Redis does not answer."""
-    return StoreAwayError("The metering store does not answer; nothing was charged. Try again shortly.")
+    return StoreAwayError("The metering store does not answer; no job was charged. Try again shortly.")
 
 
 # --- Names ------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.dashboard import dashboard
+from webapp.extensions import runtime
 
 API_ROOT = "api/quantum/v1"
 # What stands for the caller's key in examples: a shell variable, so that a key need not be typed into a history.
@@ -106,7 +107,7 @@ def highlight(tokens: re.Pattern[str], text: str) -> Markup:
 
 def format_curl(path: str, *, body: Mapping[str, Any] | None = None, key: str | None = KEY_VARIABLE) -> str:
     """Write the curl command that calls this service's API: GET, or POST where there is a body."""
-    parts = [f"curl {request.host_url}{API_ROOT}{path}"]
+    parts = [f"curl {runtime().public_url or request.host_url.rstrip('/')}/{API_ROOT}{path}"]
     if key:
         parts.append(f'-H "Authorization: Bearer {key}"')
     if body is not None:

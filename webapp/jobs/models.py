@@ -22,9 +22,6 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-FINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
-
-
 class Job(Base):
     """One submitted circuit, what it cost, and its result."""
 

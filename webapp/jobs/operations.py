@@ -14,9 +14,9 @@ from webapp.core.faults import fault
 from webapp.core.ids import new_id
 from webapp.jobs.gates import JobLimits, Plan, check_gates
 from webapp.jobs.models import Job, JobStatus
-from webapp.ledger.operations import add_charge
+from webapp.ledger.operations import OverdraftError, add_charge
 from webapp.metering.holds import Hold, hold_credits, settle_hold
-from webapp.metering.reconcile import hold_reference
+from webapp.metering.reconcile import hold_reference, reconcile_account
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
 from webapp.quantum.backends import get_backend
 from webapp.quantum.circuits import Circuit, measure
@@ -72,6 +72,11 @@ def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, 
     try:
         run_circuit(job, circuit)
         store_finished(job)
+    except OverdraftError:
+        # Redis allowed what SQL does not have: it must learn better before it allows the next.
+        end_hold(hold, charged_microcredits=0)
+        reconcile_account(shard_tag=hold.shard_tag)
+        raise
     except StoreAwayError:
         # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
         raise
@@ -150,6 +155,10 @@ def store_finished(job: Job) -> None:
     """Store a finished job, its charge and its key's usage, all or nothing."""
     ended_at = job.completed_at or clock.now()
     with transaction() as session:
+        if job.charged_microcredits:
+            # Usage before the balance, as the flush does: two orders would deadlock.
+            hour = start_of_hour(ended_at)
+            add_usage(session, [UsageChange(job.key_id, hour, microcredits=job.charged_microcredits)])
         session.add(job)
         add_charge(
             session,
@@ -159,9 +168,6 @@ def store_finished(job: Job) -> None:
             reason=f"Job {job.id}",
             at=ended_at,
         )
-        if job.charged_microcredits:
-            hour = start_of_hour(ended_at)
-            add_usage(session, [UsageChange(job.key_id, hour, microcredits=job.charged_microcredits)])
 
 
 def end_hold(hold: Hold, *, charged_microcredits: int) -> None:

@@ -1,6 +1,7 @@
 """What is known of jobs."""
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import defer
 
 from webapp.core.db import db
 from webapp.core.errors import NotFoundError
@@ -24,8 +25,12 @@ def list_jobs(
     status: str | None = None,
     backend: str | None = None,
 ) -> Page[Job]:
-    """Give the organisation's jobs, newest first: those before the cursor, with this status and backend."""
-    statement = select(Job).where(Job.organisation_id == organisation_id)
+    """Give the organisation's jobs, newest first: those before the cursor, with this status and backend.
+
+    Their results, which may be large, are not read and cannot be asked for.
+    """
+    without_results = (defer(Job.counts, raiseload=True), defer(Job.probabilities, raiseload=True))
+    statement = select(Job).where(Job.organisation_id == organisation_id).options(*without_results)
     if status:
         statement = statement.where(Job.status == status)
     if backend:

@@ -52,6 +52,15 @@ class Transfer(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class VoidReference(Base):
+    """A reference that no transfer may ever have, because what it stood for was given up. The trigger refuses one."""
+
+    __tablename__ = "void_references"
+
+    reference: Mapped[str] = mapped_column(sa.String(120), primary_key=True)
+    voided_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Balance(Base):
     """What an organisation's transfers add up to. Written by the trigger on transfers alone, but for `told_version`."""
 

@@ -29,7 +29,7 @@ def sign_up(*, email: str, password: str, starting_microcredits: int, verified: 
                     organisation_id=organisation.id,
                     microcredits=starting_microcredits,
                     reason="Starting credits",
-                    reference=f"signup:{organisation.id}",
+                    reference=f"signup-{organisation.id}",
                     at=at,
                 )
     except IntegrityError as error:

@@ -12,7 +12,7 @@ from webapp.accounts.queries import get_organisation
 from webapp.core import redis as names
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken
-from webapp.core.redis import RedisScript, redis_away
+from webapp.core.redis import RedisScript, store
 from webapp.keys.models import ApiKey
 from webapp.keys.queries import get_key_by_digest
 from webapp.metering.limits import LimitPolicy, LimitState
@@ -84,7 +84,8 @@ def admit(
         if outcome == "unknown":
             fill_key(token)
         elif outcome == "late":
-            raise redis_away()
+            # Either it took too long, or the two clocks have drifted apart since they were compared.
+            store.disconnect()
         elif outcome == "cold":
             reconcile_account(shard_tag=token.shard_tag)
         else:

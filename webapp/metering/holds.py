@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
-
 from webapp.accounts.queries import get_organisation_by_tag
 from webapp.core import redis as names
-from webapp.core.db import db
+from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.core.redis import AWAY, RedisScript, redis_away, store
-from webapp.ledger.models import Transfer
+from webapp.ledger.operations import void_reference
 from webapp.metering.groups import GROUPS
 from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
 
@@ -73,7 +71,8 @@ def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, max_holds: 
         if verdict == b"held":
             return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
         if verdict == b"late":
-            raise redis_away()
+            store.disconnect()
+            continue
         if verdict == b"concurrency":
             raise TooManyHoldsError(max_holds)
         if verdict == b"credits":
@@ -104,24 +103,29 @@ def hold_keys(shard_tag: str) -> list[str]:
 def end_overdue_holds(*, at: datetime) -> int:
     """End the holds whose process died between holding and settling, and give how many there were.
 
-    A hold that SQL has charged is settled with that charge; any other never became a job and is released. Should its
-    process only have slept, its charge is still posted or refused by SQL, and its own settling reconciles the account.
+    A hold that SQL has charged is settled with that charge. Any other is released, after its reference has been made
+    void: should its process only have slept, SQL refuses the charge that comes too late.
     """
-    ended = 0
-    for shard_tag, hold_id in list_overdue_holds(at):
-        charged = db.session.scalar(select(Transfer.microcredits).where(Transfer.reference == hold_reference(hold_id)))
-        if get_organisation_by_tag(shard_tag) is not None:
-            settle_hold(Hold(hold_id, shard_tag, 0), charged_microcredits=charged or 0)
-            ended += 1
-    return ended
+    overdue = list_overdue_holds()
+    for shard_tag, hold_id in overdue:
+        organisation = get_organisation_by_tag(shard_tag)
+        if organisation is None:
+            # Left by another database that shared this Redis.
+            store.client.zrem(names.hold_deadlines(names.group_of(shard_tag)), f"{shard_tag}:{hold_id}")
+            continue
+        with transaction() as session:
+            charged = void_reference(session, organisation_id=organisation.id, reference=hold_reference(hold_id), at=at)
+        settle_hold(Hold(hold_id, shard_tag, 0), charged_microcredits=charged)
+    return len(overdue)
 
 
-def list_overdue_holds(at: datetime) -> list[tuple[str, str]]:
-    """Give the shard tag and id of every hold that is past its deadline."""
-    pipeline = store.client.pipeline(transaction=False)
-    for group in GROUPS:
-        pipeline.zrangebyscore(names.hold_deadlines(group), "-inf", int(at.timestamp()))
+def list_overdue_holds() -> list[tuple[str, str]]:
+    """Give the shard tag and id of every hold that is past its deadline, by the clock that set the deadline."""
     try:
+        seconds, _ = store.client.time()
+        pipeline = store.client.pipeline(transaction=False)
+        for group in GROUPS:
+            pipeline.zrangebyscore(names.hold_deadlines(group), "-inf", seconds)
         found = pipeline.execute()
     except AWAY as error:
         raise redis_away() from error

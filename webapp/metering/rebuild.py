@@ -1,14 +1,14 @@
 """Redis rebuilt from SQL: every account's balance, and every key's record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
-from webapp.core.db import db
+from webapp.core.db import db, transaction
 from webapp.core.redis import AWAY, read_epoch, redis_away, store
 from webapp.keys.models import ApiKey
 from webapp.metering.admission import key_record
@@ -37,18 +37,27 @@ def rebuild() -> RebuildReport:
 
 
 def write_key_records() -> int:
-    """Write every key's record over what Redis has."""
-    statement = select(ApiKey, Organisation).join(Organisation).execution_options(yield_per=KEYS_PER_ROUND_TRIP)
-    written = 0
+    """Write every key's record over what Redis has.
+
+    The rows stay locked meanwhile, so that no key can be revoked between reading SQL and writing Redis.
+    """
+    key_ids = db.session.scalars(select(ApiKey.id).order_by(ApiKey.id)).all()
+    for start in range(0, len(key_ids), KEYS_PER_ROUND_TRIP):
+        chunk = key_ids[start : start + KEYS_PER_ROUND_TRIP]
+        statement = select(ApiKey, Organisation).join(Organisation).where(ApiKey.id.in_(chunk)).order_by(ApiKey.id)
+        with transaction() as session:
+            write_records(session.execute(statement.with_for_update(of=ApiKey)).all())
+    return len(key_ids)
+
+
+def write_records(rows: Sequence[Row[ApiKey, Organisation]]) -> None:
+    """Write these keys' records in one round trip. Raises StoreAwayError."""
     try:
         epoch = read_epoch(store.client)
-        for chunk in db.session.execute(statement).partitions():
-            pipeline = store.client.pipeline(transaction=False)
-            for key, organisation in chunk:
-                record: Mapping[Any, Any] = key_record(key, organisation) | {"epoch": epoch}
-                pipeline.hset(names.key_record(organisation.shard_tag, key.digest), mapping=record)
-            pipeline.execute()
-            written += len(chunk)
+        pipeline = store.client.pipeline(transaction=False)
+        for key, organisation in rows:
+            record: Mapping[Any, Any] = key_record(key, organisation) | {"epoch": epoch}
+            pipeline.hset(names.key_record(organisation.shard_tag, key.digest), mapping=record)
+        pipeline.execute()
     except AWAY as error:
         raise redis_away() from error
-    return written

@@ -32,7 +32,9 @@ def add_usage(session: Session, changes: Sequence[UsageChange]) -> None:
     """Add calls and micro-credits to the usage rows of these keys and hours; each pair may come once."""
     if changes:
         connection = session.connection()
-        connection.execute(usage_upsert(connection.dialect.name), [vars(change) for change in changes])
+        # In one order, so that two of these at once wait for each other and cannot deadlock.
+        ordered = sorted(changes, key=lambda change: (change.key_id, change.hour))
+        connection.execute(usage_upsert(connection.dialect.name), [vars(change) for change in ordered])
 
 
 @cache

@@ -108,7 +108,7 @@ def find_redis_differences() -> Iterator[Difference]:
         chunk = rows[start : start + ACCOUNTS_PER_ROUND_TRIP]
         found = peek_accounts([shard_tag for shard_tag, _, _ in chunk])
         for (shard_tag, organisation_id, available), account in zip(chunk, found, strict=True):
-            if account.available is not None and sum_redis(account) != available:
+            if account.available is not None and (sum_redis(account) != available or account.available < 0):
                 yield from check_locked(shard_tag, organisation_id)
 
 
@@ -129,5 +129,7 @@ def check_locked(shard_tag: str, organisation_id: str) -> Iterator[Difference]:
     unsettled = sum(account.holds[hold_id] - charged for hold_id, charged in settled.charged_holds.items())
     ungranted = balance.granted - balance.expired - account.credited
     found = account.available + unsettled + ungranted
+    if expected < 0:
+        yield Difference(organisation_id, "charges and holds beyond the balance in SQL", 0, expected)
     if found != expected:
         yield Difference(organisation_id, "available in Redis against SQL", expected, found)

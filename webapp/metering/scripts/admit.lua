@@ -62,8 +62,11 @@ for level, encoded in ipairs({key[3] or ARGV[4], account[4] or ARGV[5]}) do
     for _, limit in ipairs(cjson.decode(encoded)) do
         local name, quota, window = limit[1], limit[2], limit[3] * MICROSECONDS
         local field = 't:' .. name
-        -- A tat can lie a window ahead at most; one that lies further stems from a clock that was set back.
-        local tat = math.min(math.max(tonumber(redis.call('HGET', KEYS[level], field)) or 0, now), now + window)
+        local tat = math.max(tonumber(redis.call('HGET', KEYS[level], field)) or 0, now)
+        if tat > now + window then
+            -- A tat lies a window ahead at most. This one is from before the clock was set back or the limit changed.
+            tat = now
+        end
         local next_tat = tat + window / quota
         local wait = math.ceil(next_tat - window - now)
         if wait > 0 and verdict ~= 'scope' then

@@ -8,6 +8,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+IS_VOID = "SELECT 1 FROM void_references WHERE reference = NEW.reference"
+
 # How a new transfer moves its organisation's balance. The row's own constraints refuse an overdraft.
 APPLY_TRANSFER = """
 UPDATE balances SET
@@ -24,7 +26,8 @@ WHERE organisation_id = NEW.organisation_id
 """
 
 SQLITE_TRIGGERS = (
-    f"CREATE TRIGGER transfers_apply AFTER INSERT ON transfers BEGIN {APPLY_TRANSFER}; END",
+    f"CREATE TRIGGER transfers_apply AFTER INSERT ON transfers BEGIN {APPLY_TRANSFER}; "
+    f"SELECT RAISE(ABORT, 'this reference is void') WHERE EXISTS ({IS_VOID}); END",
     "CREATE TRIGGER transfers_no_update BEFORE UPDATE ON transfers "
     "BEGIN SELECT RAISE(ABORT, 'transfers are append-only'); END",
     "CREATE TRIGGER transfers_no_delete BEFORE DELETE ON transfers "
@@ -36,7 +39,10 @@ SQLITE_TRIGGERS = (
 )
 
 POSTGRESQL_TRIGGERS = (
-    f"CREATE FUNCTION apply_transfer() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {APPLY_TRANSFER}; RETURN NULL; END $$",
+    # The look for a void reference comes after the update, which waits for whoever is voiding it under the balance's lock.
+    f"CREATE FUNCTION apply_transfer() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {APPLY_TRANSFER}; "
+    f"IF EXISTS ({IS_VOID}) THEN RAISE EXCEPTION 'this reference is void' USING ERRCODE = 'check_violation'; END IF; "
+    "RETURN NULL; END $$",
     "CREATE TRIGGER transfers_apply AFTER INSERT ON transfers FOR EACH ROW EXECUTE FUNCTION apply_transfer()",
     "CREATE FUNCTION refuse_transfer_change() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN RAISE EXCEPTION 'transfers are append-only'; END $$",
@@ -229,12 +235,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_id", "hour", name=op.f("pk_usage")),
     )
 
+    op.create_table(
+        "void_references",
+        sa.Column("reference", sa.String(length=120), nullable=False),
+        sa.Column("voided_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("reference", name=op.f("pk_void_references")),
+    )
+
     for statement in POSTGRESQL_TRIGGERS if op.get_bind().dialect.name == "postgresql" else SQLITE_TRIGGERS:
         op.execute(statement)
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_table("void_references")
     op.drop_table("usage")
     with op.batch_alter_table("transfers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_transfers_organisation_id_id"))
