@@ -16,11 +16,12 @@ export PIP_REQUIRE_VIRTUALENV := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format requirements clean broken
+.PHONY: help run test bench lint format requirements clean broken
 
 help:
 	@echo 'make run           start everything (PORT, DATA_DIR, DATABASE_URL, REDIS_URL: see README.md)'
 	@echo 'make test          run the whole test suite'
+	@echo 'make bench         measure what admission, flush and peers cost; write docs/benchmarks.md'
 	@echo 'make lint          check style, types and the direction of imports'
 	@echo 'make format        rewrite the code in the house style'
 	@echo 'make requirements  compile requirements.in to requirements.txt'
@@ -33,6 +34,11 @@ run: $(INSTALLED)
 
 test: $(INSTALLED_FOR_TESTS)
 	$(BIN)/python -m pytest -n auto
+
+# wrk is wanted (Debian, Ubuntu: apt install wrk), and Node with npm for one of the peers; without them their rows are left
+# out. The peers are installed below bench/.
+bench: $(INSTALLED)
+	$(BIN)/python -m bench
 
 lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check

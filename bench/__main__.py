@@ -6,8 +6,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.flushing import measure_flush, measure_flush_sizes
 from bench.report import Report, describe_machine, show
 from bench.serving import measure_serving
+from bench.sizes import measure_admission_sizes, measure_verify_sizes
 
 
 def main() -> None:
@@ -20,6 +22,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="upcube-bench-") as name:
         folder = Path(name)
         measure_serving(report, folder / "serving", rounds=2 if quick else 5, seconds=1 if quick else 3)
+        measure_flush(report, folder / "flush", rounds=1 if quick else 5)
+        measure_admission_sizes(report, folder / "admission", rounds=1 if quick else 5)
+        measure_flush_sizes(report, folder / "flush-sizes", rounds=1 if quick else 5)
+        measure_verify_sizes(report, folder / "verify", rounds=1 if quick else 3)
     show(report.write(describe_machine(load, time.monotonic() - start)))
 
 

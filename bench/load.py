@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import Self
 
 SCRIPT = Path(__file__).with_name("load.lua")
 PATH = "/api/quantum/v1/backends/qulacs"
@@ -84,7 +85,7 @@ class Client:
     def __init__(self, port: int) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -60,7 +60,9 @@ def place(folder: Path, *, keys: int, **environ: str) -> Iterator[Place]:
     """Make a place with this many keys, and run its Valkey for as long as the block lasts."""
     folder.mkdir()
     with running_valkey(folder) as url:
-        settings = load_settings({"DATA_DIR": str(folder), "SECRET_KEY": "for the benchmark", "REDIS_URL": url, **environ})
+        settings = load_settings(
+            {"DATA_DIR": str(folder), "SECRET_KEY": "for the benchmark", "REDIS_URL": url, **environ}
+        )
         app = create_app(settings)
         with app.app_context():
             flask_migrate.upgrade()

@@ -72,6 +72,28 @@ def process_cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
+def session_switches(session: int) -> int:
+    """Add up the context switches of a session's live threads, from proc(5)."""
+    lines = [
+        line
+        for pid in list_session(session)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for line in (task / "status").read_text().splitlines()
+    ]
+    return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
+
+@contextmanager
+def on_one_cpu(*pids: int) -> Iterator[None]:
+    """Keep processes on one processor together: waking the other one costs more, and never the same."""
+    before = {pid: os.sched_getaffinity(pid) for pid in pids}
+    for pid in pids:
+        os.sched_setaffinity(pid, {min(before[pid])})
+    yield
+    for pid in pids:
+        os.sched_setaffinity(pid, before[pid])
+
+
 def valkey_process(url: str) -> int:
     """Give the process id of the Valkey at this address."""
     with Redis.from_url(url) as client:

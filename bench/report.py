@@ -16,8 +16,9 @@ INTRODUCTION = """\
 
 Written by `make bench` (a few minutes on 2 cores); nothing here is typed by hand. What is compared is measured in turn,
 A B C A B C, in one run: a ratio is the median of its rounds' ratios, with the smallest and the largest beside it. CPU is
-user and system time of a whole server (or of this program where none is named), all its processes and threads; the CPU
-of the Valkey that a row uses is a column of its own. The benchmark is `bench/`, and reads from `bench/__main__.py`.
+user and system time of a whole server (or of the benchmark where none is named), all its processes and threads; the
+CPU of the Valkey that a row uses is a column of its own, in the order of the figures. All servers answer the same JSON:
+Granian serves those in Python, with the threads of the Procfile, and wrk asks on 16 connections, with 1,000 keys in turn.
 """
 
 
@@ -65,21 +66,20 @@ class Row:
     """One line of the table. `figures` holds what the ratio was made of; `store` the CPU that Valkey took for it."""
 
     what: str
-    ratio: Ratio | None
+    ratio: Ratio
     figures: str
     store: str = ""
     aim: Aim | None = None
 
     @property
-    def verdict(self) -> str:
-        """Say whether the aim is met."""
-        if self.aim is None or self.ratio is None:
-            return ""
-        return f"{self.aim.text}: {'holds' if self.aim.holds(self.ratio.middle) else '**missed**'}"
+    def is_missed(self) -> bool:
+        """Tell whether there is an aim that is not met."""
+        return self.aim is not None and not self.aim.holds(self.ratio.middle)
 
     def __str__(self) -> str:
         """Write the line."""
-        cells = (self.what, str(self.ratio or "–"), self.verdict, self.figures, self.store)
+        verdict = f"{self.aim.text}: {'**missed**' if self.is_missed else 'holds'}" if self.aim else ""
+        cells = (self.what, str(self.ratio), verdict, self.figures, self.store)
         return f"| {' | '.join(cells)} |"
 
 
@@ -94,6 +94,12 @@ class Report:
         """Keep a note for the file, and show it now."""
         self.notes.append(note)
         show(note)
+
+    def add(self, row: Row, *, why: str = "") -> None:
+        """Keep a row, with the profile that says why if its aim is missed."""
+        self.rows.append(row)
+        if row.is_missed and why:
+            self.notes.append(f"Why “{row.what}” is missed: {why}")
 
     def write(self, machine: str) -> str:
         """Write docs/benchmarks.md and give its text."""
@@ -122,15 +128,21 @@ def microseconds(seconds: float) -> str:
 
 def describe_machine(load_before: float, seconds: float) -> str:
     """Say what the run ran on."""
+    processor = _read("/proc/cpuinfo").splitlines()
     model = next(
-        (line.partition(":")[2].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")),
+        (
+            line.partition(":")[2].strip()
+            for line in _read("/proc/cpuinfo").splitlines()
+            if line.startswith("model name")
+        ),
         platform.processor() or "unknown processor",
     )
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    system = f"{platform.system()} {platform.release().split('-')[0]}"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
     return (
-        f"{os.cpu_count()} cores of {model}, {gibibytes:.0f} GiB, {platform.system()} {platform.release().split('-')[0]}, "
-        f"{platform.python_implementation()} {platform.python_version()}. Load average {load_before:.2f} before and "
-        f"{os.getloadavg()[0]:.2f} after a run of {seconds:.0f} s."
+        f"{os.cpu_count()} cores of {model}, {gibibytes:.0f} GiB, {system}, {python}. Load average {load_before:.2f} "
+        f"before and {os.getloadavg()[0]:.2f} after a run of {seconds:.0f} s."
     )
 
 

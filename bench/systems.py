@@ -1,6 +1,7 @@
 """The servers that are compared: ours, ours without admission, bare Flask, and what people would use instead."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,10 +24,10 @@ INSTALL_SECONDS = 600
 QUOTA = 600
 KEYS = 1000
 
-# The web process of the Procfile.
-THREADS = 32
+# As many as the web process of the Procfile has.
+THREADS = re.findall(r"^web:.*--blocking-threads (\d+)", (ROOT / "Procfile").read_text(), re.MULTILINE)[0]
 GRANIAN = ["granian", "--interface", "wsgi", "--host", "127.0.0.1", "--workers", "1", "--http", "1", "--no-ws"]
-GRANIAN += ["--blocking-threads", str(THREADS), "--backpressure", str(THREADS), "--log-level", "error"]
+GRANIAN += ["--blocking-threads", THREADS, "--backpressure", THREADS, "--log-level", "error"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class System:
     command: Sequence[str]
     environ: Mapping[str, str]
     cwd: Path = ROOT
-    # Written by a peer when it starts: KEYS keys, one more to go over the limit with, and one that is unknown.
+    # KEYS keys, one more to go over the limit with, and one that is unknown. A peer writes them when it starts.
     headers: Sequence[str] | None = None
-    refused_status: int = 401
+    # What an unknown key is answered, or none where anybody is let in.
+    refused_status: int | None = None
 
 
 def granian(python: str | Path, app: str, port: int) -> list[str]:
@@ -48,7 +50,7 @@ def granian(python: str | Path, app: str, port: int) -> list[str]:
 
 
 def list_our_systems(place: Place, ports: Sequence[int]) -> list[System]:
-    """Give bare Flask, our application without admission, and our application."""
+    """Give bare Flask, our application without parts of admission, and our application, which is last."""
     environ = {
         "DATA_DIR": str(place.settings.data_dir),
         "REDIS_URL": place.settings.redis_url,
@@ -56,9 +58,18 @@ def list_our_systems(place: Place, ports: Sequence[int]) -> list[System]:
         **rate_limits(),
     }
     headers = [f"Authorization: Bearer {raw}" for raw in [*place.raw_keys, make_raw_key(10**9, shard_tag(0))]]
-    apps = {"bare Flask": "bench.apps.bare:app", "no admission": "bench.apps.without_admission:app", "ours": "wsgi:app"}
+    apps = {
+        "bare Flask": "bench.apps.bare:app",
+        "no admission": "bench.apps.without_admission:app",
+        "no round trip": "bench.apps.without_redis:app",
+        "ours": "wsgi:app",
+    }
     return [
-        System(name, granian(sys.executable, app, port), environ, headers=headers)
+        System(
+            *(name, granian(sys.executable, app, port), environ),
+            headers=headers,
+            refused_status=401 if name == "ours" else None,
+        )
         for (name, app), port in zip(apps.items(), ports, strict=True)
     ]
 

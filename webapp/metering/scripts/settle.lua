@@ -3,13 +3,13 @@
 -- KEYS: 1 account record   2 account's holds   3 group's hold deadlines
 -- ARGV: 1 hold id   2 charged micro-credits   3 account's tag   4 epoch
 --
--- Returns 1, or 0 when Redis knows no such hold, or no such account from this epoch; the caller then reconciles the
--- account with SQL.
+-- Returns 1, or 0 when Redis knew no such hold, or knows no such account from this epoch: the hold is ended all the same,
+-- and the caller then reconciles the account with SQL.
 local held = redis.call('HGET', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[3] .. ':' .. ARGV[1])
 if not held or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then
     return 0
 end
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[3] .. ':' .. ARGV[1])
 redis.call('HINCRBY', KEYS[1], 'available', string.format('%.0f', tonumber(held) - tonumber(ARGV[2])))
 return 1
