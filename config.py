@@ -51,6 +51,8 @@ class Settings:
     secret_key: str
     starting_credits: Decimal
     call_price_credits: Decimal
+    # Prices of single operations of the API, by the operationId of the OpenAPI document.
+    operation_prices_credits: Mapping[str, Decimal]
     key_rate_limits: tuple[RateLimit, ...]
     account_rate_limits: tuple[RateLimit, ...]
     max_concurrent_jobs: int
@@ -81,6 +83,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         secret_key=get_secret_key(environ.get("SECRET_KEY", ""), database_url, data_dir),
         starting_credits=get_credits(environ, "STARTING_CREDITS", default="100"),
         call_price_credits=get_credits(environ, "CALL_PRICE_CREDITS", default="0"),
+        operation_prices_credits=get_prices(environ, "OPERATION_PRICES"),
         key_rate_limits=get_rate_limits(environ, "KEY_RATE_LIMITS", default="600/60"),
         account_rate_limits=get_rate_limits(environ, "ACCOUNT_RATE_LIMITS", default="1200/60"),
         max_concurrent_jobs=get_integer(environ, "MAX_CONCURRENT_JOBS", default=16, minimum=1, maximum=10_000),
@@ -179,13 +182,31 @@ def get_integer(environ: Mapping[str, str], name: str, *, default: int, minimum:
 def get_credits(environ: Mapping[str, str], name: str, *, default: str) -> Decimal:
     """Read an amount of credits: not negative, at most 6 decimal places, at most a billion."""
     text = environ.get(name) or default
+    value = parse_amount(text)
+    if value is None:
+        raise ConfigurationError(f"{name} must be an amount of credits such as 100 or 0.25, not {text!r}.")
+    return value
+
+
+def parse_amount(text: str) -> Decimal | None:
+    """Read an amount of credits, or give None for what is not one."""
     try:
         value = Decimal(text)
     except InvalidOperation:
-        value = Decimal(-1)
-    if not (value.is_finite() and 0 <= value <= 10**9 and value == round(value, 6)):
-        raise ConfigurationError(f"{name} must be an amount of credits such as 100 or 0.25, not {text!r}.")
-    return value
+        return None
+    return value if value.is_finite() and 0 <= value <= 10**9 and value == round(value, 6) else None
+
+
+def get_prices(environ: Mapping[str, str], name: str) -> dict[str, Decimal]:
+    """Read prices of operations written as create_job=0.001,read_me=0."""
+    prices: dict[str, Decimal] = {}
+    for part in filter(None, environ.get(name, "").split(",")):
+        operation, _, text = part.strip().partition("=")
+        value = parse_amount(text)
+        if value is None or not operation.isidentifier() or operation in prices:
+            raise ConfigurationError(f"{name} must be operations with credits such as create_job=0.001, not {part!r}.")
+        prices[operation] = value
+    return prices
 
 
 def get_rate_limits(environ: Mapping[str, str], name: str, *, default: str) -> tuple[RateLimit, ...]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from bench.processes import (
     session_switches,
 )
 from bench.report import Aim, Report, Row, at_least, at_most, microseconds, middle, ratio_of, show
-from bench.systems import KEYS, QUOTA, THREADS, System, install, list_our_systems, list_peers, rate_limits, read_headers
+from bench.systems import KEYS, QUOTA, THREADS, System, list_our_systems, list_peers, rate_limits, read_headers
 
 OK, TOO_MANY = 200, 429
 SETTLE_SECONDS = 0.2
@@ -87,8 +87,8 @@ class Bench:
         )
 
 
-def measure_serving(report: Report, folder: Path, *, rounds: int, seconds: float) -> None:
-    """Measure every server in turn, and add the rows."""
+def measure_serving(report: Report, folder: Path, *, rounds: int, seconds: float, problems: Mapping[str, str]) -> None:
+    """Measure every server in turn, but for the peers with problems, and add the rows."""
     folder.mkdir()
     with ExitStack() as stack:
         home = stack.enter_context(place(folder / "place", keys=KEYS + 1, **rate_limits()))
@@ -99,7 +99,7 @@ def measure_serving(report: Report, folder: Path, *, rounds: int, seconds: float
         for system, port in reversed(list(zip(ours, ports, strict=False))):
             bench.start(system, port)
         for system, port in zip(list_peers(folder, home.settings.redis_url, ports[4:]), ports[4:], strict=True):
-            if problem := try_peer(bench, system, port):
+            if problem := problems.get(system.name) or try_peer(bench, system, port):
                 report.say(f"{system.name} is not in the table; it could not be set up: {problem}")
         for number in range(rounds):
             show(f"Serving, round {number + 1} of {rounds}")
@@ -109,13 +109,12 @@ def measure_serving(report: Report, folder: Path, *, rounds: int, seconds: float
 
 
 def try_peer(bench: Bench, system: System, port: int) -> str:
-    """Install and start a peer; give one sentence if that is not to be had."""
+    """Start a peer; give one sentence if it does not do what it should."""
     try:
-        if not (problem := install(system)):
-            bench.start(system, port)
+        bench.start(system, port)
     except (NotStartedError, FailedRequestsError, OSError) as error:
-        problem = str(error)
-    return problem
+        return str(error)
+    return ""
 
 
 def check_answer(port: int, known: str, answer: Path) -> None:
@@ -151,12 +150,13 @@ def add_rows(report: Report, bench: Bench) -> None:
     whole, code, trip = minus(ours, open_view), minus(without_trip, open_view), minus(ours, without_trip)
     switches = [middle([sample.switches for sample in bench.samples[name]]) for name in names]
     why = (
-        f"{microseconds(middle(code))} are our Python code, and {microseconds(middle(trip))} the round trip to Valkey, by "
-        f"difference from the same application with Valkey's answer at hand. In a loop that does nothing else, code and "
-        f"round trip together take what the rows of admission by keys show. Here a thread that waits is put to sleep, and "
-        f"wakes up to cold caches and to an interpreter lock that another of {THREADS} threads holds: a request of ours has "
-        f"{switches[3]:.1f} context switches, without the round trip {switches[2]:.1f}, without admission "
-        f"{switches[1]:.1f}, and one of bare Flask {switches[0]:.1f}."
+        f"{microseconds(middle(code))} are our Python code, and {microseconds(middle(trip))} the round trip to Valkey, "
+        f"by difference from the same application with Valkey's answer at hand. In a loop on one processor, code and "
+        f"round trip together take what the rows of admission by keys show. Here a thread that "
+        f"waits is put to sleep, the other processor has to be woken, and the thread goes on with cold caches and when "
+        f"another of {THREADS} threads lets go of the interpreter's lock: a request of ours has {switches[3]:.1f} "
+        f"context switches, without the round trip {switches[2]:.1f}, without admission {switches[1]:.1f}, and one of bare "
+        f"Flask {switches[0]:.1f}."
     )
     dispatch = "a bare Flask dispatch"
     report.add(cpu_row(bench, f"CPU that admission adds to a request ÷ {dispatch}", whole, bare, at_most(0.5)), why=why)
@@ -173,7 +173,10 @@ def add_rows(report: Report, bench: Bench) -> None:
     if has_wrk():
         add_throughput(report, bench, peers)
     else:
-        report.say("wrk is not installed (Debian, Ubuntu: apt install wrk): no rows of requests per second.")
+        report.say(
+            "wrk is not installed (Debian, Ubuntu: apt install wrk): our own client asked, which is too slow for rows of "
+            "requests per second."
+        )
 
 
 def add_throughput(report: Report, bench: Bench, peers: Sequence[str]) -> None:

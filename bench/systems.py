@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,15 +103,18 @@ def list_peers(folder: Path, redis_url: str, ports: Sequence[int]) -> list[Syste
     return systems
 
 
-def install(system: System) -> str:
-    """Install what a peer needs, once; give one sentence if that is not to be had."""
+def install_peers() -> dict[str, str]:
+    """Install what the peers need, once; give a sentence for each that is not to be had."""
+    python, node = try_install(install_python), try_install(install_node)
+    return {"Flask-Limiter": python, "Django REST": python, "better-auth": node}
+
+
+def try_install(install: Callable[[], None]) -> str:
+    """Run an installer; give one sentence if it fails."""
     try:
-        if system.cwd == BETTER_AUTH:
-            install_node()
-        else:
-            install_python()
+        install()
     except subprocess.CalledProcessError as error:
-        return " ".join((error.stderr or b"").decode(errors="replace").split())[-200:]
+        return " ".join((error.stderr or b"").decode(errors="replace").split())[-200:] or str(error)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return ""
@@ -133,7 +136,7 @@ def install_node() -> None:
     lock, marker = BETTER_AUTH / "package-lock.json", BETTER_AUTH / "node_modules" / "installed.json"
     if marker.exists() and marker.read_bytes() == lock.read_bytes():
         return
-    run(["npm", "ci", "--silent"], BETTER_AUTH)
+    run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"], BETTER_AUTH)
     shutil.copyfile(lock, marker)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from config import Settings, load_settings
+from config import ConfigurationError, Settings, load_settings
 from webapp import errors, hooks
 from webapp.accounts.operations import SESSION_LIFETIME
 from webapp.admin import commands, health
@@ -38,7 +38,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     csrf.exempt(api)
     public(app.view_functions["static"])
     check_routes(app)
+    check_prices(app)
     return app
+
+
+def check_prices(app: Flask) -> None:
+    """Refuse a price for an operation that the API does not have. Raises ConfigurationError."""
+    known = {name.removeprefix("api.") for name in app.view_functions if name.startswith("api.")}
+    for endpoint in app.extensions["upcube"].endpoint_prices_microcredits:
+        if endpoint not in app.view_functions:
+            operation = endpoint.removeprefix("api.")
+            raise ConfigurationError(f"OPERATION_PRICES names {operation!r}; there are {', '.join(sorted(known))}.")
 
 
 def configure(app: Flask, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Flask extensions, and what the operator's settings come to for the edges."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,9 +28,15 @@ class Runtime:
     job_limits: JobLimits
     starting_microcredits: int
     call_price_microcredits: int
+    # By endpoint, where it differs from the price of any other call.
+    endpoint_prices_microcredits: Mapping[str, int]
     max_body_bytes: int
     # Empty where the address of the request is the right one.
     public_url: str
+
+    def price_of(self, endpoint: str) -> int:
+        """Give what a call of this endpoint costs, in micro-credits."""
+        return self.endpoint_prices_microcredits.get(endpoint, self.call_price_microcredits)
 
 
 def make_runtime(settings: Settings) -> Runtime:
@@ -44,6 +51,9 @@ def make_runtime(settings: Settings) -> Runtime:
         ),
         starting_microcredits=parse_credits(settings.starting_credits),
         call_price_microcredits=parse_credits(settings.call_price_credits),
+        endpoint_prices_microcredits={
+            f"api.{operation}": parse_credits(price) for operation, price in settings.operation_prices_credits.items()
+        },
         max_body_bytes=settings.max_body_bytes,
         public_url=settings.public_url,
     )

@@ -105,16 +105,15 @@ def authenticate() -> ResponseReturnValue | None:
         return None
     authentication = get_authentication(current_app, request.endpoint)
     if isinstance(authentication, KeyRequired):
-        authenticate_key(authentication.scope)
+        authenticate_key(authentication.scope, price_microcredits=runtime().price_of(request.endpoint))
     elif isinstance(authentication, LoginRequired) and not current_user.is_authenticated:
         return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
     return None
 
 
-def authenticate_key(scope: str | None) -> None:
+def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:
     """Admit the call with its bearer key, in one Redis round trip, or raise the refusal."""
     token = read_bearer_token()
-    price_microcredits = runtime().call_price_microcredits
     try:
         g.admission = admit(
             token=token,
@@ -127,7 +126,7 @@ def authenticate_key(scope: str | None) -> None:
         if request.method not in SAFE_METHODS or price_microcredits:
             raise
         g.admission = admit_without_redis(token=token, scope=scope, at=clock.now())
-    check_admission(g.admission, scope)
+    check_admission(g.admission, scope, price_microcredits=price_microcredits)
 
 
 def read_bearer_token() -> KeyToken:
@@ -146,7 +145,7 @@ def read_bearer_token() -> KeyToken:
     return token
 
 
-def check_admission(admission: Admission, scope: str | None) -> None:
+def check_admission(admission: Admission, scope: str | None, *, price_microcredits: int) -> None:
     """Raise the refusal that the verdict stands for, if it is one."""
     verdict = admission.verdict
     if verdict in KEY_REFUSALS:
@@ -167,7 +166,7 @@ def check_admission(admission: Admission, scope: str | None) -> None:
         raise error
     if verdict is Verdict.CREDITS:
         available = format_credits(admission.available_microcredits)
-        price = format_credits(runtime().call_price_microcredits)
+        price = format_credits(price_microcredits)
         raise CallCreditsError(
             f"This call costs {price} credits and {available} are available.",
             target="credits",

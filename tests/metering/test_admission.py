@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from config import RateLimit, Settings
+from config import ConfigurationError, RateLimit, Settings
 from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, post_bell
 from webapp import create_app
 from webapp.accounts.models import Organisation
@@ -273,6 +274,38 @@ class TestPricedCalls:
         assert statuses.count(402) == 90
         with app.app_context():
             assert verify() == []
+
+
+class TestOperationPrices:
+    """Running a job costs a call's price besides; everything else is free but /me."""
+
+    @pytest.fixture
+    def environ(self) -> dict[str, str]:
+        return {"OPERATION_PRICES": "create_job=0.0005, read_me=0.0002"}
+
+    def test_each_operation_costs_its_own_price(self, app: Flask, client: FlaskClient) -> None:
+        with app.app_context():
+            key = make_key(make_account(microcredits=10_000))
+        for path in ("/me", "/me", "/templates", "/jobs"):
+            assert client.get(API + path, headers=key.headers).status_code == 200
+        assert post_bell(client, key).status_code == 201
+        with app.app_context():
+            found = get_credits(key.row.organisation_id)
+            assert (found.unflushed, found.spent) == (900, 1_101)
+            flush(at=now())
+            assert verify() == []
+
+    def test_a_refusal_names_the_price_of_that_operation(self, app: Flask, client: FlaskClient) -> None:
+        with app.app_context():
+            key = make_key(make_account(microcredits=300))
+        assert client.get(ME, headers=key.headers).status_code == 200
+        refused = client.get(ME, headers=key.headers)
+        assert refused.status_code == 402
+        assert body(refused)["error"]["required"] == "0.0002"
+
+    def test_a_price_for_no_operation_is_refused_at_the_start(self, settings: Settings) -> None:
+        with pytest.raises(ConfigurationError, match="fly_to_the_moon"):
+            create_app(replace(settings, operation_prices_credits={"fly_to_the_moon": Decimal(1)}))
 
 
 def test_clocks_that_drifted_apart_are_compared_again(client: FlaskClient, app: Flask, key: Key) -> None:

@@ -1,0 +1,53 @@
+"""The account's statement as a file."""
+
+import csv
+import io
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import PASSWORD, Account, make_account, make_key, now, post_bell
+from webapp.metering.credits import grant_credits
+
+HEADER = ["time", "amount", "balance", "from", "to", "reason", "reference"]
+
+
+def read_statement(client: FlaskClient, account: Account) -> list[list[str]]:
+    """Log in and read the file."""
+    client.post("/login", data={"email": account.email, "password": PASSWORD})
+    answer = client.get("/console/credits/statement.csv")
+    assert (answer.status_code, answer.mimetype) == (200, "text/csv")
+    assert "attachment" in answer.headers["Content-Disposition"]
+    return list(csv.reader(io.StringIO(answer.text)))
+
+
+def test_it_has_every_line_with_the_balance_after_it(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        account = make_account(microcredits=5_000_000)
+        key = make_key(account)
+    assert post_bell(client, key).status_code == 201
+    header, grant, charge = read_statement(client, account)
+    assert header == HEADER
+    assert grant[1:6] == ["5", "5", "grants", "customer", "Starting credits"]
+    assert charge[1:5] == ["-0.001101", "4.998899", "customer", "revenue"]
+
+
+def test_a_reason_cannot_become_a_formula(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        account = make_account(microcredits=0)
+        grant_credits(
+            organisation_id=account.organisation_id,
+            microcredits=1,
+            reason="=HYPERLINK(1)",
+            reference=None,
+            at=now(),
+        )
+    assert read_statement(client, account)[1][5] == "'=HYPERLINK(1)"
+
+
+def test_it_needs_a_login_and_shows_nobody_elses_lines(app: Flask, client: FlaskClient) -> None:
+    assert client.get("/console/credits/statement.csv").status_code == 302
+    with app.app_context():
+        make_account(microcredits=5)
+        account = make_account(microcredits=0)
+    assert read_statement(client, account) == [HEADER]
