@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.api.helpers import assert_nothing_happened, read_error
-from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.factories import API, Account, Key, make_account, make_key, now, post_bell
 from tests.jobs import broken_engine
 from webapp.core.db import db
 from webapp.jobs.queries import count_jobs
@@ -279,8 +279,6 @@ class TestLostCommit:
             found = get_credits(account.organisation_id)
             assert (found.held, found.spent) == (BELL_MICROCREDITS - spent, spent)
             assert found.available == 1_000_000 - BELL_MICROCREDITS
-            assert end_overdue_holds(at=now()) == 0
-            make_holds_overdue()
             assert end_overdue_holds(at=now()) == 1
             found = get_credits(account.organisation_id)
             assert (found.available, found.held, found.spent) == (1_000_000 - spent, 0, spent)

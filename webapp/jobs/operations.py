@@ -15,7 +15,7 @@ from webapp.core.ids import new_id
 from webapp.jobs.gates import JobLimits, Plan, check_gates
 from webapp.jobs.models import Job, JobStatus
 from webapp.ledger.operations import OverdraftError, add_charge
-from webapp.metering.holds import Hold, hold_credits, settle_hold
+from webapp.metering.holds import Hold, hold_credits, hurry_hold, settle_hold
 from webapp.metering.reconcile import hold_reference, reconcile_account
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
 from webapp.quantum.backends import get_backend
@@ -79,6 +79,7 @@ def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, 
         raise
     except StoreAwayError:
         # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
+        hurry_hold(hold)
         raise
     except BaseException:
         end_hold(hold, charged_microcredits=0)
