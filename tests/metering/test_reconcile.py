@@ -18,6 +18,7 @@ from webapp.metering.holds import (
     end_overdue_holds,
     hold_credits,
     list_overdue_holds,
+    renew_hold,
     settle_hold,
 )
 from webapp.metering.rebuild import rebuild
@@ -88,6 +89,16 @@ class TestHolds:
         assert available(account) == 500
         assert end_overdue_holds(at=now()) == 0
         assert HOLD_SECONDS > 60
+
+    def test_a_renewed_hold_is_not_overdue(self, account: Account) -> None:
+        hold = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
+        make_holds_overdue()
+        assert renew_hold(hold)
+        assert end_overdue_holds(at=now()) == 0
+        make_holds_overdue()
+        assert end_overdue_holds(at=now()) == 1
+        assert not renew_hold(hold)
+        assert list_overdue_holds() == []
 
     def test_a_hold_survives_the_loss_of_the_accounts_record(self, account: Account) -> None:
         hold = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)

@@ -14,6 +14,7 @@ from webapp.metering.groups import GROUPS
 from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
 
 HOLD = RedisScript(SCRIPTS / "hold.lua", takes_epoch=True, takes_deadline=True)
+RENEW = RedisScript(SCRIPTS / "renew.lua")
 SETTLE = RedisScript(SCRIPTS / "settle.lua", takes_epoch=True)
 
 # A hold that is older has lost its request: the web process died, or it was stopped for this long.
@@ -89,6 +90,11 @@ def settle_hold(hold: Hold, *, charged_microcredits: int) -> None:
     if not SETTLE.run(hold_keys(hold.shard_tag), [hold.id, charged_microcredits, hold.shard_tag]):
         # Somebody else ended this hold, perhaps in the belief that we were dead. SQL knows what it came to.
         reconcile_account(shard_tag=hold.shard_tag)
+
+
+def renew_hold(hold: Hold) -> bool:
+    """Keep a hold from becoming overdue for as long as a new one; False when it has ended. Raises StoreAwayError."""
+    return bool(RENEW.run(hold_keys(hold.shard_tag)[1:], [hold.id, HOLD_SECONDS, hold.shard_tag]))
 
 
 def hurry_hold(hold: Hold) -> None:
