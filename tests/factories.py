@@ -13,6 +13,7 @@ from webapp.core import redis as names
 from webapp.core.db import db
 from webapp.core.ids import new_id
 from webapp.core.redis import store
+from webapp.jobs.models import Job
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import create_key
 from webapp.keys.scopes import SCOPES
@@ -74,6 +75,11 @@ def post_bell(client: FlaskClient, key: Key, **body: object) -> TestResponse:
     return client.post(
         f"{API}/jobs", json={"templateId": "bell-state", "shots": 100, "seed": 1} | body, headers=key.headers
     )
+
+
+def count_jobs(organisation_id: str) -> int:
+    """Give the number of the organisation's jobs."""
+    return db.session.query(Job).filter_by(organisation_id=organisation_id).count()
 
 
 def make_holds_overdue() -> None:

@@ -8,8 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.factories import API, Account, Key
-from webapp.jobs.queries import count_jobs
+from tests.factories import API, Account, Key, count_jobs
 from webapp.ledger.queries import list_transfers
 from webapp.metering.credits import get_credits
 from webapp.metering.reconcile import peek_account

@@ -8,9 +8,8 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.factories import Key, make_account, make_holds_overdue, make_key, now
+from tests.factories import Key, count_jobs, make_account, make_holds_overdue, make_key, now
 from tests.live import call, run_command, web_process
-from webapp.jobs.queries import count_jobs
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
 from webapp.metering.holds import end_overdue_holds

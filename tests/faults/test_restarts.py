@@ -13,13 +13,12 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.factories import API, Key, make_account, make_key, now, post_bell
+from tests.factories import API, Key, count_jobs, make_account, make_key, now, post_bell
 from tests.live import wait_until
 from tests.stores import make_settings
 from webapp import create_app
 from webapp.core.db import db
 from webapp.core.redis import store
-from webapp.jobs.queries import count_jobs
 from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush

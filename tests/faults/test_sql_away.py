@@ -11,10 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.factories import API, Key, body, make_account, make_key, now, post_bell
+from tests.factories import API, Key, body, count_jobs, make_account, make_key, now, post_bell
 from tests.live import wait_until
 from webapp.core import db as database
-from webapp.jobs.queries import count_jobs
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
 from webapp.metering.holds import end_overdue_holds

@@ -10,10 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.api.helpers import assert_nothing_happened, read_error
-from tests.factories import API, Account, Key, make_account, make_key, now, post_bell
+from tests.factories import API, Account, Key, count_jobs, make_account, make_key, now, post_bell
 from tests.jobs import broken_engine
 from webapp.core.db import db
-from webapp.jobs.queries import count_jobs
 from webapp.ledger.queries import list_transfers
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush

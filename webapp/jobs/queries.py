@@ -1,6 +1,6 @@
 """What is known of jobs."""
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import defer
 
 from webapp.core.db import db
@@ -36,8 +36,3 @@ def list_jobs(
     if backend:
         statement = statement.where(Job.backend == backend)
     return read_page(statement, Job.id, limit=limit, cursor=cursor)
-
-
-def count_jobs(organisation_id: str) -> int:
-    """Give the number of the organisation's jobs."""
-    return db.session.scalar(select(func.count()).where(Job.organisation_id == organisation_id)) or 0
