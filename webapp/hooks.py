@@ -27,6 +27,10 @@ CONTENT_SECURITY_POLICY = (
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
+EVERYWHERE = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "same-origin")]
+ON_PAGES = [("Content-Security-Policy", CONTENT_SECURITY_POLICY), ("X-Frame-Options", "DENY")]
+NOT_STORED = [("Cache-Control", "no-store")]
+
 
 class UnauthorizedError(UpcubeError):
     """There is no key, or it is good for nothing. The message never repeats the token."""
@@ -184,22 +188,25 @@ def get_principal() -> Principal:
 
 def add_headers(response: Response) -> Response:
     """Add the request id, the rate limits and the security headers."""
-    response.headers["X-Request-Id"] = g.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
-    admission: Admission | None = g.get("admission")
-    if admission is not None and admission.limits:
-        # draft-ietf-httpapi-ratelimit-headers-10
-        response.headers["RateLimit-Policy"] = ", ".join(map(format_policy, admission.limits))
-        response.headers["RateLimit"] = ", ".join(map(format_limit, admission.limits))
+    response.headers.extend([("X-Request-Id", g.request_id), *EVERYWHERE, *list_limits()])
     if request.path.startswith(API_PATH):
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.extend(NOT_STORED)
     else:
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        response.headers["X-Frame-Options"] = "DENY"
+        response.headers.extend(ON_PAGES)
         if request.endpoint != "static":
-            response.headers["Cache-Control"] = "no-store"
+            response.headers.extend(NOT_STORED)
     return response
+
+
+def list_limits() -> list[tuple[str, str]]:
+    """Give the header fields of the rate limits, where the call met any (draft-ietf-httpapi-ratelimit-headers-10)."""
+    admission: Admission | None = g.get("admission")
+    if admission is None or not admission.limits:
+        return []
+    return [
+        ("RateLimit-Policy", ", ".join(map(format_policy, admission.limits))),
+        ("RateLimit", ", ".join(map(format_limit, admission.limits))),
+    ]
 
 
 def format_policy(limit: LimitState) -> str:

@@ -3,14 +3,14 @@
 import secrets
 from datetime import datetime
 
-# Crockford's base 32: digits and lower-case letters without i, l, o and u.
+# Crockford's base 32: digits and lower-case letters without i, l, o and u; written two at a time, as every call makes an id.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-LENGTH = 26
+PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 RANDOM_BITS = 80
+SHIFTS = tuple(range(120, -1, -10))
 
 
 def new_id(prefix: str, *, at: datetime) -> str:
     """Make an identifier such as job_01jd…: 48 bits of milliseconds and 80 random bits (the layout of a ULID)."""
     number = int(at.timestamp() * 1000) << RANDOM_BITS | secrets.randbits(RANDOM_BITS)
-    characters = [ALPHABET[number >> shift & 31] for shift in range(5 * (LENGTH - 1), -1, -5)]
-    return f"{prefix}_{''.join(characters)}"
+    return prefix + "_" + "".join([PAIRS[number >> shift & 1023] for shift in SHIFTS])
