@@ -3,7 +3,8 @@
 import secrets
 from datetime import datetime
 
-# Crockford's base 32: digits and lower-case letters without i, l, o and u; written two at a time, as every call makes an id.
+# Crockford's base 32: digits and lower-case letters without i, l, o and u. Every call makes an id, so it is written two
+# characters at a time.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
 RANDOM_BITS = 80
