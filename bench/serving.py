@@ -155,8 +155,8 @@ def add_rows(report: Report, bench: Bench) -> None:
         f"round trip together take what the rows of admission by keys show. Here a thread that "
         f"waits is put to sleep, the other processor has to be woken, and the thread goes on with cold caches and when "
         f"another of {THREADS} threads lets go of the interpreter's lock: a request of ours has {switches[3]:.1f} "
-        f"context switches, without the round trip {switches[2]:.1f}, without admission {switches[1]:.1f}, and one of bare "
-        f"Flask {switches[0]:.1f}."
+        f"context switches, without the round trip {switches[2]:.1f}, without admission {switches[1]:.1f}, and one "
+        f"of bare Flask {switches[0]:.1f}."
     )
     dispatch = "a bare Flask dispatch"
     report.add(cpu_row(bench, f"CPU that admission adds to a request ÷ {dispatch}", whole, bare, at_most(0.5)), why=why)
@@ -174,8 +174,8 @@ def add_rows(report: Report, bench: Bench) -> None:
         add_throughput(report, bench, peers)
     else:
         report.say(
-            "wrk is not installed (Debian, Ubuntu: apt install wrk): our own client asked, which is too slow for rows of "
-            "requests per second."
+            "wrk is not installed (Debian, Ubuntu: apt install wrk): our own client asked, which is too slow for rows "
+            "of requests per second."
         )
 
 

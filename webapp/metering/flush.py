@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, select
@@ -118,14 +119,20 @@ def read_batch(group: str, batch_id: str) -> Batch:
     for name, value in counters.items():
         kind, *rest = name.decode().split(":")
         if kind == "calls":
-            batch.hours[rest[0], datetime.fromtimestamp(int(rest[1]), UTC)].calls = int(value)
+            batch.hours[rest[0], read_moment(rest[1])].calls = int(value)
         elif kind == "price":
-            batch.hours[rest[0], datetime.fromtimestamp(int(rest[1]), UTC)].microcredits = int(value)
+            batch.hours[rest[0], read_moment(rest[1])].microcredits = int(value)
         elif kind == "used":
-            batch.last_used[rest[0]] = datetime.fromtimestamp(int(value), UTC)
+            batch.last_used[rest[0]] = read_moment(value.decode())
         elif kind == "account":
             batch.charges[rest[0]] = int(value)
     return batch
+
+
+@lru_cache(maxsize=4096)
+def read_moment(unix_seconds: str) -> datetime:
+    """Read a moment; a batch names the same few hours and seconds for all of its keys."""
+    return datetime.fromtimestamp(int(unix_seconds), UTC)
 
 
 def apply_batch(batch_id: str, batch: Batch, *, at: datetime) -> FlushBatch | None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,7 @@ class Limit:
     window_seconds: int
 
 
-@dataclass(frozen=True)
-class LimitState:
+class LimitState(NamedTuple):
     """A limit as a call found it: how many more calls it allows now, and when it will be full again."""
 
     name: str
