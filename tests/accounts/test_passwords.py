@@ -36,5 +36,12 @@ def test_few_passwords_are_hashed_at_one_time(monkeypatch: pytest.MonkeyPatch) -
             hash_password("correct horse battery")
     finally:
         passwords.PLACES.release(2)
+    waiting = [passwords.QUEUE.acquire(blocking=False) for _ in range(7)]
+    try:
+        assert waiting == [True] * 6 + [False]
+        with pytest.raises(BusyError):
+            verify_password(None, "correct horse battery")
+    finally:
+        passwords.QUEUE.release(6)
     assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "2")
     assert verify_password(hash_password("correct horse battery"), "correct horse battery")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from redis import Redis
 
 from config import Settings
 from tests.factories import API, Key, count_jobs, make_account, make_key, now, post_bell
@@ -170,6 +171,19 @@ def test_a_call_that_was_given_up_is_not_charged_when_valkey_goes_on(app: Flask,
     assert int(answer.headers["Retry-After"]) >= 1
     call_until_served(app, key)
     assert count_after_flush(app, key) == (2, 2 * CALL_MICROCREDITS)
+
+
+def test_a_server_that_was_made_a_replica_is_left_for_whoever_has_its_address(
+    app: Flask, valkey: OwnValkey, key: Key
+) -> None:
+    call_until_served(app, key)
+    operator = Redis(unix_socket_path=str(valkey.socket))
+    operator.replicaof("127.0.0.1", "1")
+    assert post_bell(app.test_client(), key).status_code == 503
+    assert store._threads.connection is None  # noqa: SLF001 - what a failover needs, and no test has one
+    operator.replicaof("NO", "ONE")
+    operator.close()
+    wait_until(lambda: post_bell(app.test_client(), key).status_code == 201)
 
 
 def test_redis_emptied_under_load_leaves_the_ledger_exact(app: Flask, key: Key) -> None:

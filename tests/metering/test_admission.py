@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from threading import Thread
 
 import pytest
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ from webapp.core.redis import store
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import revoke_key
 from webapp.keys.queries import list_keys
+from webapp.metering import admission
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
 from webapp.metering.queries import list_keys_with_usage
@@ -207,6 +209,25 @@ class TestRateLimit:
         far_ahead = 4_000_000_000_000_000
         store.client.hset(names.key_record(token.shard_tag, token.digest), "t:key", str(far_ahead))
         assert client.get(ME, headers=key.headers).status_code == 200
+
+
+def test_a_key_cannot_be_revoked_while_redis_is_being_told_of_it(
+    app: Flask, client: FlaskClient, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_record = admission.key_record
+    revoking = Thread(target=revoke, args=(app, key))
+
+    def revoke_meanwhile(row: ApiKey, organisation: Organisation) -> dict[str, str]:
+        revoking.start()
+        revoking.join(timeout=0.3)
+        assert revoking.is_alive()
+        return make_record(row, organisation)
+
+    monkeypatch.setattr(admission, "key_record", revoke_meanwhile)
+    # Whether this call is still served is a race that either may win.
+    client.get(ME, headers=key.headers)
+    revoking.join()
+    assert client.get(ME, headers=key.headers).status_code == 401
 
 
 class TestSeveralRateLimits:

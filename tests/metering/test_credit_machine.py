@@ -162,7 +162,9 @@ class CreditMachine(RuleBasedStateMachine):
     @rule()
     def flush_and_die_before_dropping(self) -> None:
         for group, batch_id in seal_all():
-            apply_batch(batch_id, read_batch(group, batch_id), at=now())
+            batch = read_batch(group, batch_id)
+            assert batch is not None
+            apply_batch(batch_id, batch, at=now())
         self.flushed()
 
     def flushed(self) -> None:

@@ -64,7 +64,9 @@ def test_a_batch_that_was_applied_but_not_dropped_is_only_dropped(app: Flask, cl
     client.get(ME, headers=key.headers)
     with app.app_context():
         [(group, batch_id)] = seal_all()
-        assert apply_batch(batch_id, read_batch(group, batch_id), at=now()) is not None
+        batch = read_batch(group, batch_id)
+        assert batch is not None
+        assert apply_batch(batch_id, batch, at=now()) is not None
         assert verify() == []
         assert get_credits(key.row.organisation_id).spent == 100
         assert flush(at=now()).batches == 0
@@ -166,6 +168,20 @@ def test_jobs_and_flushes_at_once_do_not_deadlock(app: Flask, key: Key) -> None:
     assert results.count(0) == 30
     with app.app_context():
         flush(at=now())
+        assert verify() == []
+
+
+def test_a_batch_that_is_not_there_is_not_taken_for_applied(app: Flask, client: FlaskClient, key: Key) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        [(group, batch_id)] = seal_all()
+        # As if Redis had come back, meanwhile, from a file from before the seal: live, and not sealed.
+        live, sealed = names.live_counters(group), names.sealed_counters(group, batch_id)
+        store.client.rename(sealed, live)
+        assert read_batch(group, batch_id) is None
+        assert db.session.query(FlushBatch).count() == 0
+        flush(at=now())
+        assert usage_of(key) == (1, 100)
         assert verify() == []
 
 

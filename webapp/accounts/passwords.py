@@ -17,6 +17,8 @@ MAX_LENGTH = 256
 # Hashing one password takes 64 MiB and a core for a while, and anybody can ask for it: few are hashed at one time, so
 # that the rest of the process goes on.
 PLACES = BoundedSemaphore(2)
+# Those who hash and those who wait for a place: fewer than the web process has threads.
+QUEUE = BoundedSemaphore(6)
 WAIT_SECONDS = 3.0
 
 hasher = PasswordHasher()
@@ -67,10 +69,18 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 @contextmanager
 def one_of_few() -> Iterator[None]:
-    """Wait for one of the places where a password may be hashed. Raises BusyError after a while."""
-    if not PLACES.acquire(timeout=WAIT_SECONDS):
+    """Wait for one of the places where a password may be hashed.
+
+    Raises BusyError after a while, and at once when enough others wait.
+    """
+    if not QUEUE.acquire(blocking=False):
         raise BusyError
     try:
-        yield
+        if not PLACES.acquire(timeout=WAIT_SECONDS):
+            raise BusyError
+        try:
+            yield
+        finally:
+            PLACES.release()
     finally:
-        PLACES.release()
+        QUEUE.release()

@@ -101,7 +101,10 @@ class Store:
             command = (*command, self._threads.epoch)
         try:
             return send(connection, command)
-        except ResponseError:
+        except ResponseError as error:
+            if is_away(error):
+                # Another server may be the right one now: the address is asked again.
+                self.disconnect()
             raise
         except BaseException:
             # The answer may still come, and must not be taken for the next command's.
@@ -183,10 +186,8 @@ class RedisScript:
                 return self._run("EVALSHA", self.digest, keys, arguments)
             except NoScriptError:
                 return self._run("EVAL", self.text, keys, arguments)
-        except AWAY as error:
-            raise redis_away() from error
-        except ResponseError as error:
-            if str(error).partition(" ")[0] in AWAY_CODES:
+        except (*AWAY, ResponseError) as error:
+            if is_away(error):
                 raise redis_away() from error
             raise
 
@@ -211,7 +212,13 @@ class RedisScript:
                 pipeline.evalsha(self.digest, len(keys), *keys, *arguments, *epoch)
             return pipeline.execute()
         except AWAY as error:
+            client.connection_pool.disconnect()
             raise redis_away() from error
+
+
+def is_away(error: Exception) -> bool:
+    """Tell whether an error says that Redis cannot serve us now, rather than that we asked for something wrong."""
+    return isinstance(error, AWAY) or str(error).partition(" ")[0] in AWAY_CODES
 
 
 def redis_away() -> StoreAwayError:

@@ -14,9 +14,10 @@ def list_keys(organisation_id: str) -> list[ApiKey]:
     )
 
 
-def get_key_by_digest(digest: str) -> ApiKey | None:
-    """Give the key whose token has this SHA-256."""
-    return db.session.scalar(select(ApiKey).where(ApiKey.digest == digest))
+def get_key_by_digest(digest: str, *, is_locked: bool = False) -> ApiKey | None:
+    """Give the key whose token has this SHA-256, kept from changing until the transaction ends where it is locked."""
+    statement = select(ApiKey).where(ApiKey.digest == digest)
+    return db.session.scalar(statement.with_for_update(read=True) if is_locked else statement)
 
 
 def get_key(key_id: str) -> ApiKey:

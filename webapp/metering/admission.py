@@ -10,6 +10,7 @@ from typing import Any
 from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
 from webapp.core import redis as names
+from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken
 from webapp.core.redis import RedisScript, store
@@ -140,13 +141,15 @@ def read_profile(profile: bytes) -> Principal:
 
 def fill_key(token: KeyToken) -> None:
     """Give Redis the key's record from SQL, or a short-lived note that there is no such key."""
-    key = get_key_by_digest(token.digest)
-    if key is None:
-        seconds, record = ABSENT_SECONDS, {"state": "absent"}
-    else:
-        seconds, record = 0, key_record(key, get_organisation(key.organisation_id))
-    pairs = [text for pair in record.items() for text in pair]
-    FILL_KEY.run([names.key_record(token.shard_tag, token.digest)], [seconds, *pairs])
+    with transaction():
+        # The row stays as it is until Redis has been told: a key cannot be revoked in between, whatever Redis does.
+        key = get_key_by_digest(token.digest, is_locked=True)
+        if key is None:
+            seconds, record = ABSENT_SECONDS, {"state": "absent"}
+        else:
+            seconds, record = 0, key_record(key, get_organisation(key.organisation_id))
+        pairs = [text for pair in record.items() for text in pair]
+        FILL_KEY.run([names.key_record(token.shard_tag, token.digest)], [seconds, *pairs])
 
 
 def key_record(key: ApiKey, organisation: Organisation) -> dict[str, str]:

@@ -71,8 +71,12 @@ def flush(*, at: datetime) -> FlushReport:
     waiting = 0
     for group, batch_id in seal_all():
         fault("flush_after_seal")
+        batch = read_batch(group, batch_id)
+        if batch is None:
+            # Applied by another flush; or Redis came back from a file from before it was sealed, and seals it again.
+            continue
         try:
-            row = apply_batch(batch_id, read_batch(group, batch_id), at=at)
+            row = apply_batch(batch_id, batch, at=at)
         except OverdraftError:
             # It waits for the account to be put right, and keeps no other batch back.
             log.exception("batch %s charges an account more than it has", batch_id)
@@ -109,12 +113,14 @@ def seal_all() -> list[tuple[str, str]]:
     ]
 
 
-def read_batch(group: str, batch_id: str) -> Batch:
-    """Read a sealed batch from Redis."""
+def read_batch(group: str, batch_id: str) -> Batch | None:
+    """Read a sealed batch from Redis, or give None when it is not there."""
     try:
         counters: Any = store.client.hgetall(names.sealed_counters(group, batch_id))
     except AWAY as error:
         raise redis_away() from error
+    if not counters:
+        return None
     batch = Batch()
     for name, value in counters.items():
         kind, *rest = name.decode().split(":")

@@ -18,13 +18,14 @@ from webapp.metering.models import FlushBatch
 
 SCRIPTS = Path(__file__).parent / "scripts"
 PEEK = RedisScript(SCRIPTS / "peek.lua", takes_epoch=True)
-RECONCILE = RedisScript(SCRIPTS / "reconcile.lua", takes_epoch=True)
+RECONCILE = RedisScript(SCRIPTS / "reconcile.lua")
 
 
 @dataclass(frozen=True)
 class RedisAccount:
     """What Redis holds of an account at one moment, in micro-credits. `available` is None where Redis knows nothing."""
 
+    epoch: str
     available: int | None
     # What was granted less what expired, when Redis was last told.
     credited: int
@@ -73,8 +74,9 @@ def peek_arguments(shard_tag: str) -> tuple[list[str], list[str]]:
 
 def read_account(reply: Any) -> RedisAccount:  # noqa: ANN401 - a script's answer
     """Read the answer of peek.lua."""
-    available, credited, holds, unflushed = reply
+    epoch, available, credited, holds, unflushed = reply
     return RedisAccount(
+        epoch=epoch.decode(),
         available=int(available) if available else None,
         credited=int(credited),
         holds=pair_up(holds),
@@ -120,7 +122,8 @@ def reconcile_account(*, shard_tag: str) -> None:
     with transaction() as session:
         organisation = lock_organisation(session, shard_tag)
         balance = lock_balance(session, organisation.id)
-        settled = find_settled(session, peek_account(shard_tag))
+        found = peek_account(shard_tag)
+        settled = find_settled(session, found)
         group = names.group_of(shard_tag)
         RECONCILE.run(
             [
@@ -138,6 +141,7 @@ def reconcile_account(*, shard_tag: str) -> None:
                 len(settled.applied_batches),
                 *settled.applied_batches,
                 *settled.charged_holds,
+                found.epoch,
             ],
         )
         session.execute(

@@ -3,7 +3,7 @@
 -- KEYS: 1 account record   2 account's holds   3 live counters of the group   4 set of the group's sealed batches
 -- ARGV: 1 account's tag   2 epoch
 --
--- Returns {available or '', credited, {hold id, micro-credits, …}, {batch id, unflushed micro-credits, …}}, the live
+-- Returns {epoch, available or '', credited, {hold id, micro-credits, …}, {batch id, unflushed micro-credits, …}}, the live
 -- counters being the last batch. What is available is not known where the record is from another epoch.
 local field = 'account:' .. ARGV[1]
 local account = redis.call('HMGET', KEYS[1], 'available', 'credited', 'epoch')
@@ -17,4 +17,4 @@ if live[1] then
     batches[#batches + 1] = live[1]
     batches[#batches + 1] = live[2] or '0'
 end
-return {account[3] == ARGV[2] and account[1] or '', account[2] or '0', redis.call('HGETALL', KEYS[2]), batches}
+return {ARGV[2], account[3] == ARGV[2] and account[1] or '', account[2] or '0', redis.call('HGETALL', KEYS[2]), batches}

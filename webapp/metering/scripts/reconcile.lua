@@ -3,7 +3,8 @@
 -- KEYS: 1 account record   2 account's holds   3 live counters of the group   4 set of the group's sealed batches
 --       5 group's hold deadlines
 -- ARGV: 1 account's tag   2 state   3 balance in SQL   4 credited: all ever granted less all expired   5 how many of the
---       following are batches that SQL has applied   6… their ids, then the ids of holds that SQL has charged   last: epoch
+--       following are batches that SQL has applied   6… their ids, then the ids of holds that SQL has charged
+--       last: the epoch that the caller saw these in; should it be over, what is written here counts for nothing
 --
 -- available = balance in SQL − charges that SQL does not have yet − open holds. The sums are taken here, so that calls
 -- and holds may go on while the caller reads SQL. Returns the micro-credits available.
