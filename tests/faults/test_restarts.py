@@ -18,7 +18,10 @@ from tests.factories import API, Key, count_jobs, make_account, make_key, now, p
 from tests.live import wait_until
 from tests.stores import make_settings
 from webapp import create_app
+from webapp.accounts.models import User
+from webapp.accounts.operations import disable_user
 from webapp.core.db import db
+from webapp.core.errors import StoreAwayError
 from webapp.core.redis import store
 from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits
@@ -184,6 +187,23 @@ def test_a_server_that_was_made_a_replica_is_left_for_whoever_has_its_address(
     operator.replicaof("NO", "ONE")
     operator.close()
     wait_until(lambda: post_bell(app.test_client(), key).status_code == 201)
+
+
+def test_a_server_that_refuses_writes_is_a_503_everywhere(app: Flask, key: Key) -> None:
+    call_until_served(app, key)
+    store.client.config_set("min-replicas-to-write", 1)
+    assert post_bell(app.test_client(), key).status_code == 503
+    with app.app_context():
+        email = db.session.get_one(User, key.row.created_by_id).email
+        with pytest.raises(StoreAwayError):
+            disable_user(email=email, at=now())
+        with pytest.raises(StoreAwayError):
+            flush(at=now())
+    store.client.config_set("min-replicas-to-write", 0)
+    wait_until(lambda: post_bell(app.test_client(), key).status_code == 201)
+    with app.app_context():
+        flush(at=now())
+        assert verify() == []
 
 
 def test_redis_emptied_under_load_leaves_the_ledger_exact(app: Flask, key: Key) -> None:

@@ -16,7 +16,7 @@ from webapp.core.db import db, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_shard_tag
-from webapp.core.redis import AWAY, redis_away, store
+from webapp.core.redis import asking_redis, store
 
 SESSION_LIFETIME = timedelta(days=14)
 MAX_EMAIL_LENGTH = 254
@@ -156,10 +156,8 @@ def disable_user(*, email: str, at: datetime) -> Organisation:
             .values(revoked_at=at)
         )
         session.flush()
-        try:
+        with asking_redis():
             store.client.hset(names.account_record(organisation.shard_tag), "state", "disabled")
-        except AWAY as error:
-            raise redis_away() from error
     return organisation
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from webapp.authentication import public
 from webapp.core.db import db
-from webapp.core.redis import AWAY, redis_away, store
+from webapp.core.redis import asking_redis, store
 
 health = Blueprint("health", __name__)
 
@@ -16,8 +16,6 @@ health = Blueprint("health", __name__)
 def read_health() -> ResponseReturnValue:
     """Answer ok when both stores answer; 503 otherwise."""
     db.session.execute(text("SELECT 1"))
-    try:
+    with asking_redis():
         store.client.ping()
-    except AWAY as error:
-        raise redis_away() from error
     return {"status": "ok"}

@@ -4,7 +4,8 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -204,21 +205,35 @@ class RedisScript:
     def run_many(self, calls: Iterable[tuple[Sequence[str], Sequence[str | int | bytes]]]) -> list[Any]:
         """Run the script many times in one round trip, give the answers in order. Raises StoreAwayError."""
         client = store.client
-        try:
+        with asking_redis():
             client.script_load(self.text.decode())
             epoch = (read_epoch(client),) if self.takes_epoch else ()
             pipeline = client.pipeline(transaction=False)
             for keys, arguments in calls:
                 pipeline.evalsha(self.digest, len(keys), *keys, *arguments, *epoch)
             return pipeline.execute()
-        except AWAY as error:
-            client.connection_pool.disconnect()
-            raise redis_away() from error
+
+
+@contextmanager
+def asking_redis() -> Iterator[None]:
+    """Turn what the client raises while Redis cannot serve us into StoreAwayError.
+
+    The idle connections are given up: another server may have the address now. Those at work elsewhere are left.
+    """
+    try:
+        yield
+    except (*AWAY, ResponseError) as error:
+        if not is_away(error):
+            raise
+        store.client.connection_pool.disconnect(inuse_connections=False)
+        raise redis_away() from error
 
 
 def is_away(error: Exception) -> bool:
     """Tell whether an error says that Redis cannot serve us now, rather than that we asked for something wrong."""
-    return isinstance(error, AWAY) or str(error).partition(" ")[0] in AWAY_CODES
+    # redis-py puts which command of a pipeline it was before what Redis said.
+    said = str(error).rpartition(" caused error: ")[2]
+    return isinstance(error, AWAY) or said.partition(" ")[0] in AWAY_CODES
 
 
 def redis_away() -> StoreAwayError:

@@ -22,7 +22,7 @@ from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import insert_for, transaction
 from webapp.core.faults import fault
-from webapp.core.redis import AWAY, RedisScript, redis_away, store
+from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import OverdraftError, add_charge
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import FlushBatch
@@ -115,10 +115,8 @@ def seal_all() -> list[tuple[str, str]]:
 
 def read_batch(group: str, batch_id: str) -> Batch | None:
     """Read a sealed batch from Redis, or give None when it is not there."""
-    try:
+    with asking_redis():
         counters: Any = store.client.hgetall(names.sealed_counters(group, batch_id))
-    except AWAY as error:
-        raise redis_away() from error
     if not counters:
         return None
     batch = Batch()

@@ -1,5 +1,6 @@
 """Holds: credits set aside for a job before it is accepted, and settled or released once it ends."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from webapp.core import redis as names
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
-from webapp.core.redis import AWAY, RedisScript, redis_away, store
+from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import void_reference
 from webapp.metering.groups import GROUPS
 from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
@@ -99,13 +100,10 @@ def renew_hold(hold: Hold) -> bool:
 
 def hurry_hold(hold: Hold) -> None:
     """Let a hold be overdue now: nobody knows what SQL made of it, and nobody works on it any more."""
-    try:
-        store.client.zadd(
-            names.hold_deadlines(names.group_of(hold.shard_tag)), {f"{hold.shard_tag}:{hold.id}": 0}, xx=True
-        )
-    except AWAY:
-        # Then it is overdue at its own time.
-        return
+    deadlines = names.hold_deadlines(names.group_of(hold.shard_tag))
+    # Where Redis does not answer, it is overdue at its own time.
+    with suppress(StoreAwayError), asking_redis():
+        store.client.zadd(deadlines, {f"{hold.shard_tag}:{hold.id}": 0}, xx=True)
 
 
 def hold_keys(shard_tag: str) -> list[str]:
@@ -128,7 +126,8 @@ def end_overdue_holds(*, at: datetime) -> int:
         organisation = get_organisation_by_tag(shard_tag)
         if organisation is None:
             # Left by another database that shared this Redis.
-            store.client.zrem(names.hold_deadlines(names.group_of(shard_tag)), f"{shard_tag}:{hold_id}")
+            with asking_redis():
+                store.client.zrem(names.hold_deadlines(names.group_of(shard_tag)), f"{shard_tag}:{hold_id}")
             continue
         with transaction() as session:
             charged = void_reference(session, organisation_id=organisation.id, reference=hold_reference(hold_id), at=at)
@@ -138,14 +137,12 @@ def end_overdue_holds(*, at: datetime) -> int:
 
 def list_overdue_holds() -> list[tuple[str, str]]:
     """Give the shard tag and id of every hold that is past its deadline, by the clock that set the deadline."""
-    try:
+    with asking_redis():
         seconds, _ = store.client.time()
         pipeline = store.client.pipeline(transaction=False)
         for group in GROUPS:
             pipeline.zrangebyscore(names.hold_deadlines(group), "-inf", seconds)
         found = pipeline.execute()
-    except AWAY as error:
-        raise redis_away() from error
     overdue = []
     for member in (member.decode() for members in found for member in members):
         shard_tag, _, hold_id = member.partition(":")

@@ -9,7 +9,7 @@ from sqlalchemy import Row, select
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
-from webapp.core.redis import AWAY, read_epoch, redis_away, store
+from webapp.core.redis import asking_redis, read_epoch, store
 from webapp.keys.models import ApiKey
 from webapp.metering.admission import key_record
 from webapp.metering.reconcile import reconcile_account
@@ -52,12 +52,10 @@ def write_key_records() -> int:
 
 def write_records(rows: Sequence[Row[ApiKey, Organisation]]) -> None:
     """Write these keys' records in one round trip. Raises StoreAwayError."""
-    try:
+    with asking_redis():
         epoch = read_epoch(store.client)
         pipeline = store.client.pipeline(transaction=False)
         for key, organisation in rows:
             record: Mapping[Any, Any] = key_record(key, organisation) | {"epoch": epoch}
             pipeline.hset(names.key_record(organisation.shard_tag, key.digest), mapping=record)
         pipeline.execute()
-    except AWAY as error:
-        raise redis_away() from error
