@@ -15,6 +15,7 @@ from webapp.ledger.models import Account, Balance, Transfer, VoidReference
 
 MAX_REASON_LENGTH = 200
 MAX_REFERENCE_LENGTH = 100
+GIVEN_UP = "This took too long and was given up; nothing was charged. Try again."
 
 
 class ReferenceUsedError(UpcubeError):
@@ -125,7 +126,7 @@ def add_transfer(
         session.flush()
     except IntegrityError as error:
         if is_violation_of(error, "is void"):
-            raise VoidReferenceError("This took too long and was given up; nothing was charged. Try again.") from error
+            raise VoidReferenceError(GIVEN_UP) from error
         if is_violation_of(error, "reference"):
             raise ReferenceUsedError(reference) from error
         if is_violation_of(error, "not_negative"):
@@ -143,6 +144,15 @@ def void_reference(session: Session, *, organisation_id: str, reference: str, at
     if posted is None and session.get(VoidReference, reference) is None:
         session.add(VoidReference(reference=reference, voided_at=at))
     return posted or 0
+
+
+def check_reference(session: Session, reference: str) -> None:
+    """Refuse a reference that no transfer may have any more; the caller has locked the balance.
+
+    Raises VoidReferenceError.
+    """
+    if session.get(VoidReference, reference) is not None:
+        raise VoidReferenceError(GIVEN_UP)
 
 
 def lock_balance(session: Session, organisation_id: str) -> Balance:

@@ -4,22 +4,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
 from webapp.accounts.queries import get_organisation_by_tag
 from webapp.core import redis as names
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.core.redis import RedisScript, asking_redis, store
-from webapp.ledger.operations import void_reference
+from webapp.ledger.operations import check_reference, lock_balance, void_reference
 from webapp.metering.groups import GROUPS
-from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
+from webapp.metering.models import OpenHold
+from webapp.metering.reconcile import HOLD_SECONDS, SCRIPTS, hold_reference, reconcile_account
 
 HOLD = RedisScript(SCRIPTS / "hold.lua", takes_epoch=True, takes_deadline=True)
 RENEW = RedisScript(SCRIPTS / "renew.lua")
 SETTLE = RedisScript(SCRIPTS / "settle.lua", takes_epoch=True)
 
-# A hold that is older has lost its request: the web process died, or it was stopped for this long.
-HOLD_SECONDS = 120
 MAX_TRIES = 3
 
 
@@ -115,24 +117,51 @@ def hold_keys(shard_tag: str) -> list[str]:
     ]
 
 
+def keep_hold(session: Session, hold: Hold, *, organisation_id: str) -> None:
+    """Keep a hold until `let_hold_go`, in the transaction that stores what it is for.
+
+    Raises VoidReferenceError when it took so long to get here that the hold has been given up.
+    """
+    lock_balance(session, organisation_id)
+    check_reference(session, hold_reference(hold.id))
+    session.add(OpenHold(hold_id=hold.id, organisation_id=organisation_id, microcredits=hold.microcredits))
+    session.flush()
+
+
+def let_hold_go(session: Session, hold_id: str, *, organisation_id: str) -> None:
+    """Keep a hold no longer, in the transaction that ends what it was for; settle it after the commit."""
+    lock_balance(session, organisation_id)
+    session.execute(delete(OpenHold).where(OpenHold.hold_id == hold_id))
+
+
 def end_overdue_holds(*, at: datetime) -> int:
     """End the holds whose process died between holding and settling, and give how many there were.
 
     A hold that SQL has charged is settled with that charge. Any other is released, after its reference has been made
-    void: should its process only have slept, SQL refuses the charge that comes too late.
+    void: should its process only have slept, SQL refuses the charge that comes too late. A hold that is kept for an
+    open job is renewed.
     """
-    overdue = list_overdue_holds()
-    for shard_tag, hold_id in overdue:
+    ended = 0
+    for shard_tag, hold_id in list_overdue_holds():
         organisation = get_organisation_by_tag(shard_tag)
         if organisation is None:
             # Left by another database that shared this Redis.
             with asking_redis():
                 store.client.zrem(names.hold_deadlines(names.group_of(shard_tag)), f"{shard_tag}:{hold_id}")
             continue
+        hold = Hold(hold_id, shard_tag, 0)
         with transaction() as session:
-            charged = void_reference(session, organisation_id=organisation.id, reference=hold_reference(hold_id), at=at)
-        settle_hold(Hold(hold_id, shard_tag, 0), charged_microcredits=charged)
-    return len(overdue)
+            lock_balance(session, organisation.id)
+            is_kept = session.get(OpenHold, hold_id) is not None
+            if not is_kept:
+                reference = hold_reference(hold_id)
+                charged = void_reference(session, organisation_id=organisation.id, reference=reference, at=at)
+        if is_kept:
+            renew_hold(hold)
+        else:
+            settle_hold(hold, charged_microcredits=charged)
+            ended += 1
+    return ended
 
 
 def list_overdue_holds() -> list[tuple[str, str]]:

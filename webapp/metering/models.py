@@ -1,10 +1,11 @@
-"""Usage as flushed from Redis, and the record of which batches have been applied."""
+"""Usage as flushed from Redis, the record of which batches have been applied, and the holds of open jobs."""
 
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from webapp.accounts.models import Organisation
 from webapp.core.db import Base, UtcDateTime
 
 
@@ -32,4 +33,18 @@ class FlushBatch(Base):
     applied_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     keys: Mapped[int]
     calls: Mapped[int] = mapped_column(sa.BigInteger)
+    microcredits: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class OpenHold(Base):
+    """The hold of a job that waits or runs, for as long as it does.
+
+    Such a hold is never overdue, and Redis is given it back should it lose it. The row is added with the job's and
+    deleted in the transaction that ends the job, both while the balance is locked.
+    """
+
+    __tablename__ = "open_holds"
+
+    hold_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), index=True)
     microcredits: Mapped[int] = mapped_column(sa.BigInteger)

@@ -14,11 +14,14 @@ from webapp.core.db import db, transaction
 from webapp.core.redis import RedisScript
 from webapp.ledger.models import Balance, Transfer
 from webapp.ledger.operations import lock_balance
-from webapp.metering.models import FlushBatch
+from webapp.metering.models import FlushBatch, OpenHold
 
 SCRIPTS = Path(__file__).parent / "scripts"
 PEEK = RedisScript(SCRIPTS / "peek.lua", takes_epoch=True)
 RECONCILE = RedisScript(SCRIPTS / "reconcile.lua")
+
+# A hold that is older and not kept in SQL has lost its request: the web process died, or it was stopped for this long.
+HOLD_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -138,15 +141,26 @@ def reconcile_account(*, shard_tag: str) -> None:
                 "disabled" if organisation.disabled_at else "active",
                 balance.available,
                 balance.granted - balance.expired,
+                HOLD_SECONDS,
                 len(settled.applied_batches),
+                len(settled.charged_holds),
                 *settled.applied_batches,
                 *settled.charged_holds,
+                *list_kept_holds(session, organisation.id),
                 found.epoch,
             ],
         )
         session.execute(
             update(Balance).where(Balance.organisation_id == organisation.id).values(told_version=balance.version)
         )
+
+
+def list_kept_holds(session: Session, organisation_id: str) -> list[str | int]:
+    """Give the ids of the holds of open jobs, each followed by its micro-credits."""
+    rows = session.execute(
+        select(OpenHold.hold_id, OpenHold.microcredits).where(OpenHold.organisation_id == organisation_id)
+    )
+    return [part for row in rows for part in row]
 
 
 def lock_organisation(session: Session, shard_tag: str) -> Organisation:

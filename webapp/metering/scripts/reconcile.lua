@@ -2,18 +2,21 @@
 --
 -- KEYS: 1 account record   2 account's holds   3 live counters of the group   4 set of the group's sealed batches
 --       5 group's hold deadlines
--- ARGV: 1 account's tag   2 state   3 balance in SQL   4 credited: all ever granted less all expired   5 how many of the
---       following are batches that SQL has applied   6… their ids, then the ids of holds that SQL has charged
+-- ARGV: 1 account's tag   2 state   3 balance in SQL   4 credited: all ever granted less all expired
+--       5 seconds until a hold that is given back is looked at   6 how many batches SQL has applied   7 how many holds
+--       SQL has charged   8… the ids of those batches, of those holds, and then of the holds of open jobs, each of these
+--       followed by its micro-credits
 --       last: the epoch that the caller saw these in; should it be over, what is written here counts for nothing
 --
 -- available = balance in SQL − charges that SQL does not have yet − open holds. The sums are taken here, so that calls
 -- and holds may go on while the caller reads SQL. Returns the micro-credits available.
 local available = tonumber(ARGV[3])
-local applied_count = tonumber(ARGV[5])
+local first_hold = 8 + tonumber(ARGV[6])
+local first_kept = first_hold + tonumber(ARGV[7])
 local field = 'account:' .. ARGV[1]
 
 local applied = {}
-for index = 6, 5 + applied_count do
+for index = 8, first_hold - 1 do
     applied[ARGV[index]] = true
 end
 local live = redis.call('HMGET', KEYS[3], 'batch', field)
@@ -26,9 +29,14 @@ for _, batch in ipairs(redis.call('SMEMBERS', KEYS[4])) do
     end
 end
 
-for index = 6 + applied_count, #ARGV - 1 do
+for index = first_hold, first_kept - 1 do
     redis.call('HDEL', KEYS[2], ARGV[index])
     redis.call('ZREM', KEYS[5], ARGV[1] .. ':' .. ARGV[index])
+end
+local overdue_at = tonumber(redis.call('TIME')[1]) + tonumber(ARGV[5])
+for index = first_kept, #ARGV - 1, 2 do
+    redis.call('HSETNX', KEYS[2], ARGV[index], ARGV[index + 1])
+    redis.call('ZADD', KEYS[5], 'NX', overdue_at, ARGV[1] .. ':' .. ARGV[index])
 end
 for _, held in ipairs(redis.call('HVALS', KEYS[2])) do
     available = available - tonumber(held)
