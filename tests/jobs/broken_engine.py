@@ -1,7 +1,7 @@
 """An engine that fails as it is told to, for the engines' catalogue."""
 
 from webapp.quantum.circuits import Circuit
-from webapp.quantum.engines import Capabilities, RunResult
+from webapp.quantum.engines import Capabilities, RunRequest, RunResult
 
 # What the next run raises.
 FAILURES: list[BaseException] = []
@@ -16,7 +16,7 @@ class BrokenEngine:
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
 
-    def run(self, circuit: Circuit, *, shots: int, seed: int) -> RunResult:  # noqa: ARG002 - the protocol's signature
+    def run(self, circuit: Circuit, request: RunRequest) -> RunResult:  # noqa: ARG002 - the protocol's signature
         """Fail."""
         raise FAILURES.pop()
 

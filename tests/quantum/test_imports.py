@@ -22,8 +22,8 @@ def test_no_simulator_is_loaded_before_its_engine_is_asked_for() -> None:
 
 def test_running_a_circuit_on_qulacs_loads_no_numpy() -> None:
     run = (
-        "from webapp.quantum.templates import get_template; from webapp.quantum.engines import get_engine; "
-        "result = get_engine('qulacs').run(get_template('bell-state').create_circuit({}), shots=10, seed=1); "
+        "from webapp.quantum.templates import get_template; from webapp.quantum.engines import RunRequest, get_engine; "
+        "result = get_engine('qulacs').run(get_template('bell-state').create_circuit({}), RunRequest(10, 1)); "
         "print(sum(result.counts.values()), 'qulacs' in sys.modules, 'numpy' in sys.modules)"
     )
     assert _print(run) == "10 True False"

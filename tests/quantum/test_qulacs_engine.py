@@ -9,6 +9,7 @@ from webapp.core.errors import InvalidFieldsError
 from webapp.quantum.circuits import Circuit, InvalidCircuitError, gate, measured_circuit, measurement
 from webapp.quantum.engines import (
     CircuitTooLargeError,
+    RunRequest,
     UnknownEngineError,
     UnsupportedCircuitError,
     get_capabilities,
@@ -39,7 +40,7 @@ class _FakeState:
 
 
 def test_a_bell_state_gives_only_00_and_11() -> None:
-    result = get_engine("qulacs").run(_BELL, shots=10_000, seed=1)
+    result = get_engine("qulacs").run(_BELL, RunRequest(10_000, 1))
     assert set(result.counts) == {"00", "11"}
     assert sum(result.counts.values()) == 10_000
     assert_counts_fit(result.counts, {"00": 0.5, "11": 0.5})
@@ -48,7 +49,7 @@ def test_a_bell_state_gives_only_00_and_11() -> None:
 
 def test_a_result_names_its_engine_and_the_time_it_took() -> None:
     engine = get_engine("qulacs")
-    result = engine.run(_BELL, shots=1, seed=0)
+    result = engine.run(_BELL, RunRequest(1, 0))
     assert (result.engine, result.engine_version) == ("qulacs", engine.version)
     assert result.engine_version.split(".")[0].isdigit()
     assert result.seconds > 0
@@ -69,7 +70,7 @@ def test_a_result_names_its_engine_and_the_time_it_took() -> None:
     ],
 )
 def test_classical_bit_0_is_the_rightmost_and_bits_never_written_are_0(circuit: Circuit, bits: str) -> None:
-    result = get_engine("qulacs").run(circuit, shots=7, seed=3)
+    result = get_engine("qulacs").run(circuit, RunRequest(7, 3))
     assert result.counts == {bits: 7}
     assert result.probabilities == pytest.approx({bits: 1.0})
 
@@ -78,7 +79,7 @@ def test_classical_bit_0_is_the_rightmost_and_bits_never_written_are_0(circuit: 
 def test_random_circuits_agree_with_the_reference(seed: int) -> None:
     circuit = random_circuit(seed, qubits=1 + seed % 5, gates=40)
     expected = exact_distribution(circuit)
-    result = get_engine("qulacs").run(circuit, shots=2_000, seed=seed)
+    result = get_engine("qulacs").run(circuit, RunRequest(2_000, seed))
     assert result.probabilities is not None
     assert_same_distribution(result.probabilities, expected)
     assert_counts_fit(result.counts, expected)
@@ -88,7 +89,7 @@ def test_random_circuits_agree_with_the_reference(seed: int) -> None:
 def test_measurements_in_any_order_agree_with_the_reference(seed: int) -> None:
     circuit = scrambled_measurements(seed, qubits=4, clbits=5)
     expected = exact_distribution(circuit)
-    result = get_engine("qulacs").run(circuit, shots=2_000, seed=seed)
+    result = get_engine("qulacs").run(circuit, RunRequest(2_000, seed))
     assert result.probabilities is not None
     assert_same_distribution(result.probabilities, expected)
     assert_counts_fit(result.counts, expected)
@@ -97,8 +98,8 @@ def test_measurements_in_any_order_agree_with_the_reference(seed: int) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, MAX_SEED])
 def test_the_same_seed_gives_the_same_counts(seed: int) -> None:
     circuit = random_circuit(5, qubits=5, gates=50)
-    first = get_engine("qulacs").run(circuit, shots=1_000, seed=seed)
-    again = get_engine("qulacs").run(circuit, shots=1_000, seed=seed)
+    first = get_engine("qulacs").run(circuit, RunRequest(1_000, seed))
+    again = get_engine("qulacs").run(circuit, RunRequest(1_000, seed))
     assert first.counts == again.counts
     assert first.probabilities == again.probabilities
 
@@ -106,29 +107,29 @@ def test_the_same_seed_gives_the_same_counts(seed: int) -> None:
 def test_different_seeds_give_different_counts() -> None:
     circuit = measured_circuit(8, [gate("h", qubit) for qubit in range(8)])
     seeds = [0, 1, 2, 3, 2**32 - 1, 2**33, MAX_SEED]
-    counts = [get_engine("qulacs").run(circuit, shots=1_000, seed=seed).counts for seed in seeds]
+    counts = [get_engine("qulacs").run(circuit, RunRequest(1_000, seed)).counts for seed in seeds]
     assert all(counts.count(each) == 1 for each in counts)
 
 
 def test_other_threads_do_not_change_what_a_seed_gives() -> None:
     circuit = random_circuit(6, qubits=10, gates=60)
     engine = get_engine("qulacs")
-    alone = {seed: engine.run(circuit, shots=500, seed=seed).counts for seed in range(8)}
+    alone = {seed: engine.run(circuit, RunRequest(500, seed)).counts for seed in range(8)}
     with ThreadPoolExecutor(max_workers=8) as pool:
         seeds = [seed for seed in range(8) for _ in range(4)]
-        together = list(pool.map(lambda seed: engine.run(circuit, shots=500, seed=seed).counts, seeds))
+        together = list(pool.map(lambda seed: engine.run(circuit, RunRequest(500, seed)).counts, seeds))
     assert together == [alone[seed] for seed in seeds]
 
 
 def test_counts_are_in_the_order_of_the_bitstrings() -> None:
-    counts = get_engine("qulacs").run(random_circuit(7, qubits=5, gates=50), shots=1_000, seed=1).counts
+    counts = get_engine("qulacs").run(random_circuit(7, qubits=5, gates=50), RunRequest(1_000, 1)).counts
     assert list(counts) == sorted(counts)
 
 
 def test_exact_probabilities_come_up_to_the_width_that_the_capabilities_declare() -> None:
     engine = qulacs_engine.create_engine(replace(get_capabilities("qulacs"), probabilities_max_qubits=4))
-    narrow = engine.run(measured_circuit(4, [gate("h", 0)]), shots=1, seed=1)
-    wide = engine.run(measured_circuit(5, [gate("h", 0)]), shots=1, seed=1)
+    narrow = engine.run(measured_circuit(4, [gate("h", 0)]), RunRequest(1, 1))
+    wide = engine.run(measured_circuit(5, [gate("h", 0)]), RunRequest(1, 1))
     assert narrow.probabilities == pytest.approx({"0000": 0.5, "0001": 0.5})
     assert wide.probabilities is None
 
@@ -136,7 +137,7 @@ def test_exact_probabilities_come_up_to_the_width_that_the_capabilities_declare(
 def test_rounding_noise_is_no_probability() -> None:
     # Two half turns in ten parts: what should be exactly 0 is only nearly so.
     turns = [gate("rx", 0, angles=(0.62831853071795862,)) for _ in range(10)]
-    result = get_engine("qulacs").run(measured_circuit(1, turns), shots=100, seed=1)
+    result = get_engine("qulacs").run(measured_circuit(1, turns), RunRequest(100, 1))
     assert result.probabilities == pytest.approx({"0": 1.0})
 
 
@@ -149,7 +150,7 @@ def test_a_circuit_too_large_for_memory_is_refused_before_anything_is_allocated(
 
     monkeypatch.setattr(qulacs, "QuantumState", allocate)
     with pytest.raises(CircuitTooLargeError, match=rf"{qubits} qubits need .* the limit is 1 GiB") as caught:
-        get_engine("qulacs").run(measured_circuit(qubits, [gate("h", 0)]), shots=1, seed=1)
+        get_engine("qulacs").run(measured_circuit(qubits, [gate("h", 0)]), RunRequest(1, 1))
     assert caught.value.status == 403
     assert caught.value.extra["limitBytes"] == 2**30
 
@@ -161,33 +162,33 @@ def test_the_default_width_of_the_backends_fits_the_memory_limit() -> None:
 def test_the_widest_circuit_that_fits_is_accepted_and_the_next_is_not() -> None:
     small = replace(get_capabilities("qulacs"), memory_limit_bytes=24 * 2**4)
     engine = qulacs_engine.create_engine(small)
-    assert engine.run(measured_circuit(small.max_qubits, []), shots=1, seed=1).counts == {"0000": 1}
+    assert engine.run(measured_circuit(small.max_qubits, []), RunRequest(1, 1)).counts == {"0000": 1}
     with pytest.raises(CircuitTooLargeError, match="which is enough for 4 qubits"):
-        engine.run(measured_circuit(small.max_qubits + 1, []), shots=1, seed=1)
+        engine.run(measured_circuit(small.max_qubits + 1, []), RunRequest(1, 1))
 
 
 def test_a_gate_after_a_measurement_is_refused_with_the_reason() -> None:
     circuit = Circuit(1, 2, (gate("h", 0), measurement(0, 0), gate("h", 0), measurement(0, 1)))
     assert not get_capabilities("qulacs").mid_circuit_measurement
     with pytest.raises(UnsupportedCircuitError, match="after its measurement") as caught:
-        get_engine("qulacs").run(circuit, shots=1, seed=1)
+        get_engine("qulacs").run(circuit, RunRequest(1, 1))
     assert caught.value.status == 422
 
 
 def test_a_circuit_that_measures_nothing_is_refused() -> None:
     with pytest.raises(UnsupportedCircuitError, match="measures nothing"):
-        get_engine("qulacs").run(Circuit(1, 1, (gate("h", 0),)), shots=1, seed=1)
+        get_engine("qulacs").run(Circuit(1, 1, (gate("h", 0),)), RunRequest(1, 1))
 
 
 def test_a_gate_that_the_engine_lacks_is_refused() -> None:
     engine = qulacs_engine.create_engine(replace(get_capabilities("qulacs"), gates=frozenset({"x"})))
     with pytest.raises(UnsupportedCircuitError, match="has no gate cx, h"):
-        engine.run(_BELL, shots=1, seed=1)
+        engine.run(_BELL, RunRequest(1, 1))
 
 
 def test_a_wrong_circuit_never_reaches_the_simulator() -> None:
     with pytest.raises(InvalidCircuitError):
-        get_engine("qulacs").run(measured_circuit(1, [gate("x", 5)]), shots=1, seed=1)
+        get_engine("qulacs").run(measured_circuit(1, [gate("x", 5)]), RunRequest(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_a_wrong_circuit_never_reaches_the_simulator() -> None:
 )
 def test_every_wrong_number_of_shots_and_seed_is_named_with_its_range(shots: int, seed: int, paths: list[str]) -> None:
     with pytest.raises(InvalidFieldsError) as caught:
-        get_engine("qulacs").run(_BELL, shots=shots, seed=seed)
+        get_engine("qulacs").run(_BELL, RunRequest(shots, seed))
     assert [detail.path for detail in caught.value.details] == paths
     assert all(detail.allowed for detail in caught.value.details)
 

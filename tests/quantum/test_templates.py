@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 
 from webapp.quantum.circuits import check_circuit
-from webapp.quantum.engines import check_runnable, get_capabilities, get_engine
+from webapp.quantum.engines import RunRequest, check_runnable, get_capabilities, get_engine
 from webapp.quantum.templates import Template, TemplateNotFoundError, get_template, list_templates
 from webapp.quantum.templates.optimization import count_cut, list_edges
 
@@ -62,7 +62,7 @@ def test_the_engine_gives_what_the_textbook_says(template_id: str, parameters: M
     circuit = template.create_circuit(parameters)
     expected = template.expected_distribution(parameters) or exact_distribution(circuit)
     assert sum(expected.values()) == pytest.approx(1.0)
-    result = get_engine("qulacs").run(circuit, shots=4_000, seed=11)
+    result = get_engine("qulacs").run(circuit, RunRequest(4_000, 11))
     assert result.probabilities is not None
     assert_same_distribution(result.probabilities, expected)
     assert_counts_fit(result.counts, expected)

@@ -20,7 +20,7 @@ from webapp.metering.reconcile import hold_reference, reconcile_account
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
 from webapp.quantum.backends import get_backend
 from webapp.quantum.circuits import Circuit, measure
-from webapp.quantum.engines import RunResult, get_engine
+from webapp.quantum.engines import RunRequest, RunResult, get_engine
 from webapp.quantum.limits import MAX_SEED
 from webapp.quantum.pricing import price_microcredits
 from webapp.quantum.router import choose_engine
@@ -131,7 +131,7 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
 def run_circuit(job: Job, circuit: Circuit) -> None:
     """Run the circuit and write down what came of it. A fault of ours fails the job, which then costs nothing."""
     try:
-        result = get_engine(job.engine).run(circuit, shots=job.shots, seed=job.seed)
+        result = get_engine(job.engine).run(circuit, RunRequest(job.shots, job.seed))
     except UpcubeError:
         raise
     except Exception:

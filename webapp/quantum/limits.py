@@ -12,3 +12,10 @@ MAX_SHOTS = 100_000
 
 # The largest integer that every JSON reader keeps exact (RFC 8259, section 6).
 MAX_SEED = 2**53 - 1
+
+# Each observable may cost a run of its own, and each of its terms as well.
+MAX_OBSERVABLES = 64
+MAX_OBSERVABLE_TERMS = 256
+
+# 2^12 amplitudes are 160 KB of JSON.
+MAX_STATEVECTOR_QUBITS = 12

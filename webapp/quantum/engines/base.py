@@ -8,6 +8,8 @@ from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 from webapp.quantum.circuits import Circuit, check_circuit, measure
 from webapp.quantum.gates import BARRIER, MEASURE
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
+from webapp.quantum.noise import NoiseModel
+from webapp.quantum.observables import Observable
 
 
 class CircuitTooLargeError(UpcubeError):
@@ -45,11 +47,40 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRequest:
+    """How to run a circuit, and what to give besides the counts.
+
+    `wants_memory` asks for the bitstring of every shot, in order; `wants_statevector` for the amplitudes before the
+    last measurements.
+    """
+
+    shots: int
+    seed: int
+    noise: NoiseModel | None = None
+    observables: tuple[Observable, ...] = ()
+    wants_memory: bool = False
+    wants_statevector: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationValue:
+    """The mean of an observable over the state before the last measurements.
+
+    `standard_error` is 0 where the engine computed the mean exactly, and estimated from the shots otherwise.
+    """
+
+    observable: str
+    value: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """What a run gave. Classical bit 0 is the rightmost character of each bitstring; a bit never written is 0.
 
     `probabilities` are exact, over the measured bits, without those below 1e-12; None where they would be costly.
-    `seconds` is the wall-clock time of the engine's work.
+    `seconds` is the wall-clock time of the engine's work. `statevector` holds the real and the imaginary part of each
+    amplitude; bit i of an amplitude's index is qubit i. `memory` and `statevector` are None unless asked for.
     """
 
     counts: dict[str, int]
@@ -57,6 +88,9 @@ class RunResult:
     engine: str
     engine_version: str
     seconds: float
+    memory: list[str] | None = None
+    statevector: list[tuple[float, float]] | None = None
+    expectation_values: tuple[ExpectationValue, ...] = ()
 
 
 class Engine(Protocol):
@@ -74,15 +108,18 @@ class Engine(Protocol):
     def capabilities(self) -> Capabilities:
         """What it can run."""
 
-    def run(self, circuit: Circuit, *, shots: int, seed: int) -> RunResult:
+    def run(self, circuit: Circuit, request: RunRequest) -> RunResult:
         """Run a circuit. Raises what `check_runnable` and `check_sampling` raise, before any memory is taken."""
 
 
-def check_sampling(*, shots: int, seed: int) -> None:
+def check_sampling(request: RunRequest) -> None:
     """Check the two numbers beside the circuit. Raises InvalidFieldsError with every wrong one."""
     wrong = [
         FieldError(path, "It must be a whole number within the range.", f"{minimum} to {maximum}")
-        for path, value, minimum, maximum in (("shots", shots, 1, MAX_SHOTS), ("seed", seed, 0, MAX_SEED))
+        for path, value, minimum, maximum in (
+            ("shots", request.shots, 1, MAX_SHOTS),
+            ("seed", request.seed, 0, MAX_SEED),
+        )
         if isinstance(value, bool) or not minimum <= value <= maximum
     ]
     if wrong:

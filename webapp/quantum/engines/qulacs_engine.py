@@ -14,7 +14,7 @@ import qulacs
 from qulacs import gate as qulacs_gate
 
 from webapp.quantum.circuits import Circuit
-from webapp.quantum.engines.base import Capabilities, RunResult, check_runnable, check_sampling
+from webapp.quantum.engines.base import Capabilities, RunRequest, RunResult, check_runnable, check_sampling
 from webapp.quantum.gates import BARRIER, MEASURE
 
 # Amplitudes are sums of doubles of about 1: a probability below this is their rounding noise.
@@ -104,14 +104,14 @@ class QulacsEngine:
     def __init__(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
 
-    def run(self, circuit: Circuit, *, shots: int, seed: int) -> RunResult:
+    def run(self, circuit: Circuit, request: RunRequest) -> RunResult:
         """Run a circuit after checking it. Raises what `check_runnable` and `check_sampling` raise."""
-        check_sampling(shots=shots, seed=seed)
+        check_sampling(request)
         check_runnable(circuit, self.capabilities)
         started = time.perf_counter()
         state = _simulate(circuit)
         bitstrings = _Bitstrings(circuit)
-        outcomes = Counter(state.sampling(shots, _fold_seed(seed)))
+        outcomes = Counter(state.sampling(request.shots, _fold_seed(request.seed)))
         counts = bitstrings.sum_up(_repair(outcomes, state, dimension=1 << circuit.qubits).items())
         probabilities = None
         if circuit.qubits <= self.capabilities.probabilities_max_qubits:
