@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent
 MAX_SOCKET_PATH_BYTES = 103
 
 SECONDS_PER_DAY = 86_400
+MEBIBYTE = 1024 * 1024
 MAX_QUOTA = 1_000_000
 RATE_LIMIT = re.compile(r"(?:([a-z][a-z0-9-]{0,19})=)?([0-9]{1,7})/([0-9]{1,5})")
 
@@ -59,6 +60,10 @@ class Settings:
     flush_interval_seconds: int
     max_body_bytes: int
     max_inline_work: int
+    job_workers: int
+    job_timeout_seconds: int
+    job_memory_bytes: int
+    results_kept_days: int
     secure_cookies: bool
     public_url: str
 
@@ -90,6 +95,10 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         flush_interval_seconds=get_integer(environ, "FLUSH_INTERVAL_SECONDS", default=5, minimum=1, maximum=3600),
         max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
+        job_workers=get_integer(environ, "JOB_WORKERS", default=1, minimum=0, maximum=64),
+        job_timeout_seconds=get_integer(environ, "JOB_TIMEOUT_SECONDS", default=300, minimum=1, maximum=86_400),
+        job_memory_bytes=MEBIBYTE * get_integer(environ, "JOB_MEMORY_MIB", default=4096, minimum=256, maximum=2**22),
+        results_kept_days=get_integer(environ, "RESULTS_KEPT_DAYS", default=90, minimum=2, maximum=36_500),
         secure_cookies=get_boolean(environ, "SECURE_COOKIES", default=False),
         public_url=get_public_url(environ.get("PUBLIC_URL", "")),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
 from flask import current_app
@@ -11,7 +12,9 @@ from flask_wtf import CSRFProtect
 
 from config import RateLimit, Settings
 from webapp.core.money import parse_credits
-from webapp.jobs.gates import JobLimits
+from webapp.jobs.operations import Service
+from webapp.jobs.plans import JobLimits
+from webapp.jobs.quotes import QuoteBook
 from webapp.metering.limits import Limit, LimitPolicy
 
 login_manager = LoginManager()
@@ -25,7 +28,8 @@ class Runtime:
     """The settings in the units that operations take."""
 
     policy: LimitPolicy
-    job_limits: JobLimits
+    jobs: Service
+    results_kept_for: timedelta
     starting_microcredits: int
     call_price_microcredits: int
     # By endpoint, where it differs from the price of any other call.
@@ -46,9 +50,16 @@ def make_runtime(settings: Settings) -> Runtime:
             key=tuple(named("key", limit) for limit in settings.key_rate_limits),
             account=tuple(named("account", limit) for limit in settings.account_rate_limits),
         ),
-        job_limits=JobLimits(
-            max_inline_work=settings.max_inline_work, max_concurrent_jobs=settings.max_concurrent_jobs
+        jobs=Service(
+            limits=JobLimits(
+                max_inline_work=settings.max_inline_work,
+                max_concurrent_jobs=settings.max_concurrent_jobs,
+                timeout_seconds=settings.job_timeout_seconds,
+                workers=max(settings.job_workers, 1),
+            ),
+            quotes=QuoteBook(settings.secret_key),
         ),
+        results_kept_for=timedelta(days=settings.results_kept_days),
         starting_microcredits=parse_credits(settings.starting_credits),
         call_price_microcredits=parse_credits(settings.call_price_credits),
         endpoint_prices_microcredits={

@@ -1,4 +1,4 @@
-"""The background processes: `python -m worker work` runs tasks, `python -m worker clock` enqueues the periodic ones."""
+"""The background processes: `work` runs tasks, `clock` enqueues the periodic ones, `jobs` runs jobs."""
 
 import logging
 import sys
@@ -11,6 +11,7 @@ from rq.worker import Worker
 
 from config import ConfigurationError, Settings, load_settings
 from webapp import create_app
+from worker.job_worker import serve_jobs
 from worker.schedule import METERING_QUEUE, list_periodic_tasks
 
 # A dead worker's task is seen to be lost within this time.
@@ -48,9 +49,9 @@ def tick(settings: Settings) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run what the one argument names."""
-    processes = {"work": work, "clock": tick}
+    processes = {"work": work, "clock": tick, "jobs": serve_jobs}
     if len(arguments) != 1 or arguments[0] not in processes:
-        sys.stderr.write("Usage: python -m worker work|clock\n")
+        sys.stderr.write("Usage: python -m worker work|clock|jobs\n")
         return 2
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # RQ tells of every task twice.

@@ -101,6 +101,8 @@ async def serve(settings: Settings, supervisor: Supervisor, console: Console, lo
     # Starting these beside the web process, on two cores, would double the time until it answers.
     supervisor.start(programs["worker"])
     supervisor.start(programs["clock"])
+    for number in range(1, settings.job_workers + 1):
+        supervisor.start(replace(programs["jobs"], name=f"jobs.{number}"))
     await asyncio.Event().wait()
 
 

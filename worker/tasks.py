@@ -5,6 +5,9 @@ from datetime import timedelta
 
 from webapp.accounts import operations as accounts
 from webapp.core import clock
+from webapp.extensions import runtime
+from webapp.jobs import idempotency, running
+from webapp.jobs import operations as jobs
 from webapp.metering import flush, holds
 
 KEPT_FOR = timedelta(days=30)
@@ -22,6 +25,8 @@ def prune() -> None:
     before = clock.now() - KEPT_FOR
     accounts.prune_sessions(before=before)
     flush.prune_batches(before=before)
+    idempotency.prune_answers(at=clock.now())
+    jobs.prune_results(before=clock.now() - runtime().results_kept_for)
 
 
 def end_overdue_holds() -> None:
@@ -29,3 +34,10 @@ def end_overdue_holds() -> None:
     ended = holds.end_overdue_holds(at=clock.now())
     if ended:
         log.warning("ended %s overdue holds", ended)
+
+
+def recover_jobs() -> None:
+    """Give the jobs of dead workers to others."""
+    report = running.recover_jobs(at=clock.now())
+    if report.returned or report.failed:
+        log.warning("workers died: %s jobs went back to the queue, %s failed", report.returned, report.failed)

@@ -126,7 +126,7 @@ class TestGates:
 
     @pytest.fixture
     def environ(self) -> dict[str, str]:
-        return {"MAX_INLINE_WORK": "100"}
+        return {"JOB_TIMEOUT_SECONDS": "1"}
 
     def test_each_gate_says_its_limit_and_the_jobs_value(
         self, app: Flask, client: FlaskClient, account: Account, key: Key
@@ -137,9 +137,9 @@ class TestGates:
         backend = refused(backend="ionq-forte")
         assert (backend["gate"], backend["limit"], backend["value"]) == ("backend", "online", "disabled")
         assert "operator" in str(backend["message"])
-        size = refused(templateId="ghz-state", parameters={"qubits": 20})
-        assert (size["gate"], size["limit"]) == ("size", "100 amplitude updates")
-        assert size["value"] == f"{20 << 20} amplitude updates"
+        size = refused(templateId="two-local-ansatz", parameters=LARGE_ANSATZ)
+        assert (size["gate"], size["limit"]) == ("size", "1 core-seconds")
+        assert str(size["value"]).endswith(" core-seconds")
         price = refused(maxCredits="0.0011")
         assert (price["gate"], price["limit"], price["value"]) == ("max_credits", "0.0011", BELL_CREDITS)
         assert price["target"] == "max_credits"

@@ -61,7 +61,7 @@ def count_commands() -> dict[str, int]:
     return {name.removeprefix("cmdstat_"): int(entry["calls"]) for name, entry in stats.items()}
 
 
-@pytest.mark.parametrize("path", ["/me", "/templates", "/templates/bell-state", "/backends", "/backends/qulacs"])
+@pytest.mark.parametrize("path", ["/me", "/templates", "/templates/bell-state"])
 def test_a_metadata_read_is_one_round_trip_and_no_sql(app: Flask, client: FlaskClient, key: Key, path: str) -> None:
     client.get(ME, headers=key.headers)
     before = count_commands()

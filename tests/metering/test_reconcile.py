@@ -12,7 +12,6 @@ from webapp.jobs.queries import list_jobs
 from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import (
-    HOLD_SECONDS,
     InsufficientCreditsError,
     TooManyHoldsError,
     end_overdue_holds,
@@ -22,7 +21,7 @@ from webapp.metering.holds import (
     settle_hold,
 )
 from webapp.metering.rebuild import rebuild
-from webapp.metering.reconcile import peek_account, reconcile_account
+from webapp.metering.reconcile import HOLD_SECONDS, peek_account, reconcile_account
 from webapp.metering.verify import verify
 
 BELL_MICROCREDITS = 1_101

@@ -32,6 +32,8 @@ class Organisation(Base):
     # The user whose personal organisation this is, or none for a shared one.
     personal_user_id: Mapped[str | None] = mapped_column(sa.ForeignKey(User.id), unique=True)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # A job that may cost more must be confirmed; none is when there is no such amount.
+    confirm_above_microcredits: Mapped[int | None] = mapped_column(sa.BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -3,6 +3,8 @@
 from webapp.api import api
 from webapp.api.responses import BackendJson, BackendListJson
 from webapp.authentication import key_required
+from webapp.jobs.models import JobStatus
+from webapp.jobs.turns import count_jobs
 from webapp.quantum.backends import Backend, get_backend, list_backends
 
 
@@ -34,6 +36,5 @@ def render_backend(backend: Backend) -> BackendJson:
         "gates": list(backend.gates),
         "engines": list(backend.engines),
         "price": backend.price,
-        # Jobs run while their request waits: nothing ever queues.
-        "queueDepth": 0,
+        "queueDepth": count_jobs(JobStatus.QUEUED, backend=backend.id),
     }

@@ -1,34 +1,93 @@
 """Jobs: circuits run, and their results."""
 
+from typing import cast
+
 from flask import url_for
 
 from webapp.api import api
-from webapp.api.responses import JobJson, JobListJson, JobSummaryJson
-from webapp.api.schemas import JobBody, JobListQuery, read_job_body, read_query, takes
+from webapp.api.preferences import IDEMPOTENCY, PREFER, read_idempotency_key, read_preferences
+from webapp.api.responses import EstimateJson, JobJson, JobListJson, JobSummaryJson, QueueJson
+from webapp.api.schemas import JobBody, JobListQuery, answers, read_job_body, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
 from webapp.hooks import get_principal
-from webapp.jobs.models import Job
-from webapp.jobs.operations import JobRequest, Submitter, submit_job
+from webapp.jobs import estimate, operations
+from webapp.jobs.idempotency import Repeatable, replace_answer
+from webapp.jobs.models import Job, JobStatus, SavedAnswer
+from webapp.jobs.operations import Submitter
+from webapp.jobs.plans import JobRequest
 from webapp.jobs.queries import get_job, list_jobs
+from webapp.jobs.states import OPEN
+from webapp.jobs.turns import find_place
+from webapp.jobs.waiting import wait_for_job
+
+CREATE_CONFLICT = (
+    "The price wants confirming: send the same body with this quoteId as confirm. Or the Idempotency-Key belongs to "
+    "another request (idempotency_conflict), or the same request is being answered now (idempotency_in_progress)."
+)
 
 
 @api.post("/jobs")
 @key_required("jobs:write")
-@takes(body=JobBody)
+@takes(body=JobBody, headers=(PREFER, IDEMPOTENCY))
+@answers(
+    {201: "The job has ended; here is its result.", 202: "The job is queued: read it at Location."},
+    conflict=CREATE_CONFLICT,
+)
 def create_job() -> tuple[JobJson, int, dict[str, str]]:
-    """Run a circuit and give its result."""
-    principal = get_principal()
-    job = submit_job(
-        submitter=Submitter(principal.key_id, principal.organisation_id, principal.shard_tag),
-        request=read_request(read_job_body(max_bytes=runtime().max_body_bytes)),
-        limits=runtime().job_limits,
+    """Run a circuit and give its result, or queue it for a worker."""
+    request, key = read_request(), read_idempotency_key()
+    preferences = read_preferences()
+    repeatable = Repeatable(key, request.digest, answer_job) if key else None
+    job = operations.submit_job(
+        submitter=get_submitter(),
+        request=request,
+        service=runtime().jobs,
+        wants_worker=preferences.respond_async,
+        repeatable=repeatable,
         at=clock.now(),
     )
-    return render_job(job), 201, {"Location": url_for("api.read_job", job_id=job.id)}
+    if isinstance(job, SavedAnswer):
+        return (
+            cast("JobJson", job.body),
+            job.status,
+            {"Location": job_address(job.job_id), "Idempotency-Replayed": "true"},
+        )
+    if preferences.wait_seconds and job.status in OPEN:
+        job = wait_for_job(job, seconds=preferences.wait_seconds)
+        if repeatable and job.status not in OPEN:
+            replace_answer(job, repeatable)
+    body, status = answer_job(job)
+    return body, status, {"Location": job_address(job.id)}
+
+
+@api.post("/jobs/estimate")
+@key_required("jobs:write")
+@takes(body=JobBody, headers=(PREFER,))
+@answers({200: "What the job would cost, and what every gate says."})
+def estimate_job() -> EstimateJson:
+    """Tell what a job would cost, where it would run, and what every gate says of it; nothing is run or held."""
+    found = estimate.estimate_job(
+        submitter=get_submitter(),
+        request=read_request(),
+        service=runtime().jobs,
+        wants_worker=read_preferences().respond_async,
+        at=clock.now(),
+    )
+    return render_estimate(found)
+
+
+@api.post("/jobs/<job_id>/cancel")
+@key_required("jobs:write")
+@answers({200: "The job is cancelled."}, conflict="The job has ended already; jobStatus says how.")
+def cancel_job(job_id: str) -> JobJson:
+    """Cancel a job that has not ended. It costs nothing, even if it had started."""
+    return render_job(
+        operations.cancel_job(organisation_id=get_principal().organisation_id, job_id=job_id, at=clock.now())
+    )
 
 
 @api.get("/jobs")
@@ -54,28 +113,94 @@ def read_job(job_id: str) -> JobJson:
     return render_job(get_job(organisation_id=get_principal().organisation_id, job_id=job_id))
 
 
-def read_request(body: JobBody) -> JobRequest:
-    """Put a checked body into the operation's terms."""
+def get_submitter() -> Submitter:
+    """Give the key that pays for what this request runs."""
+    principal = get_principal()
+    return Submitter(principal.key_id, principal.organisation_id, principal.shard_tag)
+
+
+def read_request() -> JobRequest:
+    """Put the checked body into the operation's terms."""
+    body, digest = read_job_body(max_bytes=runtime().max_body_bytes)
     return JobRequest(
         template_id=body.template_id,
         parameters=body.parameters,
         backend_id=body.backend,
         shots=body.shots,
+        digest=digest,
         seed=body.seed,
         name=body.name,
         max_microcredits=body.max_credits,
+        quote_id=body.confirm,
     )
+
+
+def job_address(job_id: str) -> str:
+    """Give the path of a job."""
+    return url_for("api.read_job", job_id=job_id)
+
+
+def answer_job(job: Job) -> tuple[JobJson, int]:
+    """Answer with a new job: 201 once it has ended, 202 while a worker has it or will have it."""
+    return render_job(job), 202 if job.status in OPEN else 201
+
+
+def render_estimate(found: estimate.Estimate) -> EstimateJson:
+    """Write an estimate as JSON."""
+    plan, price = found.plan, found.plan.price
+    return {
+        "backend": plan.backend.id,
+        "engine": plan.route.engine if plan.route else None,
+        "engineReason": plan.route.reason if plan.route else None,
+        "lane": plan.lane,
+        "qubits": plan.profile.qubits,
+        "operations": plan.profile.gates,
+        "memoryBytes": plan.profile.memory_bytes,
+        "shots": plan.shots,
+        "price": {
+            "total": format_credits(price.total),
+            "base": format_credits(price.base),
+            "work": format_credits(price.work),
+            "shots": format_credits(price.shots),
+            "priceList": price.version,
+        },
+        "wouldBeAccepted": found.would_be_accepted,
+        "gates": [
+            {
+                "name": verdict.name,
+                "passed": verdict.passed,
+                "limit": verdict.limit,
+                "value": verdict.value,
+                "message": verdict.message or None,
+            }
+            for verdict in found.verdicts
+        ],
+        "quoteId": found.quote.id if found.quote else None,
+        "quoteExpiresAt": format_time(found.quote.expires_at) if found.quote else None,
+    }
 
 
 def render_job(job: Job) -> JobJson:
     """Write a job with its result as JSON."""
     return {
         **render_summary(job),
+        "queue": render_place(job),
         "counts": job.counts,
         "probabilities": job.probabilities,
         "bitOrder": "Classical bit 0 is the rightmost character.",
         "expectationValues": None,
+        "resultDeletedAt": format_time(job.result_deleted_at) if job.result_deleted_at else None,
     }
+
+
+def render_place(job: Job) -> QueueJson | None:
+    """Write where a queued job stands; null for any other."""
+    if job.status != JobStatus.QUEUED:
+        return None
+    place = find_place(job, workers=runtime().jobs.limits.workers, at=clock.now())
+    if place is None:
+        return None
+    return {"position": place.position, "estimatedStartAt": format_time(place.estimated_start_at)}
 
 
 def render_summary(job: Job) -> JobSummaryJson:
@@ -84,6 +209,7 @@ def render_summary(job: Job) -> JobSummaryJson:
         "id": job.id,
         "name": job.name,
         "status": job.status,
+        "lane": job.lane,
         "templateId": job.template_id,
         "parameters": job.parameters,
         "backend": job.backend,

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 from werkzeug.routing import Rule
 
 from webapp.api import api
+from webapp.api.examples import BODY_EXAMPLES, ERROR_EXAMPLES, SUCCESS_EXAMPLES
 from webapp.api.responses import ErrorEnvelopeJson
-from webapp.api.schemas import Schema
+from webapp.api.schemas import HeaderField, Schema
 from webapp.authentication import KeyRequired, get_authentication, public
 
 DESCRIPTION = (
@@ -80,24 +81,49 @@ def describe_operation(
     rule: Rule, view: Callable[..., Any], scope: str | None, schemas: dict[str, Any]
 ) -> dict[str, Any]:
     """Describe one method of one path."""
-    declared = get_type_hints(view)["return"]
     body: type[Schema] | None = getattr(view, "body_schema", None)
     query: type[Schema] | None = getattr(view, "query_schema", None)
-    refusals = dict(sorted((REFUSALS | (BODY_REFUSALS if body else {})).items()))
+    conflict = getattr(view, "conflict", None)
+    refusals = REFUSALS | (BODY_REFUSALS if body else {}) | ({409: conflict} if conflict else {})
     operation = {
         "operationId": rule.endpoint.rpartition(".")[2],
         "summary": inspect.getdoc(view),
         "description": f"Needs the scope {scope}." if scope else "Any key may call this.",
         "security": [{"apiKey": []}],
-        "parameters": [*path_parameters(rule), *(query_parameters(query) if query else [])],
+        "parameters": [
+            *path_parameters(rule),
+            *(query_parameters(query) if query else []),
+            *header_parameters(getattr(view, "header_fields", ())),
+        ],
         "responses": {
-            "201" if body else "200": answer("Done.", refer(first_shape(declared), schemas)),
-            **{str(status): answer(text, refer(ErrorEnvelopeJson, schemas)) for status, text in refusals.items()},
+            **{str(status): succeed(view, status, text, schemas) for status, text in list_successes(view).items()},
+            **{str(status): refuse(status, text, schemas) for status, text in sorted(refusals.items())},
         },
     }
     if body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": refer(body, schemas)}}}
+        content = {"schema": refer(body, schemas)}
+        if body.__name__ in BODY_EXAMPLES:
+            content["example"] = BODY_EXAMPLES[body.__name__]
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
+
+
+def list_successes(view: Callable[..., Any]) -> Mapping[int, str]:
+    """Give the statuses that mean success: what the view has declared, or 201 where it makes something."""
+    made = {201: "Done."} if getattr(view, "body_schema", None) else {200: "Done."}
+    found: Mapping[int, str] = getattr(view, "successes", made)
+    return found
+
+
+def succeed(view: Callable[..., Any], status: int, text: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Describe a success, with an example where there is one."""
+    shape = first_shape(get_type_hints(view)["return"])
+    return answer(text, refer(shape, schemas), example=SUCCESS_EXAMPLES.get((shape.__name__, status)))
+
+
+def refuse(status: int, text: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Describe a refusal, with an example."""
+    return answer(text, refer(ErrorEnvelopeJson, schemas), example=ERROR_EXAMPLES[status])
 
 
 def first_shape(declared: Any) -> Any:  # noqa: ANN401 - any annotation
@@ -113,9 +139,10 @@ def refer(shape: Any, schemas: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN40
     return {"$ref": REFERENCE.format(model=shape.__name__)}
 
 
-def answer(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def answer(description: str, schema: Mapping[str, Any], *, example: object = None) -> dict[str, Any]:
     """Describe an answer in JSON."""
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    content = {"schema": schema} | ({} if example is None else {"example": example})
+    return {"description": description, "content": {"application/json": content}}
 
 
 def to_path(rule: Rule) -> str:
@@ -145,6 +172,21 @@ def query_parameters(schema: type[Schema]) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "query", "required": False, "schema": resolve(field, inner)}
         for name, field in described["properties"].items()
+    ]
+
+
+def header_parameters(fields: Sequence[HeaderField]) -> list[dict[str, Any]]:
+    """Describe the header fields that a view reads."""
+    return [
+        {
+            "name": field.name,
+            "in": "header",
+            "required": False,
+            "description": field.description,
+            "schema": {"type": "string"},
+            "example": field.example,
+        }
+        for field in fields
     ]
 
 

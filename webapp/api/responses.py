@@ -105,6 +105,7 @@ class JobSummaryJson(TypedDict):
     id: str
     name: str | None
     status: str
+    lane: str
     templateId: str | None
     parameters: dict[str, Any]
     backend: str
@@ -121,13 +122,66 @@ class JobSummaryJson(TypedDict):
     error: dict[str, Any] | None
 
 
-class JobJson(JobSummaryJson):
-    """A job with its result: bitstrings, of which classical bit 0 is the rightmost character, and their counts."""
+class QueueJson(TypedDict):
+    """Where a queued job stands: 1 is the next to start. When it starts is estimated from the jobs before it."""
 
+    position: int
+    estimatedStartAt: str
+
+
+class JobJson(JobSummaryJson):
+    """A job with its result: bitstrings, of which classical bit 0 is the rightmost character, and their counts.
+
+    `queue` is null unless the job is queued. A result is deleted after some time: `resultDeletedAt`.
+    """
+
+    queue: QueueJson | None
     counts: dict[str, int] | None
     probabilities: dict[str, float] | None
     bitOrder: str
     expectationValues: None
+    resultDeletedAt: str | None
+
+
+class PriceJson(TypedDict):
+    """A price in decimal credits, and its parts: what the job is held at, and never charged more than."""
+
+    total: str
+    base: str
+    work: str
+    shots: str
+    priceList: str
+
+
+class GateJson(TypedDict):
+    """What a gate says of a job: its limit, the job's value, and where it refuses, what to change."""
+
+    name: str
+    passed: bool
+    limit: str
+    value: str
+    message: str | None
+
+
+class EstimateJson(TypedDict):
+    """A job as it would run: where, for how much, and the verdict of every gate, in the order in which they refuse.
+
+    `lane` is inline where the result would come with the answer. `quoteId` is there where the price wants confirming.
+    """
+
+    backend: str
+    engine: str | None
+    engineReason: str | None
+    lane: str
+    qubits: int
+    operations: int
+    memoryBytes: int
+    shots: int
+    price: PriceJson
+    wouldBeAccepted: bool
+    gates: list[GateJson]
+    quoteId: str | None
+    quoteExpiresAt: str | None
 
 
 class JobListJson(TypedDict):

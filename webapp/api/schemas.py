@@ -1,7 +1,9 @@
 """Request bodies and queries: read, checked, and every wrong field named at once."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 from flask import request
@@ -101,6 +103,7 @@ class JobBody(Schema):
     parameters: dict[str, Any] = Field(default_factory=dict, description="an object: the template's parameters by name")
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description=f"a whole number from 0 to {MAX_SEED}")
     max_credits: Credits | None = Field(default=None, description='decimal credits in a string, such as "0.5"')
+    confirm: str | None = Field(default=None, max_length=500, description="the quoteId that confirms the price")
 
 
 class PageQuery(Schema):
@@ -135,24 +138,53 @@ SchemaType = TypeVar("SchemaType", bound=Schema)
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def takes(*, body: type[Schema] | None = None, query: type[Schema] | None = None) -> Callable[[View], View]:
+@dataclass(frozen=True)
+class HeaderField:
+    """A header field that a view reads."""
+
+    name: str
+    description: str
+    example: str
+
+
+def takes(
+    *, body: type[Schema] | None = None, query: type[Schema] | None = None, headers: Sequence[HeaderField] = ()
+) -> Callable[[View], View]:
     """Declare, for the OpenAPI document, what a view reads."""
 
     def decorate(view: View) -> View:
         cast("Any", view).body_schema = body
         cast("Any", view).query_schema = query
+        cast("Any", view).header_fields = headers
         return view
 
     return decorate
 
 
-def read_job_body(*, max_bytes: int) -> JobBody:
-    """Read the body of POST /jobs; wrong fields and wrong template parameters are refused together."""
+def answers(successes: Mapping[int, str], *, conflict: str | None = None) -> Callable[[View], View]:
+    """Declare, for the OpenAPI document, with which statuses a view succeeds, and what a 409 means where it has one."""
+
+    def decorate(view: View) -> View:
+        cast("Any", view).successes = successes
+        cast("Any", view).conflict = conflict
+        return view
+
+    return decorate
+
+
+def read_job_body(*, max_bytes: int) -> tuple[JobBody, str]:
+    """Read the body of POST /jobs and its digest; wrong fields and wrong template parameters are refused together."""
     body = read_json_object(max_bytes=max_bytes)
     try:
-        return JobBody.model_validate(body)
+        return JobBody.model_validate(body), digest_request(body)
     except ValidationError as error:
         refuse([*field_errors(JobBody, error.errors()), *parameter_errors(body)])
+
+
+def digest_request(body: Mapping[str, Any]) -> str:
+    """Give the SHA-256 of what a body asks for, however it is written. A confirmation asks for nothing else."""
+    asked = {name: value for name, value in body.items() if name != "confirm"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:

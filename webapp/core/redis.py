@@ -285,3 +285,13 @@ def sealed_batches(group: str) -> str:
 def sealed_counters(group: str, batch_id: str) -> str:
     """Name the hash of one sealed batch's counters."""
     return f"uq:{{{group}}}:sealed:{batch_id}"
+
+
+def job_calls() -> str:
+    """Name the list of calls to idle workers: one for each job that was queued."""
+    return "uq:jobs:calls"
+
+
+def unanswered_request(shard_tag: str, organisation_id: str, key: str) -> str:
+    """Name the note that a request with this Idempotency-Key is being answered."""
+    return f"uq:{{{shard_tag[0]}}}:unanswered:{organisation_id}:{key}"

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from webapp.core.errors import UpcubeError
-from webapp.core.money import format_credits
+from webapp.core.money import MICROCREDITS_PER_CREDIT, format_credits
+from webapp.jobs.plans import JobLimits, Plan
 from webapp.quantum.backends import Backend
-from webapp.quantum.circuits import Profile
-from webapp.quantum.pricing import Price
+
+SCOPE = "jobs:write"
+NO_LIMIT = "none"
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,12 @@ class GateVerdict:
 
 
 @dataclass(frozen=True)
-class JobLimits:
-    """What the operator allows: a circuit's work in amplitude updates, and an account's jobs at one time."""
+class AccountState:
+    """What the gates look at in an account: its credits, its open jobs, and above which price it wants to be asked."""
 
-    max_inline_work: int
-    max_concurrent_jobs: int
+    available_microcredits: int
+    open_jobs: int
+    confirm_above_microcredits: int | None
 
 
 class GateRefusedError(UpcubeError):
@@ -43,67 +46,75 @@ class GateRefusedError(UpcubeError):
         )
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A job as it would run: where, how large, and for how much."""
-
-    backend: Backend
-    profile: Profile
-    shots: int
-    price: Price
-    max_microcredits: int | None
-    max_inline_work: int
-
-
-def check_gates(plan: Plan) -> None:
-    """Refuse at the first gate that does. Raises GateRefusedError."""
-    for verdict in judge(plan):
+def check_plan(plan: Plan, limits: JobLimits) -> None:
+    """Refuse at the first gate that does, of those that look at the job alone. Raises GateRefusedError."""
+    for verdict in judge_plan(plan, limits):
         if not verdict.passed:
             raise GateRefusedError(verdict)
 
 
-def judge(plan: Plan) -> Iterator[GateVerdict]:
-    """Give every gate's verdict, in the order in which they refuse. The balance is the hold's to judge."""
+def judge(plan: Plan, account: AccountState, limits: JobLimits, *, is_confirmed: bool) -> Iterator[GateVerdict]:
+    """Give every gate's verdict, in the order in which they refuse."""
+    # Who asks has the scope: admission would have refused the call.
+    yield passed("scope", limit=SCOPE, value=SCOPE)
+    yield from judge_plan(plan, limits)
+    # The account's balance is the only budget there is.
+    yield passed("key_budget", limit=NO_LIMIT, value=format_credits(plan.price.total))
+    yield passed("account_budget", limit=NO_LIMIT, value=format_credits(plan.price.total))
+    yield judge_balance(plan, account)
+    yield judge_concurrency(account, limits)
+    yield judge_confirmation(plan, account, is_confirmed=is_confirmed)
+
+
+def judge_plan(plan: Plan, limits: JobLimits) -> Iterator[GateVerdict]:
+    """Give the verdicts of the gates that look at the job alone."""
     yield judge_backend(plan.backend)
-    yield judge_qubits(plan)
-    yield judge_work(plan)
+    yield judge_size(plan, limits)
     yield judge_max_credits(plan)
+
+
+def passed(name: str, *, limit: str, value: str) -> GateVerdict:
+    """Give the verdict of a gate that has nothing against the job."""
+    return GateVerdict(name=name, passed=True, limit=limit, value=value, message="")
+
+
+def refused_unless(is_passed: bool, name: str, *, limit: str, value: str, message: str) -> GateVerdict:  # noqa: FBT001 - it reads as a sentence
+    """Give the verdict of a gate; the message is for a refusal."""
+    return GateVerdict(name=name, passed=is_passed, limit=limit, value=value, message="" if is_passed else message)
 
 
 def judge_backend(backend: Backend) -> GateVerdict:
     """Let through only backends that are online."""
-    return GateVerdict(
-        name="backend",
-        passed=backend.status == "online",
+    return refused_unless(
+        backend.status == "online",
+        "backend",
         limit="online",
         value=backend.status,
         message=f"The backend {backend.id} is {backend.status}. {backend.status_reason or ''}".strip(),
     )
 
 
-def judge_qubits(plan: Plan) -> GateVerdict:
-    """Let through circuits that fit the backend, and say what memory they would take."""
-    qubits, limit = plan.profile.qubits, plan.backend.qubits
-    return GateVerdict(
-        name="size",
-        passed=qubits <= limit,
-        limit=f"{limit} qubits",
-        value=f"{qubits} qubits",
-        message=f"{qubits} qubits need {plan.profile.memory_bytes} bytes of memory. "
-        f"{plan.backend.id} takes up to {limit} qubits.",
-    )
-
-
-def judge_work(plan: Plan) -> GateVerdict:
-    """Let through circuits that are small enough to run while the request waits."""
-    work = plan.profile.gates << plan.profile.qubits
-    return GateVerdict(
-        name="size",
-        passed=work <= plan.max_inline_work,
-        limit=f"{plan.max_inline_work} amplitude updates",
-        value=f"{work} amplitude updates",
-        message=f"The circuit takes {work} amplitude updates (gates x 2^qubits) and this service runs up to "
-        f"{plan.max_inline_work} at once. Use fewer qubits or fewer gates.",
+def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
+    """Let through circuits that fit the backend, and that it can run in the time that a job may take."""
+    qubits, most_qubits = plan.profile.qubits, plan.backend.qubits
+    if qubits > most_qubits:
+        return refused_unless(
+            False,  # noqa: FBT003 - it reads as a sentence
+            "size",
+            limit=f"{most_qubits} qubits",
+            value=f"{qubits} qubits",
+            message=f"{qubits} qubits need {plan.profile.memory_bytes} bytes of memory. "
+            f"{plan.backend.id} takes up to {most_qubits} qubits.",
+        )
+    # One credit is one core-second.
+    seconds = -(-plan.price.work // MICROCREDITS_PER_CREDIT)
+    return refused_unless(
+        seconds <= limits.timeout_seconds,
+        "size",
+        limit=f"{limits.timeout_seconds} core-seconds",
+        value=f"{seconds} core-seconds",
+        message=f"The circuit takes about {seconds} core-seconds and a job may take {limits.timeout_seconds}. "
+        "Use fewer qubits or fewer gates.",
     )
 
 
@@ -111,10 +122,50 @@ def judge_max_credits(plan: Plan) -> GateVerdict:
     """Let through jobs that cost no more than their sender allowed."""
     limit = plan.max_microcredits
     price = format_credits(plan.price.total)
-    return GateVerdict(
-        name="max_credits",
-        passed=limit is None or plan.price.total <= limit,
-        limit="none" if limit is None else format_credits(limit),
+    return refused_unless(
+        limit is None or plan.price.total <= limit,
+        "max_credits",
+        limit=NO_LIMIT if limit is None else format_credits(limit),
         value=price,
         message=f"The job may cost {price} credits, more than its maxCredits. Raise maxCredits or ask for fewer shots.",
+    )
+
+
+def judge_balance(plan: Plan, account: AccountState) -> GateVerdict:
+    """Let through jobs that the account can pay. The hold is what decides: this tells beforehand."""
+    available, price = format_credits(account.available_microcredits), format_credits(plan.price.total)
+    return refused_unless(
+        plan.price.total <= account.available_microcredits,
+        "balance",
+        limit=available,
+        value=price,
+        message=f"This needs {price} credits and {available} are available. "
+        "Ask for fewer shots or a smaller circuit, or add credits.",
+    )
+
+
+def judge_concurrency(account: AccountState, limits: JobLimits) -> GateVerdict:
+    """Let through as many jobs at one time as an account may have. The hold is what decides: this tells beforehand."""
+    most = limits.max_concurrent_jobs
+    return refused_unless(
+        account.open_jobs < most,
+        "concurrency",
+        limit=str(most),
+        value=str(account.open_jobs + 1),
+        message=f"The account has {most} jobs queued and running already, which is its limit. "
+        "Send this one when another has ended.",
+    )
+
+
+def judge_confirmation(plan: Plan, account: AccountState, *, is_confirmed: bool) -> GateVerdict:
+    """Let through jobs cheap enough for the account, and those whose price was confirmed."""
+    limit = account.confirm_above_microcredits
+    price = format_credits(plan.price.total)
+    return refused_unless(
+        is_confirmed or limit is None or plan.price.total <= limit,
+        "confirmation",
+        limit=NO_LIMIT if limit is None else format_credits(limit),
+        value=price,
+        message=f"The job may cost {price} credits, and this account wants to confirm what may cost more than "
+        f"{format_credits(limit or 0)}. Send the same request with the quoteId in the field confirm.",
     )

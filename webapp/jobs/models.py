@@ -1,4 +1,4 @@
-"""Jobs."""
+"""Jobs, whose turn it is, and the answers that are kept for requests that may be repeated."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,12 +22,30 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Lane(StrEnum):
+    """Where a job runs: in the web process while its request waits, or on a worker."""
+
+    INLINE = "inline"
+    WORKER = "worker"
+
+
+IS_OPEN = sa.text("status IN ('queued', 'running')")
+
+
 class Job(Base):
-    """One submitted circuit, what it cost, and its result."""
+    """One submitted circuit, what it cost, and its result.
+
+    `status` is changed by webapp/jobs/states.py alone. `attempt` counts the times that a worker has taken the job, and
+    fences them off from each other: what a worker writes counts only while its own attempt is the job's. `losses` are
+    those whose worker died.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
         sa.Index(None, "organisation_id", "id"),
+        # What workers look for, over and over; finished jobs, which are nearly all, are not in it.
+        sa.Index("ix_jobs_open", "status", "organisation_id", "id", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
+        sa.Index(None, "completed_at"),
         sa.CheckConstraint("charged_microcredits <= held_microcredits", name="charged_within_held"),
     )
 
@@ -36,6 +54,11 @@ class Job(Base):
     key_id: Mapped[str] = mapped_column(sa.ForeignKey(ApiKey.id), index=True)
     name: Mapped[str | None] = mapped_column(sa.String(80))
     status: Mapped[str] = mapped_column(sa.String(10))
+    lane: Mapped[str] = mapped_column(sa.String(10))
+    attempt: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[int] = mapped_column(default=0)
+    # When the worker that runs it last said so.
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     template_id: Mapped[str | None] = mapped_column(sa.String(60))
     parameters: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
     backend: Mapped[str] = mapped_column(sa.String(60))
@@ -55,3 +78,29 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # When its result was deleted, which is not kept for ever; the rest of the row is.
+    result_deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class JobTurn(Base):
+    """When an account's turn last came to have a job run by a worker."""
+
+    __tablename__ = "job_turns"
+
+    organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), primary_key=True)
+    served_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SavedAnswer(Base):
+    """The answer to a request with an Idempotency-Key, for whoever sends it again."""
+
+    __tablename__ = "saved_answers"
+
+    organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    # The SHA-256 of what was asked for.
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey(Job.id))
+    status: Mapped[int]
+    body: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

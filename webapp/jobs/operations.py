@@ -1,45 +1,48 @@
-"""What makes and ends jobs."""
+"""What makes jobs, and what cancels them. What runs them on a worker is in running.py."""
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+from sqlalchemy import CursorResult, null, update
+from sqlalchemy.orm import Session
+
+from webapp.accounts.queries import get_organisation
 from webapp.core import clock
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
-from webapp.jobs.gates import JobLimits, Plan, check_gates
-from webapp.jobs.models import Job, JobStatus
-from webapp.ledger.operations import OverdraftError, add_charge
-from webapp.metering.holds import Hold, hold_credits, hurry_hold, settle_hold
-from webapp.metering.reconcile import hold_reference, reconcile_account
-from webapp.metering.usage import UsageChange, add_usage, start_of_hour
-from webapp.quantum.backends import get_backend
-from webapp.quantum.circuits import Circuit, measure
-from webapp.quantum.engines import RunRequest, RunResult, get_engine
+from webapp.jobs.confirmation import check_confirmation
+from webapp.jobs.ending import (
+    Failure,
+    add_job_charge,
+    add_job_usage,
+    end_hold,
+    end_stored_job,
+    identify,
+    result_columns,
+)
+from webapp.jobs.gates import check_plan
+from webapp.jobs.idempotency import AnsweredMeanwhileError, Repeatable, answering, find_answer, save_answer
+from webapp.jobs.models import Job, JobStatus, Lane, SavedAnswer
+from webapp.jobs.plans import JobLimits, JobRequest, Plan, make_plan
+from webapp.jobs.queries import get_job
+from webapp.jobs.quotes import QuoteBook
+from webapp.jobs.states import move_new_job
+from webapp.jobs.turns import call_workers
+from webapp.ledger.operations import OverdraftError
+from webapp.metering.holds import Hold, hold_credits, hurry_hold, keep_hold
+from webapp.metering.reconcile import reconcile_account
+from webapp.quantum.circuits import Circuit
+from webapp.quantum.engines import RunRequest, get_engine
 from webapp.quantum.limits import MAX_SEED
-from webapp.quantum.pricing import price_microcredits
-from webapp.quantum.router import choose_engine
-from webapp.quantum.templates import get_template
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class JobRequest:
-    """A circuit to run, as a program asked for it."""
-
-    template_id: str
-    parameters: Mapping[str, Any]
-    backend_id: str
-    shots: int
-    seed: int | None = None
-    name: str | None = None
-    max_microcredits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,71 +54,133 @@ class Submitter:
     shard_tag: str
 
 
-def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, at: datetime) -> Job:
-    """Run a circuit at once and give its finished job.
+@dataclass(frozen=True)
+class Service:
+    """What the operator's settings come to for jobs: limits, and the quotes that go with the secret key."""
 
-    The price is held before anything runs, and charged in the transaction that stores the result. Raises NotFoundError,
-    InvalidFieldsError, GateRefusedError, TooManyHoldsError, InsufficientCreditsError or StoreAwayError, all with
-    nothing charged.
+    limits: JobLimits
+    quotes: QuoteBook
+
+
+class JobEndedError(UpcubeError):
+    """The job has ended already, and can no longer be cancelled."""
+
+    status = 409
+    code = "job_ended"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The job is {status}; it cannot be cancelled.", target="jobId", extra={"jobStatus": status})
+
+
+def submit_job(
+    *,
+    submitter: Submitter,
+    request: JobRequest,
+    service: Service,
+    wants_worker: bool = False,
+    repeatable: Repeatable | None = None,
+    at: datetime,
+) -> Job | SavedAnswer:
+    """Run a small circuit at once, or queue any other for a worker; give the job, or what a repeated request was told.
+
+    The price is held before anything runs. Raises NotFoundError, InvalidFieldsError, GateRefusedError,
+    ConfirmationRequiredError, TooManyHoldsError, InsufficientCreditsError, IdempotencyConflictError,
+    StillAnsweringError or StoreAwayError, all with nothing charged.
     """
-    circuit = get_template(request.template_id).create_circuit(request.parameters)
-    plan = make_plan(request, circuit, max_inline_work=limits.max_inline_work)
-    check_gates(plan)
+    if repeatable is None:
+        return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=None, at=at)
+    with answering(submitter.shard_tag, submitter.organisation_id, repeatable):
+        saved = find_answer(submitter.organisation_id, repeatable)
+        if saved is not None:
+            return saved
+        try:
+            return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=repeatable, at=at)
+        except AnsweredMeanwhileError:
+            saved = find_answer(submitter.organisation_id, repeatable)
+            if saved is None:
+                raise
+            return saved
+
+
+def submit_once(
+    submitter: Submitter,
+    request: JobRequest,
+    service: Service,
+    *,
+    wants_worker: bool,
+    repeatable: Repeatable | None,
+    at: datetime,
+) -> Job:
+    """Pass the gates, hold the price, and run or queue the job."""
+    plan = make_plan(request, limits=service.limits, wants_worker=wants_worker)
+    check_plan(plan, service.limits)
+    check_confirmation(
+        plan,
+        request,
+        organisation=get_organisation(submitter.organisation_id),
+        limits=service.limits,
+        quotes=service.quotes,
+        at=at,
+    )
     job = make_job(submitter, request, plan, at=at)
     hold = hold_credits(
         shard_tag=submitter.shard_tag,
         hold_id=job.id,
         microcredits=job.held_microcredits,
-        max_holds=limits.max_concurrent_jobs,
+        max_holds=service.limits.max_concurrent_jobs,
     )
     fault("job_after_hold")
+    with releasing_on_failure(hold):
+        if plan.lane is Lane.INLINE:
+            run_inline(job, plan.circuit)
+            store_finished(job, repeatable)
+        else:
+            store_queued(job, hold, repeatable)
+    if plan.lane is Lane.INLINE:
+        fault("job_after_commit")
+        end_hold(hold, charged_microcredits=job.charged_microcredits)
+    else:
+        fault("job_after_queued")
+        call_workers()
+    return job
+
+
+@contextmanager
+def releasing_on_failure(hold: Hold) -> Iterator[None]:
+    """Give the hold back when the job is not stored; where nobody knows whether it was, SQL will be asked soon."""
     try:
-        run_circuit(job, circuit)
-        store_finished(job)
+        yield
     except OverdraftError:
         # Redis allowed what SQL does not have: it must learn better before it allows the next.
         end_hold(hold, charged_microcredits=0)
         reconcile_account(shard_tag=hold.shard_tag)
         raise
     except StoreAwayError:
-        # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
         hurry_hold(hold)
         raise
     except BaseException:
         end_hold(hold, charged_microcredits=0)
         raise
-    fault("job_after_commit")
-    end_hold(hold, charged_microcredits=job.charged_microcredits)
-    return job
-
-
-def make_plan(request: JobRequest, circuit: Circuit, *, max_inline_work: int) -> Plan:
-    """Work out where the circuit would run and what it would cost. Raises NotFoundError for an unknown backend."""
-    profile = measure(circuit)
-    return Plan(
-        backend=get_backend(request.backend_id),
-        profile=profile,
-        shots=request.shots,
-        price=price_microcredits(profile, request.shots),
-        max_microcredits=request.max_microcredits,
-        max_inline_work=max_inline_work,
-    )
 
 
 def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datetime) -> Job:
-    """Make the job's row, not stored yet."""
-    route = choose_engine(plan.profile, engines=plan.backend.engines)
+    """Make the row of a queued job, not stored yet."""
+    if plan.route is None:
+        raise RuntimeError("a backend without engines is never online")
     return Job(
         id=new_id("job", at=at),
         organisation_id=submitter.organisation_id,
         key_id=submitter.key_id,
         name=request.name,
-        status=JobStatus.RUNNING,
+        status=JobStatus.QUEUED,
+        lane=plan.lane,
+        attempt=0,
+        losses=0,
         template_id=request.template_id,
         parameters=dict(request.parameters),
         backend=plan.backend.id,
-        engine=route.engine,
-        engine_reason=route.reason,
+        engine=plan.route.engine,
+        engine_reason=plan.route.reason,
         qubits=plan.profile.qubits,
         shots=request.shots,
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
@@ -124,56 +189,74 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
         held_microcredits=plan.price.total,
         charged_microcredits=0,
         created_at=at,
-        started_at=clock.now(),
     )
 
 
-def run_circuit(job: Job, circuit: Circuit) -> None:
+def run_inline(job: Job, circuit: Circuit) -> None:
     """Run the circuit and write down what came of it. A fault of ours fails the job, which then costs nothing."""
+    move_new_job(job, JobStatus.RUNNING, started_at=clock.now())
     try:
         result = get_engine(job.engine).run(circuit, RunRequest(job.shots, job.seed))
     except UpcubeError:
         raise
     except Exception:
         log.exception("engine %s failed on job %s", job.engine, job.id)
-        job.status = JobStatus.FAILED
-        job.error = {"code": "engine_failed", "message": "The engine failed on this circuit. Nothing was charged."}
+        move_new_job(job, JobStatus.FAILED, error=Failure.ENGINE_FAILED.error, completed_at=clock.now())
     else:
-        complete(job, result)
-    job.completed_at = clock.now()
-
-
-def complete(job: Job, result: RunResult) -> None:
-    """Write the result and the charge into the job."""
-    job.status = JobStatus.COMPLETED
-    job.engine_version = result.engine_version
-    job.counts = result.counts
-    job.probabilities = result.probabilities
-    job.charged_microcredits = job.held_microcredits
-
-
-def store_finished(job: Job) -> None:
-    """Store a finished job, its charge and its key's usage, all or nothing."""
-    ended_at = job.completed_at or clock.now()
-    with transaction() as session:
-        if job.charged_microcredits:
-            # Usage before the balance, as the flush does: two orders would deadlock.
-            hour = start_of_hour(ended_at)
-            add_usage(session, [UsageChange(job.key_id, hour, microcredits=job.charged_microcredits)])
-        session.add(job)
-        add_charge(
-            session,
-            organisation_id=job.organisation_id,
-            microcredits=job.charged_microcredits,
-            reference=hold_reference(job.id),
-            reason=f"Job {job.id}",
-            at=ended_at,
+        move_new_job(
+            job,
+            JobStatus.COMPLETED,
+            **result_columns(result),
+            charged_microcredits=job.held_microcredits,
+            completed_at=clock.now(),
         )
 
 
-def end_hold(hold: Hold, *, charged_microcredits: int) -> None:
-    """Settle the hold now if Redis answers; otherwise it ends when it is found to be overdue."""
-    try:
-        settle_hold(hold, charged_microcredits=charged_microcredits)
-    except StoreAwayError:
-        log.warning("hold %s is left to end when it is overdue", hold.id)
+def store_finished(job: Job, repeatable: Repeatable | None) -> None:
+    """Store a finished job, its charge, its key's usage and its saved answer, all or nothing."""
+    ended_at = job.completed_at or clock.now()
+    with transaction() as session:
+        add_job_usage(session, key_id=job.key_id, microcredits=job.charged_microcredits, at=ended_at)
+        add_job(session, job, repeatable)
+        add_job_charge(session, job.id, job.organisation_id, microcredits=job.charged_microcredits, at=ended_at)
+
+
+def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
+    """Store a job for a worker to find, its hold and its saved answer, all or nothing."""
+    with transaction() as session:
+        keep_hold(session, hold, organisation_id=job.organisation_id)
+        add_job(session, job, repeatable)
+
+
+def add_job(session: Session, job: Job, repeatable: Repeatable | None) -> None:
+    """Add the job, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
+    session.add(job)
+    session.flush()
+    if repeatable is not None:
+        save_answer(session, job, repeatable, at=job.created_at)
+
+
+def cancel_job(*, organisation_id: str, job_id: str, at: datetime) -> Job:
+    """Cancel a job that has not ended; it costs nothing. Cancelling it again changes nothing.
+
+    A worker that runs it sees so within a second and stops. Raises NotFoundError, JobEndedError or StoreAwayError.
+    """
+    job = get_job(organisation_id=organisation_id, job_id=job_id)
+    if not end_stored_job(identify(job), JobStatus.CANCELLED, at=at):
+        job = get_job(organisation_id=organisation_id, job_id=job_id, is_fresh=True)
+        if job.status != JobStatus.CANCELLED:
+            raise JobEndedError(job.status)
+    return get_job(organisation_id=organisation_id, job_id=job_id, is_fresh=True)
+
+
+def prune_results(*, before: datetime) -> int:
+    """Delete the results of jobs that ended before this moment, and give how many there were; their rows stay."""
+    has_result = Job.result_deleted_at.is_(None) & (Job.status == JobStatus.COMPLETED)
+    with transaction() as session:
+        result = session.execute(
+            update(Job)
+            .where(Job.completed_at < before, has_result)
+            .values(counts=null(), probabilities=null(), result_deleted_at=clock.now())
+            .execution_options(synchronize_session=False)
+        )
+        return cast("CursorResult[Any]", result).rowcount

@@ -9,9 +9,17 @@ from webapp.core.pages import Page, read_page
 from webapp.jobs.models import Job
 
 
-def get_job(*, organisation_id: str, job_id: str) -> Job:
-    """Give one of the organisation's jobs. Raises NotFoundError, for somebody else's too."""
-    job = db.session.scalar(select(Job).where(Job.id == job_id, Job.organisation_id == organisation_id))
+def get_job(*, organisation_id: str, job_id: str, is_fresh: bool = False) -> Job:
+    """Give one of the organisation's jobs, read again where it must be fresh.
+
+    Raises NotFoundError, for somebody else's too.
+    """
+    statement = select(Job).where(Job.id == job_id, Job.organisation_id == organisation_id)
+    if is_fresh:
+        # Out of the transaction, whose view of the database is as old as its first statement.
+        db.session.rollback()
+        statement = statement.execution_options(populate_existing=True)
+    job = db.session.scalar(statement)
     if job is None:
         raise NotFoundError("This account has no such job.", target="jobId")
     return job

@@ -10,10 +10,17 @@ from webapp.quantum.engines.base import (
     UnsupportedCircuitError,
     check_runnable,
 )
-from webapp.quantum.engines.catalogue import ENGINE_NAMES, UnknownEngineError, get_capabilities, get_engine
+from webapp.quantum.engines.catalogue import (
+    ENGINE_NAMES,
+    LIGHT_ENGINES,
+    UnknownEngineError,
+    get_capabilities,
+    get_engine,
+)
 
 __all__ = [
     "ENGINE_NAMES",
+    "LIGHT_ENGINES",
     "Capabilities",
     "CircuitTooLargeError",
     "Engine",

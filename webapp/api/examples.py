@@ -1,0 +1,134 @@
+"""Examples in the OpenAPI document. A test holds each against the shape that it stands beside."""
+
+from typing import Any, Final
+
+REQUEST_ID: Final = "req_01m83dspj310954shnn9f8fyer"
+JOB_ID: Final = "job_01m83dspj310954shnn9f8fyer"
+
+
+def error(code: str, message: str, target: str | None = None, **more: object) -> dict[str, Any]:
+    """Write an error as it is answered."""
+    details = more.pop("details", [])
+    return {
+        "error": {
+            "code": code,
+            "message": message,
+            "target": target,
+            "requestId": REQUEST_ID,
+            "details": details,
+            **more,
+        }
+    }
+
+
+ERROR_EXAMPLES: Final[dict[int, dict[str, Any]]] = {
+    400: error("malformed_json", "The body is not JSON: Expecting value at line 1, column 12."),
+    401: error("revoked_api_key", "This API key has been revoked. Create another.", "Authorization"),
+    402: error(
+        "insufficient_credits",
+        "This needs 0.101001 credits and 0.004403 are available. Ask for fewer shots or a smaller circuit, or add "
+        "credits.",
+        "credits",
+        required="0.101001",
+        available="0.004403",
+        limitSource="balance",
+    ),
+    403: error(
+        "gate_refused",
+        "The job may cost 0.002001 credits, more than its maxCredits. Raise maxCredits or ask for fewer shots.",
+        "max_credits",
+        gate="max_credits",
+        limit="0.001",
+        value="0.002001",
+    ),
+    404: error("not_found", "This account has no such job.", "jobId"),
+    409: error("job_ended", "The job is completed; it cannot be cancelled.", "jobId", jobStatus="completed"),
+    411: error("length_required", "Send the body with a Content-Length; chunked bodies are not read."),
+    413: error("body_too_large", "The body has 2097152 bytes; at most 1048576 are read."),
+    415: error("not_json", "Send JSON, with Content-Type: application/json."),
+    422: error(
+        "invalid_fields",
+        "One field is wrong; details says which and what is allowed.",
+        details=[
+            {
+                "path": "shots",
+                "message": "Input should be greater than or equal to 1.",
+                "allowed": "a whole number from 1 to 100000",
+            }
+        ],
+    ),
+    429: error("rate_limited", "Too many calls. Try again in 12 seconds."),
+    503: error("store_unavailable", "The metering store does not answer; no job was charged. Try again shortly."),
+}
+
+QUEUED_JOB: Final[dict[str, Any]] = {
+    "id": JOB_ID,
+    "name": "a wide Fourier transform",
+    "status": "queued",
+    "lane": "worker",
+    "templateId": "quantum-fourier-transform",
+    "parameters": {"qubits": 20},
+    "backend": "local-simulator",
+    "engine": "qulacs",
+    "engineVersion": None,
+    "engineReason": "qulacs computes all 2^20 amplitudes exactly, and it is the fastest engine for that here.",
+    "qubits": 20,
+    "shots": 1000,
+    "seed": 7,
+    "cost": {"estimated": "0.48525", "held": "0.48525", "charged": "0", "priceList": "1"},
+    "createdAt": "2026-01-31T09:30:00.000Z",
+    "startedAt": None,
+    "completedAt": None,
+    "error": None,
+    "queue": {"position": 3, "estimatedStartAt": "2026-01-31T09:30:02.400Z"},
+    "counts": None,
+    "probabilities": None,
+    "bitOrder": "Classical bit 0 is the rightmost character.",
+    "expectationValues": None,
+    "resultDeletedAt": None,
+}
+COMPLETED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
+    "name": None,
+    "status": "completed",
+    "lane": "inline",
+    "templateId": "bell-state",
+    "parameters": {},
+    "engineVersion": "0.6.14",
+    "engineReason": "qulacs computes all 2^2 amplitudes exactly, and it is the fastest engine for that here.",
+    "qubits": 2,
+    "cost": {"estimated": "0.002001", "held": "0.002001", "charged": "0.002001", "priceList": "1"},
+    "startedAt": "2026-01-31T09:30:00.001Z",
+    "completedAt": "2026-01-31T09:30:00.002Z",
+    "queue": None,
+    "counts": {"00": 514, "11": 486},
+    "probabilities": {"00": 0.5, "11": 0.5},
+}
+ESTIMATE: Final[dict[str, Any]] = {
+    "backend": "local-simulator",
+    "engine": "qulacs",
+    "engineReason": "qulacs computes all 2^2 amplitudes exactly, and it is the fastest engine for that here.",
+    "lane": "inline",
+    "qubits": 2,
+    "operations": 2,
+    "memoryBytes": 64,
+    "shots": 1000,
+    "price": {"total": "0.002001", "base": "0.001", "work": "0.000001", "shots": "0.001", "priceList": "1"},
+    "wouldBeAccepted": True,
+    "gates": [
+        {"name": "balance", "passed": True, "limit": "99.5", "value": "0.002001", "message": None},
+    ],
+    "quoteId": None,
+    "quoteExpiresAt": None,
+}
+
+# By the shape's name, and the status.
+SUCCESS_EXAMPLES: Final[dict[tuple[str, int], dict[str, Any]]] = {
+    ("JobJson", 200): COMPLETED_JOB,
+    ("JobJson", 201): COMPLETED_JOB,
+    ("JobJson", 202): QUEUED_JOB,
+    ("EstimateJson", 200): ESTIMATE,
+}
+
+BODY_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "JobBody": {"templateId": "bell-state", "shots": 1000, "seed": 7, "maxCredits": "0.5"},
+}

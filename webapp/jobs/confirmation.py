@@ -1,0 +1,93 @@
+"""Confirmation: a job that may cost more than the account wants to spend unasked is sent back with a quote."""
+
+from datetime import datetime
+
+from webapp.accounts.models import Organisation
+from webapp.core.clock import format_time
+from webapp.core.errors import StoreAwayError, UpcubeError
+from webapp.core.money import format_credits
+from webapp.jobs.gates import AccountState, GateVerdict, judge_confirmation
+from webapp.jobs.plans import JobLimits, JobRequest, Plan
+from webapp.jobs.quotes import Quote, QuoteBook
+from webapp.metering.holds import InsufficientCreditsError, TooManyHoldsError
+from webapp.metering.reconcile import peek_account, reconcile_account
+
+
+class ConfirmationRequiredError(UpcubeError):
+    """The job may cost more than the account lets pass unasked; the error holds the quote that confirms it."""
+
+    status = 409
+    code = "confirmation_required"
+
+    def __init__(self, verdict: GateVerdict, quote: Quote, *, microcredits: int) -> None:
+        super().__init__(
+            verdict.message,
+            target="confirm",
+            extra={
+                "gate": verdict.name,
+                "limit": verdict.limit,
+                "value": verdict.value,
+                "quoteId": quote.id,
+                "price": format_credits(microcredits),
+                "expiresAt": format_time(quote.expires_at),
+            },
+        )
+
+
+def check_confirmation(
+    plan: Plan, request: JobRequest, *, organisation: Organisation, limits: JobLimits, quotes: QuoteBook, at: datetime
+) -> None:
+    """Refuse a job whose price is yet to be confirmed.
+
+    The balance and the concurrency are gates before this one, though the hold is what decides on them: a price is
+    not put to an account that could not pay it. Raises ConfirmationRequiredError, InsufficientCreditsError,
+    TooManyHoldsError or StoreAwayError.
+    """
+    limit = organisation.confirm_above_microcredits
+    if limit is None or plan.price.total <= limit or is_confirmed(plan, request, organisation, quotes=quotes, at=at):
+        return
+    account = look_at_account(organisation)
+    if account.available_microcredits < plan.price.total:
+        raise InsufficientCreditsError(required=plan.price.total, available=account.available_microcredits)
+    if account.open_jobs >= limits.max_concurrent_jobs:
+        raise TooManyHoldsError(limits.max_concurrent_jobs)
+    raise ConfirmationRequiredError(
+        judge_confirmation(plan, account, is_confirmed=False),
+        make_quote(plan, request, organisation, quotes=quotes, at=at),
+        microcredits=plan.price.total,
+    )
+
+
+def is_confirmed(
+    plan: Plan, request: JobRequest, organisation: Organisation, *, quotes: QuoteBook, at: datetime
+) -> bool:
+    """Tell whether the request came with a quote of its price."""
+    return quotes.confirms(
+        request.quote_id,
+        organisation_id=organisation.id,
+        digest=request.digest,
+        microcredits=plan.price.total,
+        at=at,
+    )
+
+
+def make_quote(
+    plan: Plan, request: JobRequest, organisation: Organisation, *, quotes: QuoteBook, at: datetime
+) -> Quote:
+    """Quote the job's price."""
+    return quotes.make(organisation_id=organisation.id, digest=request.digest, microcredits=plan.price.total, at=at)
+
+
+def look_at_account(organisation: Organisation) -> AccountState:
+    """Read what the gates look at in an account, as it is at this moment. Raises StoreAwayError."""
+    found = peek_account(organisation.shard_tag)
+    if found.available is None:
+        reconcile_account(shard_tag=organisation.shard_tag)
+        found = peek_account(organisation.shard_tag)
+    if found.available is None:
+        raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
+    return AccountState(
+        available_microcredits=found.available,
+        open_jobs=len(found.holds),
+        confirm_above_microcredits=organisation.confirm_above_microcredits,
+    )

@@ -1,0 +1,132 @@
+"""How a job ends: its state, its charge and its hold, once, whoever comes first."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from webapp.accounts.queries import get_organisation
+from webapp.core.db import transaction
+from webapp.core.errors import StoreAwayError
+from webapp.core.faults import fault
+from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.states import move_job
+from webapp.ledger.operations import add_charge
+from webapp.metering.holds import Hold, let_hold_go, settle_hold
+from webapp.metering.reconcile import hold_reference
+from webapp.metering.usage import UsageChange, add_usage, start_of_hour
+from webapp.quantum.engines import RunResult
+
+log = logging.getLogger(__name__)
+
+
+class Failure(Enum):
+    """Why a job failed through no fault of its sender's, who is told so and pays nothing."""
+
+    ENGINE_FAILED = ("engine_failed", "The engine failed on this circuit.")
+    ENGINE_CRASHED = ("engine_crashed", "The engine's process crashed on this circuit.")
+    OUT_OF_MEMORY = (
+        "out_of_memory",
+        "The circuit needed more memory than a job may take. Use fewer qubits, or another engine.",
+    )
+    TIMEOUT = ("timeout", "The job took longer than a job may. Use fewer qubits, fewer gates or fewer shots.")
+    RESULT_TOO_LARGE = (
+        "result_too_large",
+        "The result is larger than what is kept. Ask for fewer shots.",
+    )
+    WORKER_LOST = ("worker_lost", "The workers that ran this job died, each time that it was tried.")
+    INSUFFICIENT_CREDITS = ("insufficient_credits", "The account's balance no longer covered the job when it ended.")
+
+    @property
+    def error(self) -> dict[str, str]:
+        """Give what the job's `error` says."""
+        code, message = self.value
+        return {"code": code, "message": f"{message} Nothing was charged."}
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """What it takes to end a stored job."""
+
+    id: str
+    organisation_id: str
+    shard_tag: str
+    key_id: str
+    held_microcredits: int
+
+
+def identify(job: Job) -> StoredJob:
+    """Give what it takes to end the job."""
+    shard_tag = get_organisation(job.organisation_id).shard_tag
+    return StoredJob(job.id, job.organisation_id, shard_tag, job.key_id, job.held_microcredits)
+
+
+def end_stored_job(
+    job: StoredJob,
+    target: JobStatus,
+    *,
+    attempt: int | None = None,
+    charged_microcredits: int = 0,
+    values: Mapping[str, Any] = MappingProxyType({}),
+    at: datetime,
+) -> bool:
+    """End a job with its charge, and then its hold; False, and nothing is done, where it has ended or moved on.
+
+    With an `attempt`, only while that is the job's. Raises OverdraftError or StoreAwayError; after the latter, asking
+    again is safe: a job that did end is not ended twice, and its hold ends when it is found to be overdue.
+    """
+    with transaction() as session:
+        has_moved = move_job(
+            session,
+            job.id,
+            target,
+            attempt=attempt,
+            values={"charged_microcredits": charged_microcredits, "completed_at": at, **values},
+        )
+        if has_moved:
+            # Usage before the balance, as the flush does: two orders would deadlock.
+            add_job_usage(session, key_id=job.key_id, microcredits=charged_microcredits, at=at)
+            let_hold_go(session, job.id, organisation_id=job.organisation_id)
+            add_job_charge(session, job.id, job.organisation_id, microcredits=charged_microcredits, at=at)
+            fault("job_before_end")
+    if has_moved:
+        fault("job_after_end")
+        hold = Hold(job.id, job.shard_tag, job.held_microcredits)
+        end_hold(hold, charged_microcredits=charged_microcredits)
+    return has_moved
+
+
+def add_job_usage(session: Session, *, key_id: str, microcredits: int, at: datetime) -> None:
+    """Add what a job is charged to its key's usage."""
+    if microcredits:
+        add_usage(session, [UsageChange(key_id, start_of_hour(at), microcredits=microcredits)])
+
+
+def add_job_charge(session: Session, job_id: str, organisation_id: str, *, microcredits: int, at: datetime) -> None:
+    """Charge for a job. Raises OverdraftError, or VoidReferenceError where its hold was given up."""
+    add_charge(
+        session,
+        organisation_id=organisation_id,
+        microcredits=microcredits,
+        reference=hold_reference(job_id),
+        reason=f"Job {job_id}",
+        at=at,
+    )
+
+
+def end_hold(hold: Hold, *, charged_microcredits: int) -> None:
+    """Settle the hold now if Redis answers; otherwise it ends when it is found to be overdue."""
+    try:
+        settle_hold(hold, charged_microcredits=charged_microcredits)
+    except StoreAwayError:
+        log.warning("hold %s is left to end when it is overdue", hold.id)
+
+
+def result_columns(result: RunResult) -> dict[str, Any]:
+    """Give the columns of a job that hold its result."""
+    return {"engine_version": result.engine_version, "counts": result.counts, "probabilities": result.probabilities}

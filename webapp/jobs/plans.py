@@ -1,0 +1,78 @@
+"""A job as it would run, worked out before anything is held or stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.jobs.models import Lane
+from webapp.quantum.backends import Backend, get_backend
+from webapp.quantum.circuits import Circuit, Profile, measure
+from webapp.quantum.engines import LIGHT_ENGINES
+from webapp.quantum.pricing import Price, price_microcredits
+from webapp.quantum.router import Route, choose_engine
+from webapp.quantum.templates import get_template
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A circuit to run, as a program asked for it. `digest` is of all that was asked for, but for `quote_id`."""
+
+    template_id: str
+    parameters: Mapping[str, Any]
+    backend_id: str
+    shots: int
+    digest: str
+    seed: int | None = None
+    name: str | None = None
+    max_microcredits: int | None = None
+    # The quote that confirms the price.
+    quote_id: str | None = None
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """What the operator allows.
+
+    `max_inline_work` is in amplitude updates; an account may have `max_concurrent_jobs` queued and running at one time;
+    `timeout_seconds` is how long a worker lets a job run.
+    """
+
+    max_inline_work: int
+    max_concurrent_jobs: int
+    timeout_seconds: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job as it would run: where, on which engine, how large, and for how much."""
+
+    circuit: Circuit
+    backend: Backend
+    profile: Profile
+    # None where the backend is not ours to route on.
+    route: Route | None
+    lane: Lane
+    shots: int
+    price: Price
+    max_microcredits: int | None
+
+
+def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool) -> Plan:
+    """Work out how the job would run. Raises NotFoundError or InvalidFieldsError."""
+    circuit = get_template(request.template_id).create_circuit(request.parameters)
+    profile = measure(circuit)
+    backend = get_backend(request.backend_id)
+    route = choose_engine(profile, engines=backend.engines) if backend.engines else None
+    is_light = route is not None and route.engine in LIGHT_ENGINES
+    is_small = profile.gates << profile.qubits <= limits.max_inline_work
+    return Plan(
+        circuit=circuit,
+        backend=backend,
+        profile=profile,
+        route=route,
+        lane=Lane.INLINE if is_light and is_small and not wants_worker else Lane.WORKER,
+        shots=request.shots,
+        price=price_microcredits(profile, request.shots),
+        max_microcredits=request.max_microcredits,
+    )

@@ -1,0 +1,158 @@
+"""What workers do with jobs: take the next, say that they live, end it; and what becomes of a dead worker's jobs."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import defer
+
+from webapp.core.db import db, transaction
+from webapp.core.faults import fault
+from webapp.jobs.ending import Failure, StoredJob, end_stored_job, identify, result_columns
+from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.states import move_job
+from webapp.jobs.turns import call_workers, count_jobs, list_turns, record_turn
+from webapp.ledger.operations import OverdraftError
+from webapp.metering.reconcile import reconcile_account
+from webapp.quantum.engines import RunResult
+
+# A worker that has not said for so long that it lives is dead, and its job is another's.
+LEASE = timedelta(seconds=30)
+# A job whose worker dies this often is more likely the reason than the victim.
+MAX_LOSSES = 3
+MAX_TRIES = 3
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A job that this worker runs, for as long as `attempt` is the job's; and what it takes to run it."""
+
+    job: StoredJob
+    attempt: int
+    work: Mapping[str, Any]
+
+
+def claim_job(*, at: datetime) -> Assignment | None:
+    """Take the job whose turn it is, or give None when none is queued. Raises StoreAwayError."""
+    if not count_jobs(JobStatus.QUEUED):
+        db.session.rollback()
+        return None
+    for _ in range(MAX_TRIES):
+        with transaction() as session:
+            turns = list_turns(session)
+            if not turns:
+                return None
+            job_id = turns[0].first_job_id
+            values = {"attempt": Job.attempt + 1, "started_at": at, "heartbeat_at": at}
+            has_moved = move_job(session, job_id, JobStatus.RUNNING, values=values)
+            if has_moved:
+                record_turn(session, turns[0].organisation_id, at=at)
+                job = session.get_one(Job, job_id, populate_existing=True)
+        if has_moved:
+            fault("job_after_claim")
+            return Assignment(job=identify(job), attempt=job.attempt, work=describe_work(job))
+    return None
+
+
+def describe_work(job: Job) -> dict[str, Any]:
+    """Give what an engine's process must know of a job, in JSON's terms."""
+    return {
+        "templateId": job.template_id,
+        "parameters": job.parameters,
+        "engine": job.engine,
+        "shots": job.shots,
+        "seed": job.seed,
+    }
+
+
+def is_assigned(assignment: Assignment) -> bool:
+    """Tell whether the job is still this worker's: neither cancelled nor given to another."""
+    db.session.rollback()
+    found = db.session.execute(select(Job.status, Job.attempt).where(Job.id == assignment.job.id)).one()
+    db.session.rollback()
+    return (found.status, found.attempt) == (JobStatus.RUNNING, assignment.attempt)
+
+
+def renew_assignment(assignment: Assignment, *, at: datetime) -> None:
+    """Say that the worker lives."""
+    with transaction() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == assignment.job.id, Job.status == JobStatus.RUNNING, Job.attempt == assignment.attempt)
+            .values(heartbeat_at=at)
+        )
+
+
+def complete_job(assignment: Assignment, result: RunResult, *, at: datetime) -> bool:
+    """Store the result and charge for it; False when the job is no longer this worker's. Raises StoreAwayError."""
+    job = assignment.job
+    try:
+        return end_stored_job(
+            job,
+            JobStatus.COMPLETED,
+            attempt=assignment.attempt,
+            charged_microcredits=job.held_microcredits,
+            values=result_columns(result),
+            at=at,
+        )
+    except OverdraftError:
+        # Redis allowed what SQL does not have: it must learn better before it allows the next.
+        log.exception("job %s cannot be paid", job.id)
+        has_failed = fail_job(assignment, Failure.INSUFFICIENT_CREDITS.error, at=at)
+        reconcile_account(shard_tag=job.shard_tag)
+        return has_failed
+
+
+def fail_job(assignment: Assignment, error: Mapping[str, str], *, at: datetime) -> bool:
+    """End the job without a result and without a charge; False when it is no longer this worker's."""
+    return end_stored_job(
+        assignment.job, JobStatus.FAILED, attempt=assignment.attempt, values={"error": dict(error)}, at=at
+    )
+
+
+def return_job(assignment: Assignment) -> bool:
+    """Put the job back into the queue, as its worker must stop; False when it is no longer this worker's."""
+    with transaction() as session:
+        has_moved = move_job(
+            session, assignment.job.id, JobStatus.QUEUED, attempt=assignment.attempt, values={"started_at": None}
+        )
+    if has_moved:
+        call_workers()
+    return has_moved
+
+
+@dataclass(frozen=True)
+class RecoveryReport:
+    """How many jobs of dead workers went back to the queue, and how many were given up."""
+
+    returned: int
+    failed: int
+
+
+def recover_jobs(*, at: datetime) -> RecoveryReport:
+    """Give dead workers' jobs to others, and see to it that every queued job is known to a worker."""
+    returned = failed = 0
+    for job in list_lost_jobs(at=at):
+        if job.losses + 1 >= MAX_LOSSES:
+            values = {"losses": job.losses + 1, "error": Failure.WORKER_LOST.error}
+            failed += end_stored_job(identify(job), JobStatus.FAILED, attempt=job.attempt, values=values, at=at)
+        else:
+            with transaction() as session:
+                values = {"losses": job.losses + 1, "started_at": None}
+                returned += move_job(session, job.id, JobStatus.QUEUED, attempt=job.attempt, values=values)
+    queued = count_jobs(JobStatus.QUEUED)
+    if queued:
+        call_workers(queued)
+    return RecoveryReport(returned=returned, failed=failed)
+
+
+def list_lost_jobs(*, at: datetime) -> list[Job]:
+    """Give the jobs whose worker has not said for too long that it lives."""
+    db.session.rollback()
+    statement = select(Job).where(Job.status == JobStatus.RUNNING, Job.heartbeat_at < at - LEASE)
+    return list(db.session.scalars(statement.options(defer(Job.counts), defer(Job.probabilities))))
