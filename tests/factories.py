@@ -77,6 +77,18 @@ def post_bell(client: FlaskClient, key: Key, **body: object) -> TestResponse:
     )
 
 
+def queue_bell(client: FlaskClient, key: Key, **body: object) -> str:
+    """Queue the Bell state for a worker, and give the job's id."""
+    answer = client.post(
+        f"{API}/jobs",
+        json={"templateId": "bell-state", "shots": 100, "seed": 1} | body,
+        headers=key.headers | {"Prefer": "respond-async"},
+    )
+    assert answer.status_code == 202, answer.text
+    job_id: str = answer.get_json()["id"]
+    return job_id
+
+
 def count_jobs(organisation_id: str) -> int:
     """Give the number of the organisation's jobs."""
     return db.session.query(Job).filter_by(organisation_id=organisation_id).count()

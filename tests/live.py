@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config import ROOT, Settings
+from worker.reaper import kill_session, list_session
 
 DEADLINE_SECONDS = 30.0
 
@@ -76,6 +78,51 @@ def web_process(settings: Settings, **environ: str) -> Iterator[str]:
         process.wait()
 
 
+class WorkerProcess:
+    """A worker of jobs, with the odd engine unless it is the real one, in a session of its own."""
+
+    def __init__(self, settings: Settings, module: str, **environ: str) -> None:
+        self.log = settings.data_dir / "worker.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, "jobs"],
+                cwd=ROOT,
+                env=environment(settings, **environ),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def list_engines(self) -> list[int]:
+        """List the live processes that the worker has started."""
+        return [pid for pid in list_session(self.process.pid) if pid != self.process.pid]
+
+    def kill_engine(self) -> None:
+        """Kill the process that runs the engine."""
+        for pid in self.list_engines():
+            os.kill(pid, signal.SIGKILL)
+
+    def kill_parent(self) -> None:
+        """Kill the worker, and not its engine."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill_all(self) -> None:
+        """Kill the worker and all that it has started."""
+        kill_session(self.process.pid)
+        self.process.wait()
+
+
+@contextmanager
+def job_worker(settings: Settings, *, module: str = "tests.jobs.odd_worker", **environ: str) -> Iterator[WorkerProcess]:
+    """Run a worker of jobs, killed at the end."""
+    worker = WorkerProcess(settings, module, **environ)
+    try:
+        yield worker
+    finally:
+        worker.kill_all()
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.socket() as probe:
@@ -100,9 +147,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def call(method: str, url: str, *, raw_key: str = "", body: object = None) -> Answer:
+def call(method: str, url: str, *, raw_key: str = "", body: object = None, prefer: str = "") -> Answer:
     """Call the API over HTTP. Raises OSError when the server dies meanwhile."""
     headers = {"Authorization": f"Bearer {raw_key}"} if raw_key else {}
+    if prefer:
+        headers["Prefer"] = prefer
     data = None
     if body is not None:
         data = json.dumps(body).encode()

@@ -81,16 +81,19 @@ class EngineProcess:
         except BaseException:
             self.stop()
             raise
-        if isinstance(answer, Failure):
-            self.stop()
-            return answer.error
-        return read_result(answer["result"]) if "result" in answer else answer["error"]
+        if isinstance(answer, RunResult):
+            return answer
+        # What has failed once is not trusted again.
+        self._show_log()
+        self.stop()
+        return answer
 
-    def _wait(self, look: Callable[[], bool]) -> dict[str, Any] | Failure:
+    def _wait(self, look: Callable[[], bool]) -> RunResult | dict[str, str]:
+        """Wait for what the process answers, no longer than a run may take."""
         deadline = time.monotonic() + self._limits.seconds
         while not self._connection.poll(LOOK_SECONDS):
             if time.monotonic() > deadline:
-                return Failure.TIMEOUT
+                return Failure.TIMEOUT.error
             if not look():
                 raise StoppedError
         try:
@@ -98,9 +101,12 @@ class EngineProcess:
         except EOFError:
             raise
         except OSError:
-            return Failure.RESULT_TOO_LARGE
+            return Failure.RESULT_TOO_LARGE.error
         answer: dict[str, Any] = json.loads(content)
-        return answer
+        if "result" in answer:
+            return read_result(answer["result"])
+        error: dict[str, str] = answer["error"]
+        return error
 
     def _start(self) -> None:
         ours, theirs = Pipe()
@@ -121,17 +127,23 @@ class EngineProcess:
             os.killpg(self._pid, signal.SIGKILL)
         _, status = os.waitpid(self._pid, 0)
         self._pid = 0
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        self._log.seek(0)
-        said = self._log.read(MAX_LOG_BYTES)
+        said = self._show_log()
         self._forget()
-        log.warning("the engine's process ended with %s: %s", status, said[-SHOWN_LOG_BYTES:].decode(errors="replace"))
-        if number in {signal.SIGXCPU, signal.SIGALRM}:
+        log.warning("the engine's process ended with status %s", os.waitstatus_to_exitcode(status))
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGALRM}:
             return Failure.TIMEOUT
-        # A SIGKILL that is not ours is the kernel's, which has run out of memory, unless the operator sent it.
         if any(word in said for word in MEMORY_WORDS):
             return Failure.OUT_OF_MEMORY
         return Failure.ENGINE_CRASHED
+
+    def _show_log(self) -> bytes:
+        """Log the end of what the process has written, and give it."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - SHOWN_LOG_BYTES))
+        said = self._log.read(SHOWN_LOG_BYTES)
+        if said:
+            log.warning("the engine's process said: %s", said.decode(errors="replace"))
+        return said
 
     def stop(self) -> None:
         """Kill the process, if there is one, with all that it has started."""

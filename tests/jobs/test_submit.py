@@ -124,10 +124,6 @@ def test_every_template_runs_as_it_is_and_at_its_largest(app: Flask, client: Fla
 class TestGates:
     """What is refused before a credit is held for it, with the limit and what to change."""
 
-    @pytest.fixture
-    def environ(self) -> dict[str, str]:
-        return {"JOB_TIMEOUT_SECONDS": "1"}
-
     def test_each_gate_says_its_limit_and_the_jobs_value(
         self, app: Flask, client: FlaskClient, account: Account, key: Key
     ) -> None:
@@ -137,9 +133,6 @@ class TestGates:
         backend = refused(backend="ionq-forte")
         assert (backend["gate"], backend["limit"], backend["value"]) == ("backend", "online", "disabled")
         assert "operator" in str(backend["message"])
-        size = refused(templateId="two-local-ansatz", parameters=LARGE_ANSATZ)
-        assert (size["gate"], size["limit"]) == ("size", "1 core-seconds")
-        assert str(size["value"]).endswith(" core-seconds")
         price = refused(maxCredits="0.0011")
         assert (price["gate"], price["limit"], price["value"]) == ("max_credits", "0.0011", BELL_CREDITS)
         assert price["target"] == "max_credits"

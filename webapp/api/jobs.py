@@ -1,5 +1,6 @@
 """Jobs: circuits run, and their results."""
 
+from functools import cache
 from typing import cast
 
 from flask import url_for
@@ -41,26 +42,25 @@ def create_job() -> tuple[JobJson, int, dict[str, str]]:
     """Run a circuit and give its result, or queue it for a worker."""
     request, key = read_request(), read_idempotency_key()
     preferences = read_preferences()
-    repeatable = Repeatable(key, request.digest, answer_job) if key else None
+    # Written once: what is saved for a repeat is what is sent now.
+    write_answer = cache(answer_job)
     job = operations.submit_job(
         submitter=get_submitter(),
         request=request,
         service=runtime().jobs,
         wants_worker=preferences.respond_async,
-        repeatable=repeatable,
+        repeatable=Repeatable(key, request.digest, write_answer) if key else None,
         at=clock.now(),
     )
     if isinstance(job, SavedAnswer):
-        return (
-            cast("JobJson", job.body),
-            job.status,
-            {"Location": job_address(job.job_id), "Idempotency-Replayed": "true"},
-        )
+        headers = {"Location": job_address(job.job_id), "Idempotency-Replayed": "true"}
+        return cast("JobJson", job.body), job.status, headers
+    body, status = write_answer(job)
     if preferences.wait_seconds and job.status in OPEN:
         job = wait_for_job(job, seconds=preferences.wait_seconds)
-        if repeatable and job.status not in OPEN:
-            replace_answer(job, repeatable)
-    body, status = answer_job(job)
+        body, status = answer_job(job)
+        if key and job.status not in OPEN:
+            replace_answer(job, key, body=body, status=status)
     return body, status, {"Location": job_address(job.id)}
 
 

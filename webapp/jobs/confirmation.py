@@ -4,6 +4,7 @@ from datetime import datetime
 
 from webapp.accounts.models import Organisation
 from webapp.core.clock import format_time
+from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.jobs.gates import AccountState, GateVerdict, judge_confirmation
@@ -91,3 +92,9 @@ def look_at_account(organisation: Organisation) -> AccountState:
         open_jobs=len(found.holds),
         confirm_above_microcredits=organisation.confirm_above_microcredits,
     )
+
+
+def set_confirmation(*, organisation_id: str, above_microcredits: int | None) -> None:
+    """Have jobs that may cost more than this confirmed, or with None, none."""
+    with transaction() as session:
+        session.get_one(Organisation, organisation_id).confirm_above_microcredits = above_microcredits

@@ -87,13 +87,12 @@ def save_answer(session: Session, job: Job, repeatable: Repeatable, *, at: datet
         raise
 
 
-def replace_answer(job: Job, repeatable: Repeatable) -> None:
+def replace_answer(job: Job, key: str, *, body: Mapping[str, Any], status: int) -> None:
     """Save what was answered in the end, after a wait, in place of what would have been answered at once."""
-    body, status = repeatable.write_answer(job)
     with transaction() as session:
         session.execute(
             update(SavedAnswer)
-            .where(SavedAnswer.organisation_id == job.organisation_id, SavedAnswer.key == repeatable.key)
+            .where(SavedAnswer.organisation_id == job.organisation_id, SavedAnswer.key == key)
             .where(SavedAnswer.job_id == job.id)
             .values(status=status, body=dict(body))
         )

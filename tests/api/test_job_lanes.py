@@ -1,0 +1,394 @@
+"""How POST /jobs answers: at once, later, or after a wait; repeated; confirmed; and cancelled."""
+
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from config import Settings
+from tests.api.helpers import assert_nothing_happened, read_error
+from tests.factories import API, Account, Key, count_jobs, make_account, make_key, now, post_bell, queue_bell
+from tests.live import call, job_worker, wait_until, web_process
+from webapp.core.db import db
+from webapp.core.redis import store, unanswered_request
+from webapp.jobs import idempotency, waiting
+from webapp.jobs.confirmation import set_confirmation
+from webapp.jobs.idempotency import prune_answers
+from webapp.jobs.models import Job, SavedAnswer
+from webapp.jobs.operations import prune_results
+from webapp.jobs.quotes import QuoteBook
+from webapp.jobs.running import claim_job, complete_job
+from webapp.metering.credits import get_credits
+from webapp.metering.verify import verify
+from webapp.quantum.engines import RunResult
+
+BELL_MICROCREDITS = 1_101
+RESULT = RunResult({"00": 100}, {"00": 1.0}, "odd", "1", 0.0)
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    with app.app_context():
+        return make_account(microcredits=1_000_000)
+
+
+@pytest.fixture
+def key(app: Flask, account: Account) -> Key:
+    with app.app_context():
+        return make_key(account)
+
+
+def post(client: FlaskClient, key: Key, path: str = "/jobs", /, **options: Any) -> TestResponse:  # noqa: ANN401 - any header or field
+    """Post the Bell state; `headers` and fields by name."""
+    headers = options.pop("headers", {})
+    body = {"templateId": "bell-state", "shots": 100, "seed": 1} | options
+    return client.post(API + path, json=body, headers=key.headers | headers)
+
+
+def run_next(app: Flask) -> None:
+    """Run the job whose turn it is."""
+    with app.app_context():
+        assignment = claim_job(at=now())
+        assert assignment is not None
+        assert complete_job(assignment, RESULT, at=now())
+
+
+class TestLanes:
+    """Small circuits answer with their result; others, and those that prefer it, are queued."""
+
+    def test_a_preference_queues_even_a_small_job(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        answer = post(client, key, headers={"Prefer": "respond-async"})
+        job = answer.get_json()
+        assert answer.status_code == 202
+        assert answer.headers["Location"] == f"{API}/jobs/{job['id']}"
+        assert (job["status"], job["lane"], job["counts"], job["startedAt"]) == ("queued", "worker", None, None)
+        assert (job["cost"]["held"], job["cost"]["charged"], job["queue"]["position"]) == ("0.001101", "0", 1)
+        run_next(app)
+        done = client.get(answer.headers["Location"], headers=key.headers).get_json()
+        assert (done["status"], done["counts"], done["queue"]) == ("completed", {"00": 100}, None)
+        assert done["cost"]["charged"] == "0.001101"
+
+    def test_the_hold_of_a_queued_job_is_part_of_what_is_held(
+        self, app: Flask, client: FlaskClient, account: Account, key: Key
+    ) -> None:
+        queue_bell(client, key)
+        with app.app_context():
+            found = get_credits(account.organisation_id)
+            assert (found.available, found.held) == (1_000_000 - BELL_MICROCREDITS, BELL_MICROCREDITS)
+            assert verify() == []
+
+    @pytest.mark.parametrize("prefer", ["", "wait=x", "wait=-1", "handling=lenient", "return=minimal", ",,;="])
+    def test_a_preference_that_is_not_understood_is_ignored(self, client: FlaskClient, key: Key, prefer: str) -> None:
+        assert post(client, key, headers={"Prefer": prefer}).status_code == 201
+
+    def test_a_wait_gives_the_result_when_it_comes_in_time(
+        self, settings: Settings, client: FlaskClient, key: Key
+    ) -> None:
+        with job_worker(settings):
+            answer = post(client, key, headers={"Prefer": "respond-async, wait=30"})
+        assert (answer.status_code, answer.get_json()["status"]) == (201, "completed")
+
+    def test_a_wait_that_was_in_vain_answers_as_if_there_was_none(self, client: FlaskClient, key: Key) -> None:
+        answer = post(client, key, headers={"Prefer": "respond-async, wait=0"})
+        assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
+
+    def test_beyond_a_few_nobody_waits(self, client: FlaskClient, key: Key) -> None:
+        taken = [waiting.places.acquire(blocking=False) for _ in range(waiting.MAX_WAITING)]
+        try:
+            assert all(taken)
+            assert post(client, key, headers={"Prefer": "respond-async, wait=60"}).status_code == 202
+        finally:
+            for _ in taken:
+                waiting.places.release()
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_waiting_clients_do_not_starve_the_others(kind: str, settings: Settings, app: Flask) -> None:
+    if not settings.database_url.startswith(kind):
+        pytest.skip("it is the web process's threads that are tested")
+    with app.app_context():
+        key = make_key(make_account())
+    body = {"templateId": "bell-state", "shots": 10}
+    generous = {"MAX_CONCURRENT_JOBS": "1000"}
+    with web_process(settings, **generous) as api, ThreadPoolExecutor(max_workers=40) as threads:
+        waits = [
+            threads.submit(call, "POST", f"{api}/jobs", raw_key=key.raw, body=body, prefer="respond-async, wait=60")
+            for _ in range(40)
+        ]
+        # More clients wait than the server has threads; all but a few were told to come back.
+        wait_until(lambda: sum(future.done() for future in waits) == 40 - waiting.MAX_WAITING)
+        for _ in range(20):
+            assert call("GET", f"{api}/templates", raw_key=key.raw).status == 200
+        with job_worker(settings):
+            assert sorted(future.result().status for future in waits) == [201] * waiting.MAX_WAITING + [202] * 32
+
+
+class TestIdempotency:
+    """A request with an Idempotency-Key runs once."""
+
+    HEADERS = {"Idempotency-Key": "order-1"}  # noqa: RUF012 - never changed
+
+    @pytest.mark.parametrize("prefer", ["", "respond-async"])
+    def test_a_repeat_is_given_the_first_answer_and_runs_nothing(
+        self, app: Flask, client: FlaskClient, account: Account, key: Key, prefer: str
+    ) -> None:
+        headers = self.HEADERS | {"Prefer": prefer}
+        first = post(client, key, headers=headers, seed=None, shots=1000)
+        if prefer:
+            run_next(app)
+        again = post(client, key, headers=headers, seed=None, shots=1000)
+        assert "Idempotency-Replayed" not in first.headers
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert again.headers["Location"] == first.headers["Location"]
+        assert (again.status_code, again.get_json()) == (first.status_code, first.get_json())
+        with app.app_context():
+            assert count_jobs(account.organisation_id) == 1
+            assert get_credits(account.organisation_id).spent == 2_001
+            assert verify() == []
+
+    def test_another_body_is_a_conflict_however_it_is_written(self, client: FlaskClient, key: Key) -> None:
+        post(client, key, headers=self.HEADERS)
+        error = read_error(post(client, key, headers=self.HEADERS, shots=101), 409, "idempotency_conflict")
+        assert error["target"] == "Idempotency-Key"
+        body = b'{ "seed":1,"shots":100,  "templateId":"bell-state"}'
+        headers = key.headers | self.HEADERS | {"Content-Type": "application/json"}
+        assert client.post(f"{API}/jobs", data=body, headers=headers).headers["Idempotency-Replayed"] == "true"
+
+    def test_a_key_is_its_accounts_own(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        with app.app_context():
+            stranger = make_key(make_account())
+        mine, theirs = (post(client, each, headers=self.HEADERS) for each in (key, stranger))
+        assert (mine.status_code, theirs.status_code) == (201, 201)
+        assert mine.get_json()["id"] != theirs.get_json()["id"]
+
+    def test_a_refusal_is_not_saved(self, app: Flask, client: FlaskClient, account: Account, key: Key) -> None:
+        read_error(post(client, key, headers=self.HEADERS, maxCredits="0"), 403, "gate_refused")
+        read_error(post(client, key, headers=self.HEADERS, shots=0), 422, "invalid_fields")
+        with app.app_context():
+            assert_nothing_happened(account)
+        assert post(client, key, headers=self.HEADERS).status_code == 201
+
+    @pytest.mark.parametrize("bad", ["", " ", "a b", "x" * 256, "schlüssel".encode().decode("latin-1")])
+    def test_a_key_is_short_and_visible(self, client: FlaskClient, key: Key, bad: str) -> None:
+        error = read_error(post(client, key, headers={"Idempotency-Key": bad}), 422, "invalid_fields")
+        assert error["details"][0]["path"] == "Idempotency-Key"
+
+    def test_of_twenty_at_once_one_runs(self, app: Flask, account: Account, key: Key) -> None:
+        together = threading.Barrier(20)
+
+        def send(_: int) -> TestResponse:
+            together.wait(timeout=10)
+            return post(app.test_client(), key, headers=self.HEADERS)
+
+        with ThreadPoolExecutor(max_workers=20) as threads:
+            answers = list(threads.map(send, range(20)))
+        first = {answer.get_json()["id"] for answer in answers if answer.status_code == 201}
+        assert len(first) == 1
+        for answer in answers:
+            if answer.status_code != 201:
+                read_error(answer, 409, "idempotency_in_progress")
+                assert answer.headers["Retry-After"] == "1"
+        self.check_one(app, account)
+
+    def test_where_the_note_in_redis_is_lost_sql_still_lets_one_through(
+        self, app: Flask, account: Account, key: Key, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        together = threading.Barrier(2)
+        find = idempotency.find_answer
+        calls = itertools.count()
+
+        def find_together(*arguments: Any) -> SavedAnswer | None:  # noqa: ANN401 - whatever it takes
+            found = find(*arguments)
+            if next(calls) < 2:
+                store.client.delete(unanswered_request(account.shard_tag, account.organisation_id, "order-1"))
+                together.wait(timeout=10)
+            return found
+
+        def send(_: int) -> TestResponse:
+            return post(app.test_client(), key, headers=self.HEADERS)
+
+        monkeypatch.setattr("webapp.jobs.operations.find_answer", find_together)
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            first = threads.submit(send, 1)
+            wait_until(lambda: together.n_waiting == 1)
+            answers = [send(2), first.result()]
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert len({answer.get_json()["id"] for answer in answers}) == 1
+        self.check_one(app, account)
+
+    def check_one(self, app: Flask, account: Account) -> None:
+        with app.app_context():
+            assert count_jobs(account.organisation_id) == 1
+            found = get_credits(account.organisation_id)
+            assert (found.held, found.spent) == (0, BELL_MICROCREDITS)
+            assert verify() == []
+
+    def test_what_came_after_a_wait_is_what_is_repeated(
+        self, settings: Settings, client: FlaskClient, key: Key
+    ) -> None:
+        headers = self.HEADERS | {"Prefer": "respond-async, wait=30"}
+        with job_worker(settings):
+            first = post(client, key, headers=headers)
+        again = post(client, key, headers=headers)
+        assert first.status_code == again.status_code == 201
+        assert again.get_json() == first.get_json()
+
+    def test_an_answer_is_kept_for_a_day(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        post(client, key, headers=self.HEADERS)
+        with app.app_context():
+            assert prune_answers(at=now() + timedelta(hours=23)) == 0
+            assert prune_answers(at=now() + timedelta(hours=25)) == 1
+        assert "Idempotency-Replayed" not in post(client, key, headers=self.HEADERS).headers
+
+
+class TestEstimate:
+    """POST /jobs/estimate tells everything and does nothing."""
+
+    GATES = (
+        "scope backend size max_credits key_budget account_budget balance concurrency confirmation".split()  # noqa: SIM905 - a list of nine is longer
+    )
+
+    def test_every_gate_speaks_in_order_and_nothing_happens(
+        self, app: Flask, client: FlaskClient, account: Account, key: Key
+    ) -> None:
+        answer = post(client, key, "/jobs/estimate")
+        found = answer.get_json()
+        assert answer.status_code == 200
+        assert [gate["name"] for gate in found["gates"]] == self.GATES
+        assert all(gate["passed"] and gate["message"] is None for gate in found["gates"])
+        assert (found["wouldBeAccepted"], found["lane"], found["engine"]) == (True, "inline", "qulacs")
+        assert found["price"]["total"] == "0.001101"
+        assert found["quoteId"] is None
+        with app.app_context():
+            assert_nothing_happened(account)
+
+    def test_all_refusals_are_told_at_once(self, app: Flask, client: FlaskClient) -> None:
+        with app.app_context():
+            poor = make_key(make_account(microcredits=1_000))
+            set_confirmation(organisation_id=poor.row.organisation_id, above_microcredits=1_000)
+        body = {"backend": "ionq-forte", "maxCredits": "0.0001"}
+        found = post(client, poor, "/jobs/estimate", **body).get_json()
+        refused = {gate["name"] for gate in found["gates"] if not gate["passed"]}
+        assert refused == {"backend", "max_credits", "balance", "confirmation"}
+        assert all(gate["message"] for gate in found["gates"] if not gate["passed"])
+        assert not found["wouldBeAccepted"]
+        assert found["engine"] is None
+
+    def test_an_estimate_is_what_is_held_and_charged(self, client: FlaskClient, key: Key) -> None:
+        for parameters in ({"qubits": 3}, {"qubits": 16}):
+            body = {"templateId": "quantum-fourier-transform", "parameters": parameters}
+            price = post(client, key, "/jobs/estimate", **body).get_json()["price"]["total"]
+            cost = post(client, key, **body).get_json()["cost"]
+            assert (cost["estimated"], cost["held"], cost["charged"]) == (price, price, price)
+
+    def test_a_wrong_body_is_refused_as_for_a_job(self, client: FlaskClient, key: Key) -> None:
+        error = read_error(post(client, key, "/jobs/estimate", shots=0, extra=1), 422, "invalid_fields")
+        assert {detail["path"] for detail in error["details"]} == {"shots", "extra"}
+
+
+class TestConfirmation:
+    """Above what the account lets pass, a job wants its price confirmed."""
+
+    @pytest.fixture(autouse=True)
+    def _confirm_above(self, app: Flask, account: Account) -> None:
+        with app.app_context():
+            set_confirmation(organisation_id=account.organisation_id, above_microcredits=1_500)
+
+    def test_the_quote_sent_back_lets_exactly_this_request_through(
+        self, app: Flask, client: FlaskClient, account: Account, key: Key
+    ) -> None:
+        assert post(client, key).status_code == 201
+        error = read_error(post(client, key, shots=1000), 409, "confirmation_required")
+        assert (error["price"], error["limit"], error["gate"]) == ("0.002001", "0.0015", "confirmation")
+        read_error(post(client, key, shots=1001, confirm=error["quoteId"]), 409, "confirmation_required")
+        read_error(post(client, key, shots=1000, confirm=error["quoteId"][:-1]), 409, "confirmation_required")
+        confirmed = post(client, key, shots=1000, confirm=error["quoteId"])
+        assert (confirmed.status_code, confirmed.get_json()["cost"]["charged"]) == (201, "0.002001")
+        with app.app_context():
+            assert count_jobs(account.organisation_id) == 2
+
+    def test_the_estimate_holds_the_quote_and_knows_it_again(self, client: FlaskClient, key: Key) -> None:
+        found = post(client, key, "/jobs/estimate", shots=1000).get_json()
+        assert not found["wouldBeAccepted"]
+        again = post(client, key, "/jobs/estimate", shots=1000, confirm=found["quoteId"]).get_json()
+        assert again["wouldBeAccepted"]
+        assert post(client, key, shots=1000, confirm=found["quoteId"]).status_code == 201
+
+    def test_what_cannot_be_paid_is_not_put_to_the_account(self, client: FlaskClient, key: Key) -> None:
+        body = {"shots": 100_000}
+        quote = read_error(post(client, key, **body), 409, "confirmation_required")["quoteId"]
+        assert [post(client, key, confirm=quote, **body).status_code for _ in range(9)] == [201] * 9
+        read_error(post(client, key, **body), 402, "insufficient_credits")
+
+    def test_a_quote_is_of_one_account_one_price_and_ten_minutes(self) -> None:
+        at = now()
+        subject: dict[str, Any] = {"organisation_id": "org_1", "digest": "d", "microcredits": 5}
+        quote = QuoteBook("secret").make(**subject, at=at)
+        book = QuoteBook("secret")
+        assert book.confirms(quote.id, **subject, at=at + timedelta(minutes=9))
+        assert not book.confirms(quote.id, **subject, at=at + timedelta(minutes=11))
+        assert not QuoteBook("other").confirms(quote.id, **subject, at=at)
+        for change in ({"organisation_id": "org_2"}, {"digest": "e"}, {"microcredits": 6}):
+            assert not book.confirms(quote.id, **(subject | change), at=at)
+        for wrong in (None, "", "x", "x.y", quote.id[::-1]):
+            assert not book.confirms(wrong, **subject, at=at)
+
+
+class TestCancel:
+    """POST /jobs/{jobId}/cancel."""
+
+    def test_a_queued_job_is_cancelled_at_once_and_costs_nothing(
+        self, app: Flask, client: FlaskClient, account: Account, key: Key
+    ) -> None:
+        job_id = queue_bell(client, key)
+        for _ in range(2):
+            answer = client.post(f"{API}/jobs/{job_id}/cancel", headers=key.headers)
+            assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled")
+        with app.app_context():
+            assert claim_job(at=now()) is None
+            found = get_credits(account.organisation_id)
+            assert (found.available, found.held, found.spent) == (1_000_000, 0, 0)
+            assert verify() == []
+
+    def test_a_job_that_has_ended_says_how(self, client: FlaskClient, key: Key) -> None:
+        job_id = post_bell(client, key).get_json()["id"]
+        error = read_error(client.post(f"{API}/jobs/{job_id}/cancel", headers=key.headers), 409, "job_ended")
+        assert error["jobStatus"] == "completed"
+
+    def test_a_strangers_job_does_not_exist(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        job_id = queue_bell(client, key)
+        with app.app_context():
+            stranger = make_key(make_account())
+        answer = client.post(f"{API}/jobs/{job_id}/cancel", headers=stranger.headers)
+        read_error(answer, 404, "not_found")
+        with app.app_context():
+            assert db.session.get_one(Job, job_id).status == "queued"
+
+
+def test_as_many_jobs_may_be_open_as_the_operator_allows(app: Flask, client: FlaskClient, key: Key) -> None:
+    for _ in range(16):
+        queue_bell(client, key)
+    error = read_error(post(client, key), 403, "gate_refused")
+    assert (error["gate"], error["limit"]) == ("concurrency", "16")
+    found = post(client, key, "/jobs/estimate").get_json()
+    assert [gate["name"] for gate in found["gates"] if not gate["passed"]] == ["concurrency"]
+    run_next(app)
+    assert post(client, key).status_code == 201
+
+
+def test_old_results_are_deleted_and_their_jobs_stay(app: Flask, client: FlaskClient, key: Key) -> None:
+    answer = post(client, key)
+    with app.app_context():
+        assert prune_results(before=now() - timedelta(days=1)) == 0
+        assert prune_results(before=now() + timedelta(days=1)) == 1
+        assert prune_results(before=now() + timedelta(days=1)) == 0
+    job = client.get(answer.headers["Location"], headers=key.headers).get_json()
+    assert (job["status"], job["counts"], job["probabilities"]) == ("completed", None, None)
+    assert job["resultDeletedAt"] is not None
+    assert job["cost"] == answer.get_json()["cost"]

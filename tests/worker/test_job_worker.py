@@ -1,0 +1,134 @@
+"""Workers of jobs: what a run may take, what becomes of one that takes more, and that the worker lives on."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from config import Settings
+from tests.factories import API, Account, Key, make_account, make_key, queue_bell
+from tests.jobs.odd_engine import Seed
+from tests.live import job_worker, wait_until
+from webapp.core.db import db
+from webapp.jobs.models import Job
+from webapp.metering.credits import get_credits
+from webapp.metering.verify import verify
+
+GRANTED = 1_000_000
+BELL_MICROCREDITS = 1_101
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    return {"JOB_TIMEOUT_SECONDS": "1", "JOB_MEMORY_MIB": "768"}
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    with app.app_context():
+        return make_account(microcredits=GRANTED)
+
+
+@pytest.fixture
+def key(app: Flask, account: Account) -> Key:
+    with app.app_context():
+        return make_key(account)
+
+
+def read_job(app: Flask, job_id: str) -> Job:
+    with app.app_context():
+        return db.session.get_one(Job, job_id)
+
+
+def wait_for_end(app: Flask, job_id: str) -> Job:
+    wait_until(lambda: read_job(app, job_id).status not in {"queued", "running"})
+    return read_job(app, job_id)
+
+
+def test_each_way_to_fail_has_its_code_costs_nothing_and_leaves_the_worker_alive(  # noqa: PLR0917 - fixtures
+    settings: Settings, app: Flask, client: FlaskClient, account: Account, key: Key, environ: dict[str, str]
+) -> None:
+    expected = {
+        Seed.WAIT: "timeout",
+        Seed.SPIN: "timeout",
+        Seed.BREED: "timeout",
+        Seed.EAT: "out_of_memory",
+        Seed.ABORT: "engine_crashed",
+        Seed.SHOUT: "engine_failed",
+        Seed.FAIL: "engine_failed",
+        Seed.FLOOD: "result_too_large",
+    }
+    job_ids = {seed: queue_bell(client, key, seed=seed) for seed in expected}
+    with job_worker(settings, **environ) as worker:
+        found = {seed: (wait_for_end(app, job_id).error or {}).get("code") for seed, job_id in job_ids.items()}
+        assert found == expected
+        assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+        # What a run has started is gone with it: one warm engine is left, and no children of any.
+        assert len(worker.list_engines()) == 1
+    answer = client.get(f"{API}/jobs/{job_ids[Seed.FAIL]}", headers=key.headers)
+    assert "corrupted" not in answer.text
+    assert "Nothing was charged" in answer.get_json()["error"]["message"]
+    with app.app_context():
+        assert get_credits(account.organisation_id).spent == BELL_MICROCREDITS
+        assert verify() == []
+
+
+def test_an_engine_is_kept_warm_for_the_next_job(settings: Settings, app: Flask, client: FlaskClient, key: Key) -> None:
+    with job_worker(settings) as worker:
+        engines = []
+        for _ in range(3):
+            assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+            engines += worker.list_engines()
+    assert len(engines) == 3
+    assert len(set(engines)) == 1
+
+
+def test_a_running_job_that_is_cancelled_stops_at_once_and_costs_nothing(
+    settings: Settings, app: Flask, client: FlaskClient, account: Account, key: Key
+) -> None:
+    job_id = queue_bell(client, key, seed=Seed.BREED)
+    with job_worker(settings) as worker:
+        wait_until(lambda: len(worker.list_engines()) == 2)
+        answer = client.post(f"{API}/jobs/{job_id}/cancel", headers=key.headers)
+        assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled")
+        wait_until(lambda: worker.list_engines() == [])
+        assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+    with app.app_context():
+        found = get_credits(account.organisation_id)
+        assert (found.held, found.spent) == (0, BELL_MICROCREDITS)
+
+
+def test_the_same_seed_gives_the_same_counts_inline_and_on_a_worker(settings: Settings, app: Flask) -> None:
+    """The real engine, in its own process."""
+    with app.app_context():
+        key = make_key(make_account())
+    client = app.test_client()
+    body = {"templateId": "ghz-state", "shots": 1000, "seed": 7, "parameters": {"qubits": 5}}
+    inline = client.post(f"{API}/jobs", json=body, headers=key.headers).get_json()
+    job_id = queue_bell(client, key, **body)
+    with job_worker(settings, module="worker"):
+        assert wait_for_end(app, job_id).status == "completed"
+    on_worker = client.get(f"{API}/jobs/{job_id}", headers=key.headers).get_json()
+    for name in ("counts", "probabilities", "engine", "engineVersion", "seed"):
+        assert on_worker[name] == inline[name]
+    assert (inline["lane"], on_worker["lane"]) == ("inline", "worker")
+
+
+def test_an_engine_has_neither_the_workers_connections_nor_its_limits_off(
+    settings: Settings, app: Flask, client: FlaskClient, key: Key
+) -> None:
+    with job_worker(settings) as worker:
+        wait_for_end(app, queue_bell(client, key))
+        [pid] = worker.list_engines()
+        sockets = [link for link in links_of(pid) if link.startswith("socket:")]
+        limits = Path(f"/proc/{pid}/limits").read_text()
+    # Its pipe to the worker, and nothing else.
+    assert len(sockets) == 1
+    assert f"Max address space         {4096 * 1024 * 1024}" in limits
+    assert "Max core file size        0" in limits
+
+
+def links_of(pid: int) -> list[str]:
+    """Give what a process's open files are."""
+    return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
