@@ -5,6 +5,7 @@ This module imports nothing of ours, so that the launcher can read it before any
 """
 
 import hashlib
+import ipaddress
 import os
 import re
 import secrets
@@ -22,6 +23,7 @@ MAX_SOCKET_PATH_BYTES = 103
 SECONDS_PER_DAY = 86_400
 MEBIBYTE = 1024 * 1024
 MAX_QUOTA = 1_000_000
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RATE_LIMIT = re.compile(r"(?:([a-z][a-z0-9-]{0,19})=)?([0-9]{1,7})/([0-9]{1,5})")
 
 
@@ -66,6 +68,9 @@ class Settings:
     results_kept_days: int
     secure_cookies: bool
     public_url: str
+    trusted_proxies: tuple[Network, ...]
+    logs_are_json: bool
+    requests_are_logged: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -101,6 +106,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         results_kept_days=get_integer(environ, "RESULTS_KEPT_DAYS", default=90, minimum=2, maximum=36_500),
         secure_cookies=get_boolean(environ, "SECURE_COOKIES", default=False),
         public_url=get_public_url(environ.get("PUBLIC_URL", "")),
+        trusted_proxies=get_networks(environ, "TRUSTED_PROXIES"),
+        logs_are_json=get_boolean(environ, "LOG_JSON", default=True),
+        requests_are_logged=get_boolean(environ, "LOG_REQUESTS", default=False),
     )
 
 
@@ -233,6 +241,15 @@ def get_rate_limits(environ: Mapping[str, str], name: str, *, default: str) -> t
             f"burst=20/1,day=50000/86400, not {text!r}."
         )
     return limits
+
+
+def get_networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    """Read addresses and networks written as 10.0.0.0/8,::1."""
+    parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+    try:
+        return tuple(ipaddress.ip_network(part) for part in parts)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be addresses or networks such as 10.0.0.0/8,::1: {error}.") from error
 
 
 def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -8,7 +8,7 @@ from webapp.core import clock
 from webapp.extensions import runtime
 from webapp.jobs import idempotency, running
 from webapp.jobs import operations as jobs
-from webapp.metering import flush, holds
+from webapp.metering import budgets, flush, holds
 
 KEPT_FOR = timedelta(days=30)
 
@@ -41,3 +41,14 @@ def recover_jobs() -> None:
     report = running.recover_jobs(at=clock.now())
     if report.returned or report.failed:
         log.warning("workers died: %s jobs went back to the queue, %s failed", report.returned, report.failed)
+
+
+def check_budgets() -> None:
+    """Tell of budgets that have reached a threshold."""
+    for alert in budgets.record_alerts(at=clock.now()):
+        log.info(
+            "%s percent of the budget of %s (%s) are used",
+            alert.threshold_percent,
+            alert.spender or alert.organisation_id,
+            alert.period,
+        )

@@ -24,6 +24,7 @@ from webapp.jobs.models import Job, SavedAnswer
 from webapp.jobs.operations import prune_results
 from webapp.jobs.quotes import QuoteBook
 from webapp.jobs.running import claim_job, complete_job
+from webapp.metering.budgets import set_budget
 from webapp.metering.credits import get_credits
 from webapp.metering.verify import verify
 from webapp.quantum.engines import RunResult
@@ -115,8 +116,7 @@ def test_waiting_clients_do_not_starve_the_others(kind: str, settings: Settings,
     with app.app_context():
         key = make_key(make_account())
     body = {"templateId": "bell-state", "shots": 10}
-    generous = {"MAX_CONCURRENT_JOBS": "1000"}
-    with web_process(settings, **generous) as api, ThreadPoolExecutor(max_workers=40) as threads:
+    with web_process(settings, MAX_CONCURRENT_JOBS="1000") as api, ThreadPoolExecutor(max_workers=40) as threads:
         waits = [
             threads.submit(call, "POST", f"{api}/jobs", raw_key=key.raw, body=body, prefer="respond-async, wait=60")
             for _ in range(40)
@@ -279,6 +279,24 @@ class TestEstimate:
         assert all(gate["message"] for gate in found["gates"] if not gate["passed"])
         assert not found["wouldBeAccepted"]
         assert found["engine"] is None
+
+    @pytest.mark.parametrize("level", ["key", "account"])
+    def test_a_budget_is_a_gate(self, app: Flask, client: FlaskClient, account: Account, key: Key, level: str) -> None:
+        with app.app_context():
+            set_budget(
+                organisation_id=account.organisation_id,
+                key_id=key.row.id if level == "key" else None,
+                period="day",
+                microcredits=2_000,
+                refuses=True,
+                at=now(),
+            )
+        queue_bell(client, key)
+        found = post(client, key, "/jobs/estimate").get_json()
+        [gate] = [gate for gate in found["gates"] if not gate["passed"]]
+        assert (gate["name"], gate["limit"], gate["value"]) == (f"{level}_budget", "0.000899", "0.001101")
+        error = read_error(post(client, key), 402, "budget_exceeded")
+        assert (error["limitSource"], error["available"]) == (f"{level}_budget", "0.000899")
 
     def test_an_estimate_is_what_is_held_and_charged(self, client: FlaskClient, key: Key) -> None:
         for parameters in ({"qubits": 3}, {"qubits": 16}):

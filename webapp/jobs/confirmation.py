@@ -10,6 +10,7 @@ from webapp.core.money import format_credits
 from webapp.jobs.gates import AccountState, GateVerdict, judge_confirmation
 from webapp.jobs.plans import JobLimits, JobRequest, Plan
 from webapp.jobs.quotes import Quote, QuoteBook
+from webapp.metering.budgets import BudgetExceededError, read_account_budgets
 from webapp.metering.holds import InsufficientCreditsError, TooManyHoldsError
 from webapp.metering.reconcile import peek_account, reconcile_account
 
@@ -36,18 +37,27 @@ class ConfirmationRequiredError(UpcubeError):
 
 
 def check_confirmation(
-    plan: Plan, request: JobRequest, *, organisation: Organisation, limits: JobLimits, quotes: QuoteBook, at: datetime
+    plan: Plan,
+    request: JobRequest,
+    *,
+    organisation: Organisation,
+    key_id: str,
+    limits: JobLimits,
+    quotes: QuoteBook,
+    at: datetime,
 ) -> None:
     """Refuse a job whose price is yet to be confirmed.
 
-    The balance and the concurrency are gates before this one, though the hold is what decides on them: a price is
-    not put to an account that could not pay it. Raises ConfirmationRequiredError, InsufficientCreditsError,
-    TooManyHoldsError or StoreAwayError.
+    Budgets, the balance and the concurrency are gates before this one, though the hold is what decides on them: a price
+    is not put to an account that could not pay it. Raises ConfirmationRequiredError, BudgetExceededError,
+    InsufficientCreditsError, TooManyHoldsError or StoreAwayError.
     """
     limit = organisation.confirm_above_microcredits
     if limit is None or plan.price.total <= limit or is_confirmed(plan, request, organisation, quotes=quotes, at=at):
         return
-    account = look_at_account(organisation)
+    account = look_at_account(organisation, key_id)
+    if not all(budget.allows(plan.price.total) for budget in account.budgets):
+        raise BudgetExceededError(account.budgets, required=plan.price.total, at=at)
     if account.available_microcredits < plan.price.total:
         raise InsufficientCreditsError(required=plan.price.total, available=account.available_microcredits)
     if account.open_jobs >= limits.max_concurrent_jobs:
@@ -79,7 +89,7 @@ def make_quote(
     return quotes.make(organisation_id=organisation.id, digest=request.digest, microcredits=plan.price.total, at=at)
 
 
-def look_at_account(organisation: Organisation) -> AccountState:
+def look_at_account(organisation: Organisation, key_id: str) -> AccountState:
     """Read what the gates look at in an account, as it is at this moment. Raises StoreAwayError."""
     found = peek_account(organisation.shard_tag)
     if found.available is None:
@@ -90,6 +100,7 @@ def look_at_account(organisation: Organisation) -> AccountState:
     return AccountState(
         available_microcredits=found.available,
         open_jobs=len(found.holds),
+        budgets=read_account_budgets(found, key_id),
         confirm_above_microcredits=organisation.confirm_above_microcredits,
     )
 

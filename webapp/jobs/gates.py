@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from webapp.core.errors import UpcubeError
 from webapp.core.money import MICROCREDITS_PER_CREDIT, format_credits
 from webapp.jobs.plans import JobLimits, Plan
+from webapp.metering.budgets import BudgetState, describe_period
 from webapp.quantum.backends import Backend
 
 SCOPE = "jobs:write"
@@ -29,6 +30,7 @@ class AccountState:
 
     available_microcredits: int
     open_jobs: int
+    budgets: tuple[BudgetState, ...]
     confirm_above_microcredits: int | None
 
 
@@ -58,9 +60,8 @@ def judge(plan: Plan, account: AccountState, limits: JobLimits, *, is_confirmed:
     # Who asks has the scope: admission would have refused the call.
     yield passed("scope", limit=SCOPE, value=SCOPE)
     yield from judge_plan(plan, limits)
-    # The account's balance is the only budget there is.
-    yield passed("key_budget", limit=NO_LIMIT, value=format_credits(plan.price.total))
-    yield passed("account_budget", limit=NO_LIMIT, value=format_credits(plan.price.total))
+    yield judge_budget(plan, account, "key")
+    yield judge_budget(plan, account, "account")
     yield judge_balance(plan, account)
     yield judge_concurrency(account, limits)
     yield judge_confirmation(plan, account, is_confirmed=is_confirmed)
@@ -128,6 +129,24 @@ def judge_max_credits(plan: Plan) -> GateVerdict:
         limit=NO_LIMIT if limit is None else format_credits(limit),
         value=price,
         message=f"The job may cost {price} credits, more than its maxCredits. Raise maxCredits or ask for fewer shots.",
+    )
+
+
+def judge_budget(plan: Plan, account: AccountState, level: str) -> GateVerdict:
+    """Let through jobs that the key's or the account's budgets allow. The hold decides: this tells beforehand."""
+    required = plan.price.total
+    budgets = [budget for budget in account.budgets if budget.level == level and budget.refuses]
+    if not budgets:
+        return passed(f"{level}_budget", limit=NO_LIMIT, value=format_credits(required))
+    tightest = min(budgets, key=lambda budget: budget.remaining_microcredits)
+    left = format_credits(tightest.remaining_microcredits)
+    return refused_unless(
+        tightest.allows(required),
+        f"{level}_budget",
+        limit=left,
+        value=format_credits(required),
+        message=f"This needs {format_credits(required)} credits, and the {level}'s "
+        f"{describe_period(tightest.period)} budget has {left} left. Raise the budget or ask for fewer shots.",
     )
 
 

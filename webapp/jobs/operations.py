@@ -118,6 +118,7 @@ def submit_once(
         plan,
         request,
         organisation=get_organisation(submitter.organisation_id),
+        key_id=submitter.key_id,
         limits=service.limits,
         quotes=service.quotes,
         at=at,
@@ -128,6 +129,7 @@ def submit_once(
         hold_id=job.id,
         microcredits=job.held_microcredits,
         max_holds=service.limits.max_concurrent_jobs,
+        key_id=submitter.key_id,
     )
     fault("job_after_hold")
     with releasing_on_failure(hold):
@@ -224,7 +226,7 @@ def store_finished(job: Job, repeatable: Repeatable | None) -> None:
 def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
     """Store a job for a worker to find, its hold and its saved answer, all or nothing."""
     with transaction() as session:
-        keep_hold(session, hold, organisation_id=job.organisation_id)
+        keep_hold(session, hold, organisation_id=job.organisation_id, key_id=job.key_id, at=job.created_at)
         add_job(session, job, repeatable)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.accounts.models import Organisation
 from webapp.core.db import Base, UtcDateTime
+from webapp.keys.models import ApiKey
 
 
 class Usage(Base):
@@ -48,3 +49,6 @@ class OpenHold(Base):
     hold_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), index=True)
     microcredits: Mapped[int] = mapped_column(sa.BigInteger)
+    # The key that spends them, and when: budgets count both.
+    key_id: Mapped[str] = mapped_column(sa.ForeignKey(ApiKey.id))
+    held_at: Mapped[datetime] = mapped_column(UtcDateTime)

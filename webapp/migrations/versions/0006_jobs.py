@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0001"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -17,6 +17,9 @@ def upgrade():
         sa.Column("hold_id", sa.String(length=40), nullable=False),
         sa.Column("organisation_id", sa.String(length=40), nullable=False),
         sa.Column("microcredits", sa.BigInteger(), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=False),
+        sa.Column("held_at", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_open_holds_key_id_api_keys")),
         sa.ForeignKeyConstraint(
             ["organisation_id"], ["organisations.id"], name=op.f("fk_open_holds_organisation_id_organisations")
         ),
