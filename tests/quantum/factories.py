@@ -14,7 +14,8 @@ def random_circuit(seed: int, *, qubits: int, gates: int) -> Circuit:
     for name in chance.choices(names, k=gates):
         definition = GATES[name]
         angles = tuple(chance.uniform(-7, 7) for _ in range(definition.parameters))
-        operations.append(Operation(name, tuple(chance.sample(range(qubits), definition.qubits or 1)), angles))
+        width = definition.qubits or chance.randint(1, qubits)
+        operations.append(Operation(name, tuple(chance.sample(range(qubits), width)), angles))
     return measured_circuit(qubits, operations)
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from webapp.quantum.circuits import Circuit, Operation
-from webapp.quantum.gates import BARRIER, MEASURE
+from webapp.quantum.gates import MEASURE, NOT_GATES
 
 Matrix = list[list[complex]]
 
@@ -90,19 +90,26 @@ MATRICES: Mapping[str, Callable[..., Matrix]] = {
 }
 
 
+def _multi_controlled_phase(op: Operation) -> Matrix:
+    matrix = _phase(*op.parameters)
+    for _ in op.qubits[1:]:
+        matrix = _controlled(matrix)
+    return matrix
+
+
 def simulate(circuit: Circuit, *, start: int = 0) -> list[complex]:
     """Compute all amplitudes; bit i of an index is qubit i."""
     amplitudes = [0j] * (1 << circuit.qubits)
     amplitudes[start] = 1
     for op in circuit.operations:
-        if op.gate not in {MEASURE, BARRIER}:
+        if op.gate not in NOT_GATES:
             amplitudes = _apply(op, amplitudes)
     return amplitudes
 
 
 def _apply(op: Operation, amplitudes: list[complex]) -> list[complex]:
     """Multiply by the gate's matrix, whose index has the first qubit as its highest bit."""
-    matrix = MATRICES[op.gate](*op.parameters)
+    matrix = _multi_controlled_phase(op) if op.gate == "mcp" else MATRICES[op.gate](*op.parameters)
     qubits = op.qubits[::-1]
     mask = sum(1 << qubit for qubit in qubits)
     spread = [sum((k >> bit & 1) << qubit for bit, qubit in enumerate(qubits)) for k in range(len(matrix))]

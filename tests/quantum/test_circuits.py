@@ -141,4 +141,4 @@ def test_circuits_and_gates_cannot_be_changed() -> None:
         circuit.qubits = 2  # type: ignore[misc]
     with pytest.raises(TypeError):
         GATES["new"] = GATES["x"]  # type: ignore[index]
-    assert len(UNITARY_GATES) == len(set(UNITARY_GATES)) == len(GATES) - 2
+    assert len(UNITARY_GATES) == len(set(UNITARY_GATES)) == len(GATES) - 3

@@ -6,12 +6,14 @@ from webapp.quantum.gates import GATES, UNITARY_GATES
 from .factories import random_circuit
 from .reference import MATRICES, simulate
 
+_FIXED_WIDTH = [name for name in UNITARY_GATES if GATES[name].qubits is not None]
+
 
 def test_the_reference_knows_every_gate() -> None:
-    assert set(MATRICES) == set(UNITARY_GATES)
+    assert set(MATRICES) == set(_FIXED_WIDTH)
 
 
-@pytest.mark.parametrize("name", UNITARY_GATES)
+@pytest.mark.parametrize("name", _FIXED_WIDTH)
 def test_every_matrix_of_the_reference_is_unitary(name: str) -> None:
     matrix = MATRICES[name](*(0.3, 0.5, 0.7)[: GATES[name].parameters])
     size = len(matrix)

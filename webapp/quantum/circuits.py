@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from webapp.core.errors import UpcubeError
-from webapp.quantum.gates import BARRIER, GATES, MEASURE, GateDefinition
+from webapp.quantum.gates import BARRIER, GATES, MEASURE, NOT_GATES, RESET, GateDefinition
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
 
 # One amplitude is a complex number of two double precision floats.
@@ -20,16 +20,36 @@ class InvalidCircuitError(UpcubeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """One gate, barrier or measurement.
+class Condition:
+    """What classical bits must read for an operation to happen, at the moment when it would.
 
-    `parameters` are angles in radians. Only a measurement has `clbits`: the one classical bit that it writes.
+    The bits, the first as the lowest, are read as a number, which must be one of `values`; or none of them, where
+    `is_negated`.
+    """
+
+    clbits: tuple[int, ...]
+    values: frozenset[int]
+    is_negated: bool = False
+
+    def holds(self, bits: int) -> bool:
+        """Tell whether it holds, given all classical bits as a number whose lowest bit is bit 0."""
+        value = sum((bits >> clbit & 1) << index for index, clbit in enumerate(self.clbits))
+        return (value in self.values) is not self.is_negated
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One gate, barrier, reset or measurement.
+
+    `parameters` are angles in radians. Only a measurement has `clbits`: the one classical bit that it writes. It all
+    happens only if every one of `conditions` holds.
     """
 
     gate: str
     qubits: tuple[int, ...]
     parameters: tuple[float, ...] = ()
     clbits: tuple[int, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +65,14 @@ class Circuit:
 class Profile:
     """The measures of a circuit by which it is priced, admitted and routed.
 
-    `gates` leaves out barriers and measurements; `two_qubit_gates` are those on two or more qubits; `depth` is the
-    longest chain of gates and measurements, where a barrier makes its qubits wait for each other. `memory_bytes` is
+    `gates` leaves out barriers, resets and measurements; `two_qubit_gates` are those on two or more qubits; `depth` is
+    the longest chain of gates and measurements, where a barrier makes its qubits wait for each other. `memory_bytes` is
     the size of a double precision state vector, whether or not an engine needs one.
+
+    `splits` counts the measurements and resets in mid-circuit: each can double the states that a circuit may be in.
+    `is_dynamic` when it has any of them, or conditions. `has_only_pauli_feed_forward` when every conditional operation
+    is X, Y or Z on one bit: what Stim can do. `entanglement_bits` bounds the base-2 logarithm of the bond dimension of
+    a matrix product state, with the qubits in their own order: each gate across a cut adds at most one or two bits.
     """
 
     qubits: int
@@ -59,6 +84,16 @@ class Profile:
     is_clifford: bool
     has_mid_circuit_measurement: bool
     memory_bytes: int
+    splits: int = 0
+    conditional_operations: int = 0
+    has_only_pauli_feed_forward: bool = True
+    entanglement_bits: int = 0
+    widest_gate: int = 1
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Tell whether what happens later can depend on what was measured before."""
+        return self.splits > 0 or self.conditional_operations > 0
 
 
 def gate(name: str, *qubits: int, angles: tuple[float, ...] = ()) -> Operation:
@@ -78,8 +113,10 @@ def measured_circuit(qubits: int, operations: Iterable[Operation], *, measured: 
 
 
 def measure(circuit: Circuit) -> Profile:
-    """Measure a checked circuit, in one pass over its operations."""
-    unitary = [op for op in circuit.operations if op.gate not in {MEASURE, BARRIER}]
+    """Measure a checked circuit."""
+    unitary = [op for op in circuit.operations if op.gate not in NOT_GATES]
+    conditional = [op for op in circuit.operations if op.conditions]
+    splits = len(list_mid_circuit(circuit))
     return Profile(
         qubits=circuit.qubits,
         clbits=circuit.clbits,
@@ -88,32 +125,80 @@ def measure(circuit: Circuit) -> Profile:
         measurements=sum(op.gate == MEASURE for op in circuit.operations),
         depth=_depth(circuit),
         is_clifford=all(GATES[op.gate].is_clifford(op.parameters) for op in unitary),
-        has_mid_circuit_measurement=_has_mid_circuit_measurement(circuit),
+        has_mid_circuit_measurement=splits > 0,
         memory_bytes=BYTES_PER_AMPLITUDE << circuit.qubits,
+        splits=splits,
+        conditional_operations=len(conditional),
+        has_only_pauli_feed_forward=all(map(_is_pauli_feed_forward, conditional)),
+        entanglement_bits=_bound_entanglement(circuit.qubits, unitary),
+        widest_gate=max((len(op.qubits) for op in unitary), default=1),
     )
 
 
 def _depth(circuit: Circuit) -> int:
-    """Count the steps of the circuit when every operation starts as early as its qubits and bit allow."""
+    """Count the steps of the circuit when every operation starts as early as its qubits and bits allow."""
     # Classical bits stand after the qubits: two measurements into one bit must follow each other as well.
     levels = [0] * (circuit.qubits + circuit.clbits)
     for op in circuit.operations:
-        wires = [*op.qubits, *(circuit.qubits + clbit for clbit in op.clbits)]
-        level = max((levels[wire] for wire in wires), default=0) + (op.gate != BARRIER)
+        wires = op.qubits
+        if op.clbits or op.conditions:
+            read = [clbit for condition in op.conditions for clbit in condition.clbits]
+            wires = (*wires, *(circuit.qubits + clbit for clbit in (*op.clbits, *read)))
+        level = max([levels[wire] for wire in wires], default=0) + (op.gate != BARRIER)
         for wire in wires:
             levels[wire] = level
     return max(levels, default=0)
 
 
-def _has_mid_circuit_measurement(circuit: Circuit) -> bool:
-    """Tell whether any gate acts on a qubit after its measurement; measuring it once more changes nothing."""
-    measured: set[int] = set()
-    for op in circuit.operations:
+def list_mid_circuit(circuit: Circuit) -> list[int]:
+    """List the places of the measurements and resets that something later depends on.
+
+    That is a gate or a reset on the same qubit, or a condition on the bit; measuring a qubit once more changes nothing,
+    unless its bit is written again by another. A reset of a qubit that nothing has touched does nothing.
+    """
+    found: list[int] = []
+    touched: set[int] = set()
+    read: set[int] = set()
+    for index in range(len(circuit.operations) - 1, -1, -1):
+        op = circuit.operations[index]
         if op.gate == MEASURE:
-            measured.update(op.qubits)
-        elif op.gate != BARRIER and not measured.isdisjoint(op.qubits):
-            return True
-    return False
+            if op.conditions or op.qubits[0] in touched or op.clbits[0] in read:
+                found.append(index)
+        elif op.gate != BARRIER:
+            touched.update(op.qubits)
+            if op.gate == RESET:
+                found.append(index)
+        for condition in op.conditions:
+            read.update(condition.clbits)
+    return found[::-1]
+
+
+def _is_pauli_feed_forward(op: Operation) -> bool:
+    """Tell whether a conditional operation flips or turns a qubit by the value of a single bit."""
+    return op.gate in {"x", "y", "z"} and len(op.conditions) == 1 and len(op.conditions[0].clbits) == 1
+
+
+# Gates whose operator Schmidt rank across a cut is 4; for all others on two or more qubits it is 2.
+_RANK_4 = frozenset({"swap", "cswap"})
+
+
+def _bound_entanglement(qubits: int, unitary: Iterable[Operation]) -> int:
+    """Bound the logarithm of the bond dimension at the worst cut between neighbours.
+
+    Vidal, "Efficient classical simulation of slightly entangled quantum computations" (arXiv:quant-ph/0301063): a gate
+    multiplies it by at most its own rank, and neither side of a cut has more dimensions than its qubits.
+    """
+    crossings = [0] * (qubits + 1)
+    for op in unitary:
+        if len(op.qubits) > 1:
+            bits = 2 if op.gate in _RANK_4 else 1
+            crossings[min(op.qubits) + 1] += bits
+            crossings[max(op.qubits) + 1] -= bits
+    worst = current = 0
+    for cut in range(1, qubits):
+        current += crossings[cut]
+        worst = max(worst, min(current, cut, qubits - cut))
+    return worst
 
 
 def check_circuit(circuit: Circuit) -> None:
@@ -145,6 +230,8 @@ def _find_problem(circuit: Circuit, op: Operation) -> str | None:
         return f"there is no such gate; allowed are {', '.join(GATES)}."
     if definition.qubits is not None and len(op.qubits) != definition.qubits:
         return f"it acts on {definition.qubits} qubit(s), not {len(op.qubits)}."
+    if not op.qubits:
+        return "it acts on at least one qubit."
     return _find_qubit_problem(circuit, op) or _find_angle_problem(op, definition) or _find_clbit_problem(circuit, op)
 
 
@@ -170,6 +257,7 @@ def _find_clbit_problem(circuit: Circuit, op: Operation) -> str | None:
     """Say what is wrong with the classical bits of one operation, or None."""
     if len(op.clbits) != (op.gate == MEASURE):
         return "a measurement writes exactly one classical bit, and nothing else writes any."
-    if any(not 0 <= clbit < circuit.clbits for clbit in op.clbits):
+    read = [clbit for condition in op.conditions for clbit in condition.clbits]
+    if any(not 0 <= clbit < circuit.clbits for clbit in (*op.clbits, *read)):
         return f"a classical bit does not exist; there are {circuit.clbits}, counted from 0."
     return None

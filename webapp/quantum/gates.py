@@ -8,6 +8,10 @@ from typing import Final
 
 MEASURE: Final = "measure"
 BARRIER: Final = "barrier"
+RESET: Final = "reset"
+
+# Operations that are no gates.
+NOT_GATES: Final = frozenset({MEASURE, BARRIER, RESET})
 
 # How far an angle may lie from a multiple of its step and still count as Clifford; amplitudes err by less than this.
 _ANGLE_TOLERANCE = 1e-12
@@ -49,11 +53,14 @@ _DEFINITIONS = (
     + _define("cp crx cry crz", 2, 1, math.pi)
     + _define("rxx ryy rzz", 2, 1, _QUARTER)
     + _define("ccx cswap", 3, 0, None)
+    # A phase where all of any number of qubits are 1: what every gate with many controls comes down to.
+    + _define("mcp", None, 1, None)
     + _define(MEASURE, 1, 0, _QUARTER)
+    + _define(RESET, 1, 0, _QUARTER)
     + _define(BARRIER, None, 0, _QUARTER)
 )
 
 GATES: Final[Mapping[str, GateDefinition]] = MappingProxyType({gate.name: gate for gate in _DEFINITIONS})
 
 # The names that users may call gates: what is left acts on no amplitude by itself.
-UNITARY_GATES: Final = tuple(name for name in GATES if name not in {MEASURE, BARRIER})
+UNITARY_GATES: Final = tuple(name for name in GATES if name not in NOT_GATES)

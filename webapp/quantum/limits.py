@@ -19,3 +19,17 @@ MAX_OBSERVABLE_TERMS = 256
 
 # 2^12 amplitudes are 160 KB of JSON.
 MAX_STATEVECTOR_QUBITS = 12
+
+# A program as text, and what its reader keeps in memory of gate definitions and loop bodies at any moment.
+MAX_SOURCE_BYTES = 1 << 20
+MAX_SYNTAX_NODES = 200_000
+
+# How deep expressions, blocks and gate definitions may lie in each other: far more than people write, far less than
+# the interpreter's stack.
+MAX_EXPRESSION_DEPTH = 40
+MAX_EXPRESSION_OPERATORS = 250
+MAX_BLOCK_DEPTH = 20
+MAX_GATE_DEPTH = 60
+
+# Statements, loop turns and calls of gates while a program is unrolled.
+MAX_PROGRAM_STEPS = 600_000

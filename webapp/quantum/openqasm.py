@@ -1,8 +1,9 @@
 """Write circuits as OpenQASM 3 source (https://openqasm.com/versions/3.0)."""
 
 import math
+from dataclasses import replace
 
-from webapp.quantum.circuits import Circuit, Operation
+from webapp.quantum.circuits import Circuit, Condition, Operation
 from webapp.quantum.gates import MEASURE
 
 # Version 3 rather than 2: its standard library has swap, cp and cswap, which the original qelib1.inc of version 2 lacks
@@ -34,11 +35,31 @@ def to_openqasm3(circuit: Circuit) -> str:
 
 def _statement(op: Operation) -> str:
     """Write one operation."""
+    for condition in op.conditions:
+        # One `if` around the other: all of them must hold.
+        return f"if ({_condition(condition)}) {{ {_statement(replace(op, conditions=op.conditions[1:]))} }}"
     qubits = ", ".join(f"q[{qubit}]" for qubit in op.qubits)
     if op.gate == MEASURE:
         return f"c[{op.clbits[0]}] = measure {qubits};"
     angles = f"({', '.join(map(_angle, op.parameters))})" if op.parameters else ""
-    return f"{_SPELLINGS.get(op.gate, op.gate)}{angles} {qubits};".replace(" ;", ";")
+    return f"{_spell(op)}{angles} {qubits};"
+
+
+def _spell(op: Operation) -> str:
+    """Write the name of a gate, with its controls where it has any number of them."""
+    if op.gate == "mcp":
+        return f"ctrl({len(op.qubits) - 1}) @ p" if len(op.qubits) > 1 else "p"
+    return _SPELLINGS.get(op.gate, op.gate)
+
+
+def _condition(condition: Condition) -> str:
+    """Write a condition bit by bit: the bits of a condition need not stand together in a register."""
+    values = [
+        " && ".join(f"{'' if value >> place & 1 else '!'}c[{clbit}]" for place, clbit in enumerate(condition.clbits))
+        for value in sorted(condition.values)
+    ]
+    written = " || ".join(f"({value})" for value in values) or "false"
+    return f"!({written})" if condition.is_negated else written
 
 
 def _angle(radians: float) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
-from webapp.quantum.circuits import Circuit, check_circuit, measure
-from webapp.quantum.gates import BARRIER, MEASURE
-from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
+from webapp.quantum.circuits import Circuit, Profile, check_circuit, measure
+from webapp.quantum.gates import NOT_GATES
+from webapp.quantum.limits import MAX_CIRCUIT_QUBITS, MAX_SEED, MAX_SHOTS, MAX_STATEVECTOR_QUBITS
 from webapp.quantum.noise import NoiseModel
 from webapp.quantum.observables import Observable
 
@@ -30,19 +30,27 @@ class UnsupportedCircuitError(UpcubeError):
 class Capabilities:
     """What an engine can run, known without loading it.
 
-    `bytes_per_amplitude` is the peak during a run, so with 2^qubits amplitudes it gives the memory to reserve.
-    Exact probabilities come with results of circuits up to `probabilities_max_qubits`.
+    `bytes_per_amplitude` is the peak during a run, so with 2^qubits amplitudes it gives the memory to reserve; it is 0
+    for an engine that keeps no amplitudes, and checks the memory itself. Exact probabilities come with results of
+    circuits up to `probabilities_max_qubits`. `dynamic`: measurements and resets in mid-circuit, and conditions. Only
+    an engine that `is_light` may be loaded in the web process.
     """
 
     gates: frozenset[str]
-    mid_circuit_measurement: bool
     bytes_per_amplitude: int
     memory_limit_bytes: int
     probabilities_max_qubits: int
+    dynamic: bool = True
+    statevector: bool = True
+    noise: Literal["none", "pauli", "any"] = "none"
+    is_light: bool = False
+    clifford_only: bool = False
 
     @property
     def max_qubits(self) -> int:
         """The widest circuit whose 2^qubits amplitudes fit the memory limit."""
+        if self.bytes_per_amplitude == 0:
+            return MAX_CIRCUIT_QUBITS
         return (self.memory_limit_bytes // self.bytes_per_amplitude).bit_length() - 1
 
 
@@ -126,8 +134,55 @@ def check_sampling(request: RunRequest) -> None:
         raise InvalidFieldsError(wrong)
 
 
-def check_runnable(circuit: Circuit, capabilities: Capabilities) -> None:
-    """Check that an engine of these capabilities can run the circuit, allocating nothing.
+def check_request(circuit: Circuit, request: RunRequest, engine: str, capabilities: Capabilities) -> Profile:
+    """Check that an engine of these capabilities can run the circuit as asked, allocating nothing.
+
+    Raises InvalidFieldsError, InvalidCircuitError, CircuitTooLargeError or UnsupportedCircuitError.
+    """
+    check_sampling(request)
+    profile = check_runnable(circuit, capabilities)
+    noise = request.noise
+    if noise is not None and not (capabilities.noise == "any" or (capabilities.noise == "pauli" and noise.is_pauli)):
+        raise UnsupportedCircuitError(f"{engine} does not simulate this noise; aer does.", target="noise")
+    _check_observables(circuit, request)
+    if request.wants_statevector:
+        _check_statevector(profile, engine, capabilities, noisy=noise is not None)
+    return profile
+
+
+def _check_observables(circuit: Circuit, request: RunRequest) -> None:
+    """Check that observables act on qubits that there are."""
+    wrong = [
+        FieldError(f"observables[{index}]", f"It is longer than the circuit's {circuit.qubits} qubits.", "no longer")
+        for index, observable in enumerate(request.observables)
+        if observable.width > circuit.qubits
+    ]
+    if wrong:
+        raise InvalidFieldsError(wrong)
+
+
+def _check_statevector(profile: Profile, engine: str, capabilities: Capabilities, *, noisy: bool) -> None:
+    """Check that there is a single state to give, and that it is not too long to read."""
+    if noisy or profile.is_dynamic:
+        raise UnsupportedCircuitError(
+            "With noise, resets or measurements in mid-circuit each shot ends in a state of its own: there is no "
+            "statevector to give. Leave it out, or measure only at the end.",
+            target="statevector",
+        )
+    if not capabilities.statevector:
+        raise UnsupportedCircuitError(
+            f"{engine} computes no statevector; qulacs and aer do, up to {MAX_STATEVECTOR_QUBITS} qubits.",
+            target="statevector",
+        )
+    if profile.qubits > MAX_STATEVECTOR_QUBITS:
+        raise UnsupportedCircuitError(
+            f"A statevector is given for up to {MAX_STATEVECTOR_QUBITS} qubits; this circuit has {profile.qubits}.",
+            target="statevector",
+        )
+
+
+def check_runnable(circuit: Circuit, capabilities: Capabilities) -> Profile:
+    """Check that an engine of these capabilities can run the circuit, and give its measures.
 
     Raises InvalidCircuitError, CircuitTooLargeError or UnsupportedCircuitError.
     """
@@ -136,13 +191,14 @@ def check_runnable(circuit: Circuit, capabilities: Capabilities) -> None:
     profile = measure(circuit)
     if profile.measurements == 0:
         raise UnsupportedCircuitError("The circuit measures nothing, so there is nothing to count.", target="circuit")
-    if profile.has_mid_circuit_measurement and not capabilities.mid_circuit_measurement:
+    if profile.is_dynamic and not capabilities.dynamic:
         raise UnsupportedCircuitError(
-            "A gate acts on a qubit after its measurement, which this engine does not do yet; "
-            "measure each qubit after its last gate.",
+            "The circuit measures or resets qubits in mid-circuit, or has conditions, which this engine does not do; "
+            "measure each qubit after its last gate, or use local-simulator.",
             target="circuit",
         )
     _check_gates(circuit, capabilities)
+    return profile
 
 
 def _check_memory(circuit: Circuit, capabilities: Capabilities) -> None:
@@ -160,7 +216,7 @@ def _check_memory(circuit: Circuit, capabilities: Capabilities) -> None:
 
 def _check_gates(circuit: Circuit, capabilities: Capabilities) -> None:
     """Check that the engine knows every gate."""
-    unknown = {op.gate for op in circuit.operations} - capabilities.gates - {BARRIER, MEASURE}
+    unknown = {op.gate for op in circuit.operations} - capabilities.gates - NOT_GATES
     if unknown:
         raise UnsupportedCircuitError(f"This engine has no gate {', '.join(sorted(unknown))}.", target="circuit")
 

@@ -34,11 +34,11 @@ _ENTRIES: Final[Mapping[str, _Entry]] = {
         "webapp.quantum.engines.qulacs_engine",
         Capabilities(
             gates=frozenset(UNITARY_GATES),
-            mid_circuit_measurement=False,
             bytes_per_amplitude=_QULACS_BYTES_PER_AMPLITUDE,
             memory_limit_bytes=_DEFAULT_MEMORY_LIMIT_BYTES,
             # Reading 2^12 amplitudes one by one takes 4 ms; it spares the web process numpy, 100 ms and 20 MB of it.
             probabilities_max_qubits=12,
+            is_light=True,
         ),
     ),
 }

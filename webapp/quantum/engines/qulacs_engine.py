@@ -5,30 +5,43 @@ starts OpenMP threads, after which a forked child that runs a circuit hangs. For
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Final, Protocol, TypeVar
+from random import Random
+from typing import Final, Protocol, cast
 
 import qulacs
 from qulacs import gate as qulacs_gate
 
-from webapp.quantum.circuits import Circuit
-from webapp.quantum.engines.base import Capabilities, RunRequest, RunResult, check_runnable, check_sampling
-from webapp.quantum.gates import BARRIER, MEASURE
+from webapp.quantum.circuits import Circuit, Operation, list_mid_circuit
+from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
+from webapp.quantum.engines.outcomes import Readout, count_shots, write_bits
+from webapp.quantum.engines.sampled_means import estimate_means
+from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES, RESET
+from webapp.quantum.observables import Observable
 
 # Amplitudes are sums of doubles of about 1: a probability below this is their rounding noise.
 _SMALLEST_PROBABILITY = 1e-12
 
-_Amount = TypeVar("_Amount", int, float)
+
+class _Amplitudes(Protocol):
+    """The reading part of a Qulacs state."""
+
+    def get_amplitude(self, comp_basis: int, /) -> complex: ...
 
 
-class _State(Protocol):
-    """The part of a Qulacs state that is used here; the package brings no types."""
+class _State(_Amplitudes, Protocol):
+    """The part of a Qulacs state that is used here."""
 
     def sampling(self, sampling_count: int, random_seed: int, /) -> list[int]: ...
 
-    def get_amplitude(self, comp_basis: int, /) -> complex: ...
+    def get_zero_probability(self, target_qubit_index: int, /) -> float: ...
+
+    def get_squared_norm(self) -> float: ...
+
+    def normalize(self, squared_norm: float, /) -> None: ...
+
+    def copy(self) -> "_State": ...
 
 
 class _Gate(Protocol):
@@ -57,6 +70,16 @@ def _pauli_rotation(pauli: int) -> Callable[..., _Gate]:
         return rotation
 
     return make_rotation
+
+
+def _make_phase(*qubits_and_angle: float) -> _Gate:
+    """Make a phase where all of some qubits are 1."""
+    *controls, target = map(int, qubits_and_angle[:-1])
+    matrix_gate = qulacs_gate.to_matrix_gate(qulacs_gate.U1(target, qubits_and_angle[-1]))
+    for control in controls:
+        matrix_gate.add_control_qubit(control, 1)
+    controlled: _Gate = matrix_gate
+    return controlled
 
 
 # Each maker takes the qubits, then the angles. Qulacs' own RX turns the other way than the rest of the world's: RotX is
@@ -92,6 +115,7 @@ _MAKERS: Final[Mapping[str, Callable[..., _Gate]]] = {
     "rzz": _pauli_rotation(3),
     "ccx": qulacs_gate.TOFFOLI,
     "cswap": qulacs_gate.FREDKIN,
+    "mcp": _make_phase,
 }
 
 
@@ -105,18 +129,52 @@ class QulacsEngine:
         self.capabilities = capabilities
 
     def run(self, circuit: Circuit, request: RunRequest) -> RunResult:
-        """Run a circuit after checking it. Raises what `check_runnable` and `check_sampling` raise."""
-        check_sampling(request)
-        check_runnable(circuit, self.capabilities)
+        """Run a circuit after checking it. Raises what `check_request` raises."""
+        check_request(circuit, request, self.name, self.capabilities)
         started = time.perf_counter()
+        if list_mid_circuit(circuit) or any(op.conditions for op in circuit.operations):
+            shots = _Branches(circuit, request).sample()
+            means = estimate_means(self, circuit, request)
+            return self._result(circuit, request, shots, time.perf_counter() - started, expectation_values=means)
         state = _simulate(circuit)
-        bitstrings = _Bitstrings(circuit)
-        outcomes = Counter(state.sampling(request.shots, _fold_seed(request.seed)))
-        counts = bitstrings.sum_up(_repair(outcomes, state, dimension=1 << circuit.qubits).items())
+        dimension = 1 << circuit.qubits
+        readout = Readout(circuit)
+        samples = _repair(state.sampling(request.shots, _fold_seed(request.seed)), state, dimension=dimension)
         probabilities = None
         if circuit.qubits <= self.capabilities.probabilities_max_qubits:
-            probabilities = _compute_probabilities(state, 1 << circuit.qubits, bitstrings)
-        return RunResult(counts, probabilities, self.name, self.version, time.perf_counter() - started)
+            probabilities = _compute_probabilities(state, dimension, readout)
+        return self._result(
+            circuit,
+            request,
+            readout.read_all(samples),
+            time.perf_counter() - started,
+            probabilities=probabilities,
+            statevector=_list_amplitudes(state, dimension) if request.wants_statevector else None,
+            expectation_values=_compute_means(state, circuit.qubits, request.observables),
+        )
+
+    def _result(
+        self,
+        circuit: Circuit,
+        request: RunRequest,
+        shots: list[int],
+        seconds: float,
+        *,
+        probabilities: dict[str, float] | None = None,
+        statevector: list[tuple[float, float]] | None = None,
+        expectation_values: tuple[ExpectationValue, ...] = (),
+    ) -> RunResult:
+        """Put together what was asked for."""
+        return RunResult(
+            counts=count_shots(shots, circuit.clbits),
+            probabilities=probabilities,
+            engine=self.name,
+            engine_version=self.version,
+            seconds=seconds,
+            memory=[write_bits(bits, circuit.clbits) for bits in shots] if request.wants_memory else None,
+            statevector=statevector,
+            expectation_values=expectation_values,
+        )
 
 
 def create_engine(capabilities: Capabilities) -> QulacsEngine:
@@ -124,13 +182,110 @@ def create_engine(capabilities: Capabilities) -> QulacsEngine:
     return QulacsEngine(capabilities)
 
 
+def _apply(op: Operation, state: _State) -> None:
+    """Apply one gate."""
+    _MAKERS[op.gate](*op.qubits, *op.parameters).update_quantum_state(state)
+
+
 def _simulate(circuit: Circuit) -> _State:
     """Compute the state before the measurements, which all come last."""
     state: _State = qulacs.QuantumState(circuit.qubits)
     for op in circuit.operations:
-        if op.gate not in {MEASURE, BARRIER}:
-            _MAKERS[op.gate](*op.qubits, *op.parameters).update_quantum_state(state)
+        if op.gate not in NOT_GATES:
+            _apply(op, state)
     return state
+
+
+class _Branches:
+    """Runs a circuit whose course depends on what it measures: the shots part where an outcome may be 0 or 1.
+
+    Shots that measured the same so far share one state, so the work grows with the different histories and not with
+    the shots.
+    """
+
+    def __init__(self, circuit: Circuit, request: RunRequest) -> None:
+        self._circuit = circuit
+        self._shots = request.shots
+        self._random = Random(request.seed)  # noqa: S311 - samples, no secrets
+        # From here on nothing but measurements is left, so the rest can be sampled at once.
+        operations = circuit.operations
+        self._tail = len(operations)
+        while self._tail and operations[self._tail - 1].gate in {MEASURE, BARRIER}:
+            if operations[self._tail - 1].conditions:
+                break
+            self._tail -= 1
+
+    def sample(self) -> list[int]:
+        """Sample the classical bits of every shot, in random order."""
+        pending: list[tuple[_State, int, int, int]] = [(qulacs.QuantumState(self._circuit.qubits), 0, 0, self._shots)]
+        sampled: list[int] = []
+        while pending:
+            state, index, bits, shots = pending.pop()
+            while index < self._tail:
+                op = self._circuit.operations[index]
+                index += 1
+                if op.gate == BARRIER or not all(condition.holds(bits) for condition in op.conditions):
+                    continue
+                if op.gate not in NOT_GATES:
+                    _apply(op, state)
+                    continue
+                ones = self._draw_ones(state, op.qubits[0], shots)
+                if 0 < ones < shots:
+                    other = state.copy()
+                    _collapse(other, op, 1)
+                    pending.append((other, index, _record(op, bits, 1), ones))
+                    shots -= ones
+                    ones = 0
+                outcome = int(ones == shots)
+                _collapse(state, op, outcome)
+                bits = _record(op, bits, outcome)
+            sampled.extend(self._sample_rest(state, bits, shots))
+        self._random.shuffle(sampled)
+        return sampled
+
+    def _draw_ones(self, state: _State, qubit: int, shots: int) -> int:
+        """Draw how many of the shots measure 1."""
+        chance = 1 - state.get_zero_probability(qubit)
+        if chance < _SMALLEST_PROBABILITY:
+            return 0
+        if chance > 1 - _SMALLEST_PROBABILITY:
+            return shots
+        return sum(self._random.random() < chance for _ in range(shots))
+
+    def _sample_rest(self, state: _State, bits: int, shots: int) -> list[int]:
+        """Sample the measurements that end the circuit."""
+        rest = [op for op in self._circuit.operations[self._tail :] if op.gate == MEASURE]
+        if not rest:
+            return [bits] * shots
+        samples = _repair(
+            state.sampling(shots, self._random.getrandbits(32)), state, dimension=1 << self._circuit.qubits
+        )
+        finished = {}
+        for outcome in set(samples):
+            value = bits
+            for op in rest:
+                value = _record(op, value, outcome >> op.qubits[0] & 1)
+            finished[outcome] = value
+        return [finished[outcome] for outcome in samples]
+
+
+def _collapse(state: _State, op: Operation, outcome: int) -> None:
+    """Leave of a state what agrees with an outcome; a reset then turns it to 0."""
+    qubit = op.qubits[0]
+    project: _Gate = (qulacs_gate.P1 if outcome else qulacs_gate.P0)(qubit)
+    project.update_quantum_state(state)
+    state.normalize(state.get_squared_norm())
+    if op.gate == RESET and outcome:
+        flip: _Gate = qulacs_gate.X(qubit)
+        flip.update_quantum_state(state)
+
+
+def _record(op: Operation, bits: int, outcome: int) -> int:
+    """Write an outcome into the classical bits, if the operation is a measurement."""
+    if op.gate != MEASURE:
+        return bits
+    clbit = op.clbits[0]
+    return bits & ~(1 << clbit) | outcome << clbit
 
 
 def _fold_seed(seed: int) -> int:
@@ -139,50 +294,41 @@ def _fold_seed(seed: int) -> int:
     return (seed ^ (seed >> 32) * 0x9E37_79B1) & 0xFFFF_FFFF
 
 
-def _repair(outcomes: Counter[int], state: _State, *, dimension: int) -> Counter[int]:
+def _repair(samples: list[int], state: _Amplitudes, *, dimension: int) -> list[int]:
     """Move samples that fell beyond the last amplitude onto the last outcome that is possible.
 
     Qulacs looks for a random number below 1 among running sums of probabilities, which may end a little below 1 by
     rounding; a number in between gives an outcome that does not exist.
     """
-    strays = [outcome for outcome in outcomes if outcome >= dimension]
-    if strays:
-        outcome = dimension - 1
-        while outcome > 0 and abs(state.get_amplitude(outcome)) ** 2 < _SMALLEST_PROBABILITY:
-            outcome -= 1
-        outcomes[outcome] += sum(outcomes.pop(stray) for stray in strays)
-    return outcomes
+    if max(samples, default=0) < dimension:
+        return samples
+    last = dimension - 1
+    while last > 0 and abs(state.get_amplitude(last)) ** 2 < _SMALLEST_PROBABILITY:
+        last -= 1
+    return [outcome if outcome < dimension else last for outcome in samples]
 
 
-class _Bitstrings:
-    """The way from an outcome, whose bit i is qubit i, to the string of classical bits that users read."""
-
-    def __init__(self, circuit: Circuit) -> None:
-        self._clbits = circuit.clbits
-        # A bit that is written twice keeps the last value.
-        self._qubit_of_clbit = {op.clbits[0]: op.qubits[0] for op in circuit.operations if op.gate == MEASURE}
-        self._is_plain = circuit.qubits == circuit.clbits == len(self._qubit_of_clbit) and all(
-            clbit == qubit for clbit, qubit in self._qubit_of_clbit.items()
-        )
-
-    def sum_up(self, outcomes: Iterable[tuple[int, _Amount]]) -> dict[str, _Amount]:
-        """Add up what belongs to the same bitstring, in the order of the bitstrings."""
-        totals: dict[str, _Amount] = {}
-        for outcome, amount in outcomes:
-            bits = self._write(outcome)
-            totals[bits] = totals[bits] + amount if bits in totals else amount
-        return dict(sorted(totals.items()))
-
-    def _write(self, outcome: int) -> str:
-        """Write one outcome, classical bit 0 rightmost."""
-        value = outcome
-        if not self._is_plain:
-            value = sum((outcome >> qubit & 1) << clbit for clbit, qubit in self._qubit_of_clbit.items())
-        return f"{value:0{self._clbits}b}"
-
-
-def _compute_probabilities(state: _State, dimension: int, bitstrings: _Bitstrings) -> dict[str, float]:
+def _compute_probabilities(state: _State, dimension: int, readout: Readout) -> dict[str, float]:
     """Compute the exact probability of every bitstring that is not rounding noise."""
     squares = ((outcome, abs(state.get_amplitude(outcome)) ** 2) for outcome in range(dimension))
-    totals = bitstrings.sum_up((outcome, square) for outcome, square in squares if square)
+    totals = readout.sum_up((outcome, square) for outcome, square in squares if square)
     return {bits: probability for bits, probability in totals.items() if probability >= _SMALLEST_PROBABILITY}
+
+
+def _list_amplitudes(state: _State, dimension: int) -> list[tuple[float, float]]:
+    """List every amplitude as its real and its imaginary part."""
+    amplitudes = [state.get_amplitude(outcome) for outcome in range(dimension)]
+    return [(amplitude.real, amplitude.imag) for amplitude in amplitudes]
+
+
+def _compute_means(state: _State, qubits: int, observables: tuple[Observable, ...]) -> tuple[ExpectationValue, ...]:
+    """Compute the exact mean of each observable."""
+    means = []
+    for observable in observables:
+        operator = qulacs.Observable(qubits)
+        for term in observable.terms:
+            paulis = " ".join(f"{pauli} {qubit}" for qubit, pauli in term.paulis)
+            operator.add_operator(term.coefficient, paulis or "I 0")
+        mean = operator.get_expectation_value(cast("qulacs.QuantumState", state))
+        means.append(ExpectationValue(observable.label, float(mean.real), 0.0))
+    return tuple(means)

@@ -1,0 +1,54 @@
+"""From what simulators sample to what users read: bitstrings with classical bit 0 rightmost."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from webapp.quantum.circuits import Circuit
+from webapp.quantum.gates import MEASURE
+
+_Amount = TypeVar("_Amount", int, float)
+
+
+class Readout:
+    """The way from an outcome, whose bit i is qubit i, to the classical bits of a circuit that ends by measuring."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._clbits = circuit.clbits
+        # A bit that is written twice keeps the last value.
+        self._qubit_of_clbit = {op.clbits[0]: op.qubits[0] for op in circuit.operations if op.gate == MEASURE}
+        self._is_plain = circuit.qubits == circuit.clbits == len(self._qubit_of_clbit) and all(
+            clbit == qubit for clbit, qubit in self._qubit_of_clbit.items()
+        )
+
+    def read(self, outcome: int) -> int:
+        """Read the classical bits, as a number whose bit i is classical bit i."""
+        if self._is_plain:
+            return outcome
+        return sum((outcome >> qubit & 1) << clbit for clbit, qubit in self._qubit_of_clbit.items())
+
+    def read_all(self, outcomes: Sequence[int]) -> list[int]:
+        """Read many outcomes; each different one is worked out once."""
+        if self._is_plain:
+            return list(outcomes)
+        known = {outcome: self.read(outcome) for outcome in set(outcomes)}
+        return [known[outcome] for outcome in outcomes]
+
+    def sum_up(self, outcomes: Iterable[tuple[int, _Amount]]) -> dict[str, _Amount]:
+        """Add up what belongs to the same bitstring, in the order of the bitstrings."""
+        totals: dict[int, _Amount] = {}
+        for outcome, amount in outcomes:
+            bits = self.read(outcome)
+            totals[bits] = totals[bits] + amount if bits in totals else amount
+        return {write_bits(bits, self._clbits): totals[bits] for bits in sorted(totals)}
+
+
+def write_bits(bits: int, clbits: int) -> str:
+    """Write classical bits, bit 0 rightmost."""
+    return f"{bits:0{clbits}b}"
+
+
+def count_shots(shots: Iterable[int], clbits: int) -> dict[str, int]:
+    """Count the shots by their bitstring, in the order of the bitstrings."""
+    counted = Counter(shots)
+    return {write_bits(bits, clbits): counted[bits] for bits in sorted(counted)}

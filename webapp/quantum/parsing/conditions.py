@@ -1,0 +1,81 @@
+"""Turn the condition of an `if` on classical bits into the values that the bits may have."""
+
+from collections.abc import Callable
+from typing import Final
+
+from webapp.quantum.circuits import Condition
+from webapp.quantum.parsing.errors import Mistake
+from webapp.quantum.parsing.expressions import Call, Expression, Name, Number, evaluate, list_names
+
+# Every value of so many bits is tried, once per condition.
+_MAX_BITS: Final = 10
+
+# A comparison is an operator on two sides.
+_SIDES: Final = 2
+
+
+def read_condition(
+    expression: Expression,
+    *,
+    find_bits: Callable[[Name], tuple[int, ...] | None],
+    look_up: Callable[[Name], Number],
+    position: int,
+) -> Condition | bool:
+    """Read a condition; one that reads no bit is decided at once. `find_bits` gives None for what is no bit.
+
+    Raises Mistake.
+    """
+    bits_of: dict[Name, tuple[int, ...]] = {}
+    for name in list_names(expression):
+        found = find_bits(name)
+        if found is not None:
+            bits_of[name] = found
+    if not bits_of:
+        return bool(evaluate(expression, look_up))
+    compared = _read_comparison(expression, bits_of, look_up)
+    if compared is not None:
+        return compared
+    clbits = tuple(sorted({clbit for found in bits_of.values() for clbit in found}))
+    if len(clbits) > _MAX_BITS:
+        raise Mistake(
+            f"this condition reads {len(clbits)} bits; beside a plain comparison (c == 5, c != 5) at most {_MAX_BITS} "
+            "are supported.",
+            position,
+        )
+    return Condition(clbits, _list_values(expression, clbits, bits_of, look_up))
+
+
+def _list_values(
+    expression: Expression,
+    clbits: tuple[int, ...],
+    bits_of: dict[Name, tuple[int, ...]],
+    look_up: Callable[[Name], Number],
+) -> frozenset[int]:
+    """Try every value of the bits."""
+    places = {clbit: place for place, clbit in enumerate(clbits)}
+
+    def holds(value: int) -> bool:
+        def read(name: Name) -> Number:
+            if name not in bits_of:
+                return look_up(name)
+            return sum((value >> places[clbit] & 1) << index for index, clbit in enumerate(bits_of[name]))
+
+        return bool(evaluate(expression, read))
+
+    return frozenset(value for value in range(1 << len(clbits)) if holds(value))
+
+
+def _read_comparison(
+    expression: Expression, bits_of: dict[Name, tuple[int, ...]], look_up: Callable[[Name], Number]
+) -> Condition | None:
+    """Read `c == 5` and `c != 5`, for a register of any width; None for anything else."""
+    if not isinstance(expression, Call) or expression.function not in {"==", "!="}:
+        return None
+    sides = [side for side in expression.arguments if isinstance(side, Name) and side in bits_of]
+    others = [side for side in expression.arguments if side not in sides]
+    if len(sides) != 1 or len(others) != _SIDES - 1 or any(name in bits_of for name in list_names(others[0])):
+        return None
+    clbits = bits_of[sides[0]]
+    value = evaluate(others[0], look_up)
+    values = frozenset({int(value)} if value == int(value) and 0 <= value < 1 << len(clbits) else ())
+    return Condition(clbits, values, is_negated=expression.function == "!=")
