@@ -64,8 +64,8 @@ class EngineProcess:
         self._connection: Connection
         self._log: IO[bytes]
 
-    def run(self, work: Mapping[str, Any], *, look: Callable[[], bool]) -> RunResult | dict[str, str]:
-        """Run a job and give its result, or the error that it ends with.
+    def run(self, order: bytes, *, look: Callable[[], bool]) -> RunResult | dict[str, str]:
+        """Run what is ordered and give its result, or the error that the job ends with.
 
         `look` is called several times a second, and gives False when the run is to be given up. Raises StoppedError.
         """
@@ -74,7 +74,7 @@ class EngineProcess:
             self._start()
         self._runs += 1
         try:
-            self._connection.send_bytes(json.dumps(work).encode())
+            self._connection.send_bytes(order)
             answer = self._wait(look)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return self._explain_death().error
@@ -165,7 +165,7 @@ def serve_runs(connection: Connection, log_file: IO[bytes], limits: Limits, work
     try:
         prepare_process(connection, log_file, limits, worker)
         while True:
-            connection.send_bytes(run_limited(json.loads(connection.recv_bytes()), limits))
+            connection.send_bytes(run_limited(connection.recv_bytes(), limits))
     except EOFError:
         os._exit(0)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the worker's own code must not go on in this process
@@ -200,14 +200,14 @@ def die_with(worker: int) -> None:
         os._exit(1)
 
 
-def run_limited(work: Mapping[str, Any], limits: Limits) -> bytes:
+def run_limited(order: bytes, limits: Limits) -> bytes:
     """Run one job within its time, and write its result or its error."""
     used_seconds = int(time.process_time()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (used_seconds + limits.seconds, hard))
     signal.alarm(limits.seconds + ALARM_MARGIN_SECONDS)
     try:
-        return write_result(execute(work))
+        return write_result(execute(order))
     except UpcubeError as error:
         return write_error({"code": error.code, "message": f"{error.message} Nothing was charged."})
     except MemoryError:

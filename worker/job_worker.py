@@ -20,6 +20,7 @@ from webapp.core.db import AWAY, db
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.core.redis import job_calls
+from webapp.jobs.execution import write_work
 from webapp.jobs.running import (
     Assignment,
     claim_job,
@@ -82,7 +83,7 @@ class JobWorker:
     def _run(self, assignment: Assignment) -> None:
         watch = Watch(assignment, self._stopping)
         try:
-            outcome = self._engine.run(assignment.work, look=watch.look)
+            outcome = self._engine.run(write_work(assignment.work, assignment.engine), look=watch.look)
         except StoppedError:
             if self._stopping.is_set():
                 return_job(assignment)

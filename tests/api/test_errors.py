@@ -154,7 +154,8 @@ def test_every_other_method_is_refused_with_those_allowed(refusing: Service) -> 
     assert {f"{API}/jobs", f"{API}/me"} <= rules
     for path in (rule.replace("<", "").replace(">", "") for rule in rules):
         methods = set(addresses.allowed_methods(path))
-        for method in set(METHODS) - methods:
+        # An answer to HEAD has no body to look at.
+        for method in set(METHODS) - methods - {"HEAD"}:
             answer = refusing.client.open(path, method=method)
             read_error(answer, 405, "method_not_allowed")
             assert answer.headers["Allow"] == ", ".join(sorted(methods))

@@ -68,6 +68,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "lane": "worker",
     "templateId": "quantum-fourier-transform",
     "parameters": {"qubits": 20},
+    "options": {},
     "backend": "local-simulator",
     "engine": "qulacs",
     "engineVersion": None,
@@ -80,11 +81,14 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "startedAt": None,
     "completedAt": None,
     "error": None,
+    "circuit": None,
     "queue": {"position": 3, "estimatedStartAt": "2026-01-31T09:30:02.400Z"},
     "counts": None,
     "probabilities": None,
     "bitOrder": "Classical bit 0 is the rightmost character.",
     "expectationValues": None,
+    "memory": None,
+    "statevector": None,
     "resultDeletedAt": None,
 }
 COMPLETED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {

@@ -7,7 +7,7 @@ from flask import url_for
 
 from webapp.api import api
 from webapp.api.preferences import IDEMPOTENCY, PREFER, read_idempotency_key, read_preferences
-from webapp.api.responses import EstimateJson, JobJson, JobListJson, JobSummaryJson, QueueJson
+from webapp.api.responses import CircuitJson, EstimateJson, JobJson, JobListJson, JobSummaryJson, QueueJson
 from webapp.api.schemas import JobBody, JobListQuery, answers, read_job_body, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
@@ -124,7 +124,9 @@ def read_request() -> JobRequest:
     body, digest = read_job_body(max_bytes=runtime().max_body_bytes)
     return JobRequest(
         template_id=body.template_id,
+        circuit=body.circuit.model_dump() if body.circuit else None,
         parameters=body.parameters,
+        options=body.options,
         backend_id=body.backend,
         shots=body.shots,
         digest=digest,
@@ -156,7 +158,7 @@ def render_estimate(found: estimate.Estimate) -> EstimateJson:
         "qubits": plan.profile.qubits,
         "operations": plan.profile.gates,
         "memoryBytes": plan.profile.memory_bytes,
-        "shots": plan.shots,
+        "shots": plan.work.shots,
         "price": {
             "total": format_credits(price.total),
             "base": format_credits(price.base),
@@ -181,14 +183,18 @@ def render_estimate(found: estimate.Estimate) -> EstimateJson:
 
 
 def render_job(job: Job) -> JobJson:
-    """Write a job with its result as JSON."""
+    """Write a job with its program and its result as JSON."""
+    further = job.further_results or {}
     return {
         **render_summary(job),
+        "circuit": cast("CircuitJson | None", job.circuit),
         "queue": render_place(job),
         "counts": job.counts,
         "probabilities": job.probabilities,
         "bitOrder": "Classical bit 0 is the rightmost character.",
-        "expectationValues": None,
+        "expectationValues": further.get("expectationValues"),
+        "memory": further.get("memory"),
+        "statevector": further.get("statevector"),
         "resultDeletedAt": format_time(job.result_deleted_at) if job.result_deleted_at else None,
     }
 
@@ -212,6 +218,7 @@ def render_summary(job: Job) -> JobSummaryJson:
         "lane": job.lane,
         "templateId": job.template_id,
         "parameters": job.parameters,
+        "options": job.options,
         "backend": job.backend,
         "engine": job.engine,
         "engineVersion": job.engine_version,

@@ -121,6 +121,7 @@ class JobSummaryJson(TypedDict):
     lane: str
     templateId: str | None
     parameters: dict[str, Any]
+    options: dict[str, Any]
     backend: str
     engine: str
     engineVersion: str | None
@@ -133,6 +134,21 @@ class JobSummaryJson(TypedDict):
     startedAt: str | None
     completedAt: str | None
     error: dict[str, Any] | None
+
+
+class CircuitJson(TypedDict):
+    """A program as it was sent: OpenQASM as text, IonQ's format as an object or its text."""
+
+    format: str
+    source: str | dict[str, Any]
+
+
+class ExpectationJson(TypedDict):
+    """The mean of an observable; the standard error is 0 where the mean is exact."""
+
+    observable: str
+    value: float
+    standardError: float
 
 
 class QueueJson(TypedDict):
@@ -148,11 +164,14 @@ class JobJson(JobSummaryJson):
     `queue` is null unless the job is queued. A result is deleted after some time: `resultDeletedAt`.
     """
 
+    circuit: CircuitJson | None
     queue: QueueJson | None
     counts: dict[str, int] | None
     probabilities: dict[str, float] | None
     bitOrder: str
-    expectationValues: None
+    expectationValues: list[ExpectationJson] | None
+    memory: list[str] | None
+    statevector: list[list[float]] | None
     resultDeletedAt: str | None
 
 

@@ -12,12 +12,12 @@ from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
 from webapp.dashboard.visitor import get_own_organisation
+from webapp.jobs.execution import work_of
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.keys.queries import get_key
 from webapp.quantum.circuits import Circuit
 from webapp.quantum.openqasm import to_openqasm3
-from webapp.quantum.templates import get_template
 
 JOBS_PER_PAGE = 25
 # A histogram longer than this is unreadable: the most frequent outcomes stand for it.
@@ -79,11 +79,14 @@ def job_result(job_id: str) -> ResponseReturnValue:
     answer = jsonify(
         id=found.id,
         templateId=found.template_id,
+        circuit=found.circuit,
         parameters=found.parameters,
+        options=found.options,
         shots=found.shots,
         seed=found.seed,
         counts=found.counts,
         probabilities=found.probabilities,
+        **(found.further_results or {}),
         bitOrder="Classical bit 0 is the rightmost character.",
     )
     answer.headers["Content-Disposition"] = f'attachment; filename="{found.id}.json"'
@@ -101,17 +104,16 @@ def list_outcomes(counts: Mapping[str, int], probabilities: Mapping[str, float],
 
 def make_rerun_body(job: Job) -> dict[str, object]:
     """Make the body that gives the same counts again."""
-    body: dict[str, object] = {"templateId": job.template_id, "shots": job.shots, "seed": job.seed}
+    body: dict[str, object] = {"templateId": job.template_id} if job.template_id else {"circuit": job.circuit}
+    body |= {"shots": job.shots, "seed": job.seed, **job.options}
     if job.parameters:
         body["parameters"] = job.parameters
     return body
 
 
 def find_circuit(job: Job) -> Circuit | None:
-    """Give the job's circuit, unless its template no longer takes its parameters."""
-    if job.template_id is None:
-        return None
+    """Give the job's circuit, unless its template or its format is no longer read as it was."""
     try:
-        return get_template(job.template_id).create_circuit(job.parameters)
+        return work_of(job).make_circuit()
     except UpcubeError:
         return None

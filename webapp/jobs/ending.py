@@ -20,7 +20,6 @@ from webapp.ledger.operations import add_charge
 from webapp.metering.holds import Hold, let_hold_go, settle_hold
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
-from webapp.quantum.engines import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +124,3 @@ def end_hold(hold: Hold, *, charged_microcredits: int) -> None:
         settle_hold(hold, charged_microcredits=charged_microcredits)
     except StoreAwayError:
         log.warning("hold %s is left to end when it is overdue", hold.id)
-
-
-def result_columns(result: RunResult) -> dict[str, Any]:
-    """Give the columns of a job that hold its result."""
-    return {"engine_version": result.engine_version, "counts": result.counts, "probabilities": result.probabilities}

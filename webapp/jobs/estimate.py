@@ -7,7 +7,7 @@ from webapp.accounts.queries import get_organisation
 from webapp.jobs.confirmation import is_confirmed, look_at_account, make_quote
 from webapp.jobs.gates import GateVerdict, judge
 from webapp.jobs.operations import Service, Submitter
-from webapp.jobs.plans import JobRequest, Plan, make_plan
+from webapp.jobs.plans import JobRequest, Plan, check_engine, make_plan
 from webapp.jobs.quotes import Quote
 
 
@@ -39,6 +39,8 @@ def estimate_job(
             is_confirmed=is_confirmed(plan, request, organisation, quotes=service.quotes, at=at),
         )
     )
+    if all(verdict.passed for verdict in verdicts if verdict.name in {"backend", "size"}):
+        check_engine(plan)
     wants_confirmation = any(verdict.name == "confirmation" and not verdict.passed for verdict in verdicts)
     quote = make_quote(plan, request, organisation, quotes=service.quotes, at=at) if wants_confirmation else None
     return Estimate(plan=plan, verdicts=verdicts, quote=quote)

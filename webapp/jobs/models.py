@@ -60,7 +60,11 @@ class Job(Base):
     # When the worker that runs it last said so.
     heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     template_id: Mapped[str | None] = mapped_column(sa.String(60))
+    # The program as it was sent, in place of a template: its format and its source.
+    circuit: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     parameters: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    # What was asked for besides the counts: noise, observables, memory, statevector.
+    options: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
     backend: Mapped[str] = mapped_column(sa.String(60))
     engine: Mapped[str] = mapped_column(sa.String(60))
     engine_version: Mapped[str | None] = mapped_column(sa.String(40))
@@ -70,6 +74,8 @@ class Job(Base):
     seed: Mapped[int] = mapped_column(sa.BigInteger)
     counts: Mapped[dict[str, int] | None] = mapped_column(sa.JSON)
     probabilities: Mapped[dict[str, float] | None] = mapped_column(sa.JSON)
+    # What was given of it: expectationValues, memory, statevector.
+    further_results: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     price_list: Mapped[str] = mapped_column(sa.String(20))
     estimated_microcredits: Mapped[int] = mapped_column(sa.BigInteger)
     held_microcredits: Mapped[int] = mapped_column(sa.BigInteger)

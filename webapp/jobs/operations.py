@@ -1,7 +1,6 @@
 """What makes jobs, and what cancels them. What runs them on a worker is in running.py."""
 
 import logging
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from webapp.jobs.ending import (
     end_hold,
     end_stored_job,
     identify,
-    result_columns,
 )
+from webapp.jobs.execution import result_columns
 from webapp.jobs.gates import check_plan
 from webapp.jobs.idempotency import AnsweredMeanwhileError, Repeatable, answering, find_answer, save_answer
 from webapp.jobs.models import Job, JobStatus, Lane, SavedAnswer
-from webapp.jobs.plans import JobLimits, JobRequest, Plan, make_plan
+from webapp.jobs.plans import JobLimits, JobRequest, Plan, check_engine, make_plan
 from webapp.jobs.queries import get_job
 from webapp.jobs.quotes import QuoteBook
 from webapp.jobs.states import move_new_job
@@ -38,9 +37,7 @@ from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
 from webapp.metering.holds import Hold, hold_credits, hurry_hold, keep_hold
 from webapp.metering.reconcile import reconcile_account
-from webapp.quantum.circuits import Circuit
-from webapp.quantum.engines import RunRequest, get_engine
-from webapp.quantum.limits import MAX_SEED
+from webapp.quantum.engines import get_engine
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +111,7 @@ def submit_once(
     """Pass the gates, hold the price, and run or queue the job."""
     plan = make_plan(request, limits=service.limits, wants_worker=wants_worker)
     check_plan(plan, service.limits)
+    check_engine(plan)
     check_confirmation(
         plan,
         request,
@@ -134,7 +132,7 @@ def submit_once(
     fault("job_after_hold")
     with releasing_on_failure(hold):
         if plan.lane is Lane.INLINE:
-            run_inline(job, plan.circuit)
+            run_inline(job, plan)
             store_finished(job, repeatable)
         else:
             store_queued(job, hold, repeatable)
@@ -178,14 +176,16 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
         lane=plan.lane,
         attempt=0,
         losses=0,
-        template_id=request.template_id,
-        parameters=dict(request.parameters),
+        template_id=plan.work.template_id,
+        circuit=plan.work.circuit,
+        parameters=plan.work.parameters,
+        options=plan.work.options,
         backend=plan.backend.id,
         engine=plan.route.engine,
         engine_reason=plan.route.reason,
         qubits=plan.profile.qubits,
-        shots=request.shots,
-        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
+        shots=plan.work.shots,
+        seed=plan.work.seed,
         price_list=plan.price.version,
         estimated_microcredits=plan.price.total,
         held_microcredits=plan.price.total,
@@ -194,11 +194,11 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
     )
 
 
-def run_inline(job: Job, circuit: Circuit) -> None:
+def run_inline(job: Job, plan: Plan) -> None:
     """Run the circuit and write down what came of it. A fault of ours fails the job, which then costs nothing."""
     move_new_job(job, JobStatus.RUNNING, started_at=clock.now())
     try:
-        result = get_engine(job.engine).run(circuit, RunRequest(job.shots, job.seed))
+        result = get_engine(job.engine).run(plan.circuit, plan.work.make_request())
     except UpcubeError:
         raise
     except Exception:
@@ -258,7 +258,7 @@ def prune_results(*, before: datetime) -> int:
         result = session.execute(
             update(Job)
             .where(Job.completed_at < before, has_result)
-            .values(counts=null(), probabilities=null(), result_deleted_at=clock.now())
+            .values(counts=null(), probabilities=null(), further_results=null(), result_deleted_at=clock.now())
             .execution_options(synchronize_session=False)
         )
         return cast("CursorResult[Any]", result).rowcount

@@ -35,9 +35,10 @@ def list_jobs(
 ) -> Page[Job]:
     """Give the organisation's jobs, newest first: those before the cursor, with this status and backend.
 
-    Their results, which may be large, are not read and cannot be asked for.
+    Their results and programs, which may be large, are not read and cannot be asked for.
     """
-    without_results = (defer(Job.counts, raiseload=True), defer(Job.probabilities, raiseload=True))
+    large = (Job.counts, Job.probabilities, Job.further_results, Job.circuit)
+    without_results = [defer(column, raiseload=True) for column in large]
     statement = select(Job).where(Job.organisation_id == organisation_id).options(*without_results)
     if status:
         statement = statement.where(Job.status == status)

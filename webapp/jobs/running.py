@@ -4,14 +4,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import defer
 
 from webapp.core.db import db, transaction
 from webapp.core.faults import fault
-from webapp.jobs.ending import Failure, StoredJob, end_stored_job, identify, result_columns
+from webapp.jobs.ending import Failure, StoredJob, end_stored_job, identify
+from webapp.jobs.execution import Work, result_columns, work_of
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.states import move_job
 from webapp.jobs.turns import call_workers, count_jobs, list_turns, record_turn
@@ -34,7 +33,8 @@ class Assignment:
 
     job: StoredJob
     attempt: int
-    work: Mapping[str, Any]
+    work: Work
+    engine: str
 
 
 def claim_job(*, at: datetime) -> Assignment | None:
@@ -55,19 +55,8 @@ def claim_job(*, at: datetime) -> Assignment | None:
                 job = session.get_one(Job, job_id, populate_existing=True)
         if has_moved:
             fault("job_after_claim")
-            return Assignment(job=identify(job), attempt=job.attempt, work=describe_work(job))
+            return Assignment(job=identify(job), attempt=job.attempt, work=work_of(job), engine=job.engine)
     return None
-
-
-def describe_work(job: Job) -> dict[str, Any]:
-    """Give what an engine's process must know of a job, in JSON's terms."""
-    return {
-        "templateId": job.template_id,
-        "parameters": job.parameters,
-        "engine": job.engine,
-        "shots": job.shots,
-        "seed": job.seed,
-    }
 
 
 def is_assigned(assignment: Assignment) -> bool:
@@ -155,4 +144,4 @@ def list_lost_jobs(*, at: datetime) -> list[Job]:
     """Give the jobs whose worker has not said for too long that it lives."""
     db.session.rollback()
     statement = select(Job).where(Job.status == JobStatus.RUNNING, Job.heartbeat_at < at - LEASE)
-    return list(db.session.scalars(statement.options(defer(Job.counts), defer(Job.probabilities))))
+    return list(db.session.scalars(statement))

@@ -44,6 +44,9 @@ def upgrade():
     op.add_column("jobs", sa.Column("losses", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("jobs", sa.Column("heartbeat_at", sa.DateTime(), nullable=True))
     op.add_column("jobs", sa.Column("result_deleted_at", sa.DateTime(), nullable=True))
+    op.add_column("jobs", sa.Column("circuit", sa.JSON(), nullable=True))
+    op.add_column("jobs", sa.Column("options", sa.JSON(), nullable=False, server_default="{}"))
+    op.add_column("jobs", sa.Column("further_results", sa.JSON(), nullable=True))
     op.create_index(
         "ix_jobs_open", "jobs", ["status", "organisation_id", "id"], sqlite_where=IS_OPEN, postgresql_where=IS_OPEN
     )
@@ -74,7 +77,7 @@ def downgrade():
     op.drop_column("organisations", "confirm_above_microcredits")
     op.drop_index(op.f("ix_jobs_completed_at"), table_name="jobs")
     op.drop_index("ix_jobs_open", table_name="jobs")
-    for name in ("result_deleted_at", "heartbeat_at", "losses", "attempt", "lane"):
+    for name in ("further_results", "options", "circuit", "result_deleted_at", "heartbeat_at", "losses", "attempt", "lane"):
         op.drop_column("jobs", name)
     op.drop_table("job_turns")
     op.drop_table("open_holds")

@@ -12,7 +12,6 @@ from webapp.quantum.engines.base import (
 )
 from webapp.quantum.engines.catalogue import (
     ENGINE_NAMES,
-    LIGHT_ENGINES,
     UnknownEngineError,
     get_capabilities,
     get_engine,
@@ -20,7 +19,6 @@ from webapp.quantum.engines.catalogue import (
 
 __all__ = [
     "ENGINE_NAMES",
-    "LIGHT_ENGINES",
     "Capabilities",
     "CircuitTooLargeError",
     "Engine",

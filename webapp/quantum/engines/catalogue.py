@@ -45,9 +45,6 @@ _ENTRIES: Final[Mapping[str, _Entry]] = {
 
 ENGINE_NAMES: Final = tuple(_ENTRIES)
 
-# Engines small enough for the web process.
-LIGHT_ENGINES: Final = ("qulacs",)
-
 
 def get_capabilities(engine_name: str) -> Capabilities:
     """Get what an engine can do, without loading it. Raises UnknownEngineError."""
