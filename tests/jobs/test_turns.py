@@ -3,14 +3,15 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import API, Key, make_account, make_key, now, queue_bell
 from webapp.core.db import db
-from webapp.jobs.models import Job
-from webapp.jobs.running import claim_job, complete_job, return_job
-from webapp.jobs.turns import find_place
+from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.running import claim_job, complete_job, list_lost_jobs, return_job
+from webapp.jobs.turns import count_jobs, find_place, list_turns
 from webapp.quantum.engines import RunResult
 
 RESULT = RunResult({"00": 100}, None, "odd", "1", 0.0)
@@ -105,3 +106,25 @@ def test_queue_depth_is_on_the_backends(app: Flask, client: FlaskClient, keys: l
     assert (depths()["local-simulator"], depths()["qulacs"], depths()["ionq-forte"]) == (1, 1, 0)
     run_all(app)
     assert set(depths().values()) == {0}
+
+
+def test_workers_look_for_jobs_in_the_index_of_open_ones(app: Flask) -> None:
+    with app.app_context():
+        if db.engine.dialect.name != "sqlite":
+            pytest.skip("PostgreSQL plans by what is in the table, which is empty here")
+        statements: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            statements.append(statement)
+
+        sa.event.listen(db.engine, "before_cursor_execute", note)
+        count_jobs(JobStatus.QUEUED)
+        list_turns(db.session())
+        list_lost_jobs(at=now())
+        sa.event.remove(db.engine, "before_cursor_execute", note)
+        for statement in [found for found in statements if "FROM jobs" in found]:
+            plan = " ".join(
+                row.detail
+                for row in db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {statement.replace('?', 'NULL')}"))
+            )
+            assert "ix_jobs_open" in plan, (statement, plan)

@@ -169,7 +169,7 @@ def test_killed_processes_come_back_and_valkey_brings_its_data(tmp_path: Path) -
         redis.set("kept", "yes")
         # Valkey hands a write to the kernel before it answers: a kill loses nothing, a power cut at most a second.
         instance.kill_one("valkey-server")
-        for words in ("worker work", "worker clock", "granian", "worker.reaper"):
+        for words in ("worker work", "worker clock", "worker jobs", "granian", "worker.reaper"):
             instance.kill_one(words)
 
         def answers() -> bool:

@@ -243,6 +243,28 @@ class CreditsJson(TypedDict):
     nextCursor: str | None
 
 
+class UsageGroupJson(TypedDict):
+    """One group's calls, or its jobs where the groups are backends, and credits. A key's group is its id."""
+
+    group: str
+    name: str | None
+    calls: int
+    credits: str
+
+
+class UsageTotalJson(TypedDict):
+    """All groups together."""
+
+    calls: int
+    credits: str
+
+
+# What was used in a period. Written as a call because `from` is a word of Python.
+UsageJson = TypedDict(
+    "UsageJson", {"from": str, "to": str, "groupBy": str, "usage": list[UsageGroupJson], "total": UsageTotalJson}
+)
+
+
 class DetailJson(TypedDict):
     """One wrong field: where it is, what is wrong, and what would be right."""
 

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
 from flask import request
@@ -26,6 +27,8 @@ MAX_PAGE = 100
 DEFAULT_PAGE = 20
 MAX_INTEGER_DIGITS = 1000
 MAX_COUNT_DIGITS = 9
+# A year of usage by the hour is 8,784 lines.
+MAX_USAGE_DAYS = 366
 # How much of an unknown field's name is repeated.
 MAX_PATH_CHARACTERS = 100
 
@@ -101,6 +104,18 @@ def is_finite(value: float) -> bool:
     except OverflowError:
         return False
 
+
+def read_moment(text: str) -> datetime:
+    """Read a day or a moment in a query; what has no zone is in UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"It must be {MOMENT_ALLOWED}.") from error
+
+
+MOMENT_ALLOWED = "a day or a moment such as 2026-01-31 or 2026-01-31T09:00:00Z"
+Moment = Annotated[datetime, BeforeValidator(read_moment), WithJsonSchema({"type": "string"})]
 
 TEXT_OR_OBJECT = WithJsonSchema({"type": ["string", "object"]})
 TEXT_OBJECT_OR_NULL = WithJsonSchema({"type": ["string", "object", "null"]})
@@ -188,6 +203,15 @@ class JobListQuery(PageQuery):
     backend: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
         default=None, description="the id of a backend"
     )
+
+
+class UsageQuery(Schema):
+    """The query of GET /usage."""
+
+    from_: Moment | None = Field(default=None, alias="from", description=MOMENT_ALLOWED)
+    to: Moment | None = Field(default=None, description=MOMENT_ALLOWED)
+    # Calls are counted by key and hour, not by address.
+    group_by: Literal["key", "day", "hour", "backend"] = Field(default="day", description="key, day, hour or backend")
 
 
 SchemaType = TypeVar("SchemaType", bound=Schema)

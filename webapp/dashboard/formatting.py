@@ -105,11 +105,15 @@ def highlight(tokens: re.Pattern[str], text: str) -> Markup:
     return pieces + text[end:]
 
 
-def format_curl(path: str, *, body: Mapping[str, Any] | None = None, key: str | None = KEY_VARIABLE) -> str:
+def format_curl(
+    path: str, *, body: Mapping[str, Any] | None = None, prefer: str | None = None, key: str | None = KEY_VARIABLE
+) -> str:
     """Write the curl command that calls this service's API: GET, or POST where there is a body."""
     parts = [f"curl {runtime().public_url or request.host_url.rstrip('/')}/{API_ROOT}{path}"]
     if key:
         parts.append(f'-H "Authorization: Bearer {key}"')
+    if prefer:
+        parts.append(f'-H "Prefer: {prefer}"')
     if body is not None:
         parts.append('-H "Content-Type: application/json"')
         parts.append(f"-d {shlex.quote(json.dumps(body))}")

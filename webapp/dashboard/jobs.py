@@ -4,17 +4,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask import jsonify, render_template, request
+from flask import flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.authentication import login_required
+from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
 from webapp.dashboard.visitor import get_own_organisation
+from webapp.extensions import runtime
+from webapp.jobs import operations
 from webapp.jobs.execution import work_of
 from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.operations import JobEndedError
 from webapp.jobs.queries import get_job, list_jobs
+from webapp.jobs.states import OPEN
+from webapp.jobs.turns import QueuePlace, find_place
 from webapp.keys.queries import get_key
 from webapp.quantum.circuits import Circuit
 from webapp.quantum.openqasm import to_openqasm3
@@ -53,14 +59,40 @@ def jobs() -> str:
 
 @dashboard.get("/console/jobs/<job_id>")
 @login_required
-def job(job_id: str) -> str:
-    """Show one job."""
+def job(job_id: str) -> ResponseReturnValue:
+    """Show one job. A page that watches an open job is made anew only when something has happened."""
     found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)
+    place = find_place(found, workers=runtime().jobs.limits.workers, at=clock.now()) if found.status in OPEN else None
+    tag = f"{found.status}-{found.attempt}-{place.position if place else 0}"
+    if request.if_none_match.contains(tag):
+        return "", 304
+    answer = make_response(render_job(found, place))
+    answer.set_etag(tag)
+    return answer
+
+
+@dashboard.post("/console/jobs/<job_id>/cancel")
+@login_required
+def cancel_job(job_id: str) -> ResponseReturnValue:
+    """Cancel a job that has not ended."""
+    try:
+        operations.cancel_job(organisation_id=get_own_organisation().id, job_id=job_id, at=clock.now())
+    except JobEndedError as error:
+        flash(error.message)
+    else:
+        flash("The job is cancelled. It costs nothing.")
+    return redirect(url_for("dashboard.job", job_id=job_id))
+
+
+def render_job(found: Job, place: QueuePlace | None) -> str:
+    """Render a job's page."""
     circuit = find_circuit(found)
     outcomes = list_outcomes(found.counts or {}, found.probabilities or {}, shots=found.shots)
     return render_template(
         "job.html",
         job=found,
+        is_open=found.status in OPEN,
+        place=place,
         key=get_key(found.key_id),
         outcomes=outcomes,
         most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),

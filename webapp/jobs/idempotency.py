@@ -88,8 +88,11 @@ def save_answer(session: Session, job: Job, repeatable: Repeatable, *, at: datet
 
 
 def replace_answer(job: Job, key: str, *, body: Mapping[str, Any], status: int) -> None:
-    """Save what was answered in the end, after a wait, in place of what would have been answered at once."""
-    with transaction() as session:
+    """Save what was answered in the end, after a wait, in place of what would have been answered at once.
+
+    Where the database is away, a repeat is told what would have been: that the job is queued, and where to read it.
+    """
+    with suppress(StoreAwayError), transaction() as session:
         session.execute(
             update(SavedAnswer)
             .where(SavedAnswer.organisation_id == job.organisation_id, SavedAnswer.key == key)

@@ -29,6 +29,7 @@ class Lane(StrEnum):
     WORKER = "worker"
 
 
+# Written into a statement, and not bound: only then does SQLite see that the index of open jobs has all that it needs.
 IS_OPEN = sa.text("status IN ('queued', 'running')")
 
 

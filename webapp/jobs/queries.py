@@ -1,12 +1,15 @@
 """What is known of jobs."""
 
-from sqlalchemy import select
+from datetime import datetime
+
+from sqlalchemy import func, select
 from sqlalchemy.orm import defer
 
 from webapp.core.db import db
 from webapp.core.errors import NotFoundError
 from webapp.core.pages import Page, read_page
 from webapp.jobs.models import Job
+from webapp.metering.queries import GroupedUsage
 
 
 def get_job(*, organisation_id: str, job_id: str, is_fresh: bool = False) -> Job:
@@ -45,3 +48,17 @@ def list_jobs(
     if backend:
         statement = statement.where(Job.backend == backend)
     return read_page(statement, Job.id, limit=limit, cursor=cursor)
+
+
+def list_usage_by_backend(organisation_id: str, *, since: datetime, until: datetime) -> list[GroupedUsage]:
+    """Give how many jobs of the organisation ended on each backend in this time, and what they were charged."""
+    statement = (
+        select(Job.backend, func.count(), func.sum(Job.charged_microcredits))
+        .where(Job.organisation_id == organisation_id, Job.completed_at >= since, Job.completed_at < until)
+        .group_by(Job.backend)
+        .order_by(Job.backend)
+    )
+    return [
+        GroupedUsage(backend, None, jobs, int(microcredits))
+        for backend, jobs, microcredits in db.session.execute(statement)
+    ]

@@ -11,7 +11,7 @@ from webapp.core.db import db, transaction
 from webapp.core.faults import fault
 from webapp.jobs.ending import Failure, StoredJob, end_stored_job, identify
 from webapp.jobs.execution import Work, result_columns, work_of
-from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.models import IS_OPEN, Job, JobStatus
 from webapp.jobs.states import move_job
 from webapp.jobs.turns import call_workers, count_jobs, list_turns, record_turn
 from webapp.ledger.operations import OverdraftError
@@ -143,5 +143,5 @@ def recover_jobs(*, at: datetime) -> RecoveryReport:
 def list_lost_jobs(*, at: datetime) -> list[Job]:
     """Give the jobs whose worker has not said for too long that it lives."""
     db.session.rollback()
-    statement = select(Job).where(Job.status == JobStatus.RUNNING, Job.heartbeat_at < at - LEASE)
+    statement = select(Job).where(IS_OPEN, Job.status == JobStatus.RUNNING, Job.heartbeat_at < at - LEASE)
     return list(db.session.scalars(statement))

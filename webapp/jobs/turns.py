@@ -15,8 +15,7 @@ from webapp.core.db import db, insert_for
 from webapp.core.errors import StoreAwayError
 from webapp.core.money import MICROCREDITS_PER_CREDIT
 from webapp.core.redis import asking_redis, job_calls, store
-from webapp.jobs.models import Job, JobStatus, JobTurn
-from webapp.jobs.states import OPEN
+from webapp.jobs.models import IS_OPEN, Job, JobStatus, JobTurn
 
 # Workers that are told of jobs that others have taken look once in vain for each: no more than these.
 MAX_CALLS = 64
@@ -54,7 +53,7 @@ def list_turns(session: Session) -> list[Turn]:
             func.sum(case((is_queued, 0), else_=1)).label("running"),
             func.sum(case((is_queued, Job.estimated_microcredits), else_=0)).label("queued_microcredits"),
         )
-        .where(Job.status.in_(OPEN))
+        .where(IS_OPEN)
         .group_by(Job.organisation_id)
         .subquery()
     )
@@ -82,7 +81,7 @@ def record_turn(session: Session, organisation_id: str, *, at: datetime) -> None
 
 def count_jobs(status: JobStatus, *, backend: str | None = None) -> int:
     """Give how many jobs of all accounts are queued, or running, on one backend or on all."""
-    statement = select(func.count()).where(Job.status == status)
+    statement = select(func.count()).select_from(Job).where(IS_OPEN, Job.status == status)
     if backend:
         statement = statement.where(Job.backend == backend)
     return db.session.scalar(statement) or 0
@@ -95,8 +94,10 @@ def find_place(job: Job, *, workers: int, at: datetime) -> QueuePlace | None:
     if job.status != JobStatus.QUEUED or job.organisation_id not in order:
         return None
     own = order.index(job.organisation_id)
-    older = select(func.count()).where(
-        Job.organisation_id == job.organisation_id, Job.status == JobStatus.QUEUED, Job.id < job.id
+    older = (
+        select(func.count())
+        .select_from(Job)
+        .where(IS_OPEN, Job.organisation_id == job.organisation_id, Job.status == JobStatus.QUEUED, Job.id < job.id)
     )
     rounds = db.session.scalar(older) or 0
     # Before this one: the account's own older jobs, and of each other account one for each round, and one more where

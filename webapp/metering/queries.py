@@ -68,3 +68,32 @@ def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUs
         HourlyUsage(key=key, hour=hour, calls=calls, microcredits=microcredits)
         for key, hour, calls, microcredits in db.session.execute(statement)
     ]
+
+
+@dataclass(frozen=True)
+class GroupedUsage:
+    """What one group was used for: a key by its id and name, a day or hour by its start, a backend by its id."""
+
+    group: str
+    name: str | None
+    calls: int
+    microcredits: int
+
+
+def list_usage(organisation_id: str, *, since: datetime, until: datetime, group_by: str) -> list[GroupedUsage]:
+    """Give the organisation's usage in these hours by key, the newest key first, or by day or hour, oldest first."""
+    statement = (
+        select(ApiKey.id, ApiKey.name, Usage.hour, Usage.calls, Usage.microcredits)
+        .join(Usage, Usage.key_id == ApiKey.id)
+        .where(ApiKey.organisation_id == organisation_id, Usage.hour >= since, Usage.hour < until)
+        .order_by(ApiKey.id.desc() if group_by == "key" else Usage.hour)
+    )
+    groups: dict[str, GroupedUsage] = {}
+    for key_id, key_name, hour, calls, microcredits in db.session.execute(statement):
+        if group_by == "key":
+            group, name = key_id, key_name
+        else:
+            group, name = (f"{hour:%Y-%m-%d}" if group_by == "day" else f"{hour:%Y-%m-%dT%H:00:00Z}"), None
+        before = groups.get(group, GroupedUsage(group, name, 0, 0))
+        groups[group] = GroupedUsage(group, name, before.calls + calls, before.microcredits + microcredits)
+    return list(groups.values())

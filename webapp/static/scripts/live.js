@@ -1,7 +1,15 @@
 // Regions that keep themselves up to date: <div id="…" data-live="address">. While the page is visible, its address is
 // fetched every few seconds, and what differs is changed in place, so that focus, selection and open menus survive.
+// A page that says how it may be recognised (ETag) is sent again only when it has changed. With data-live-quick something
+// is about to happen: it is asked for soon, and then ever less often until it has.
 
 const INTERVAL_MS = 5000;
+const FIRST_MS = 400;
+const LAST_MS = 10000;
+const GROWTH = 1.4;
+
+const tags = new Map();
+let pause = INTERVAL_MS;
 
 function sync(before, after) {
   for (const { name } of [...before.attributes]) {
@@ -42,36 +50,48 @@ function syncChildren(before, after) {
   }
 }
 
+// Gives whether there was anything new.
 async function refresh(address) {
-  const answer = await fetch(address, { headers: { Accept: "text/html" } });
+  const tag = tags.get(address);
+  const answer = await fetch(address, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) } });
   // Redirected: the session is over. The page stays as it is until the reader does something.
-  if (!answer.ok || answer.redirected) return;
+  if (!answer.ok || answer.redirected) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   // A question is open, and what it is about must not change behind it.
-  if (document.querySelector("dialog[open]")) return;
+  if (document.querySelector("dialog[open]")) return false;
   for (const region of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(region.id);
     if (fresh && region.dataset.live === address) sync(region, fresh);
   }
+  tags.set(address, answer.headers.get("ETag"));
+  return true;
 }
 
 async function refreshAll() {
-  if (document.hidden) return;
+  if (document.hidden) return false;
   // Regions of one address are fetched together.
   const addresses = new Set([...document.querySelectorAll("[data-live]")].map((region) => region.dataset.live));
+  let isNew = false;
   for (const address of addresses) {
     try {
-      await refresh(address);
+      isNew = (await refresh(address)) || isNew;
     } catch {
       // The server may be away for a moment; the next round tries again.
     }
   }
+  return isNew;
 }
 
 async function keepFresh() {
-  await refreshAll();
-  setTimeout(keepFresh, INTERVAL_MS);
+  const isNew = await refreshAll();
+  schedule(isNew ? FIRST_MS : Math.min(pause * GROWTH, LAST_MS));
 }
 
-setTimeout(keepFresh, INTERVAL_MS);
+function schedule(quickPause) {
+  pause = document.querySelector("[data-live-quick]") ? quickPause : INTERVAL_MS;
+  // Not all pages in step.
+  setTimeout(keepFresh, pause * (0.8 + 0.4 * Math.random()));
+}
+
+schedule(FIRST_MS);
 document.addEventListener("visibilitychange", refreshAll);

@@ -1,0 +1,101 @@
+"""The pages of jobs: what an open job says, how it is watched and cancelled; and the page of confirmations."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import PASSWORD, Account, Key, make_account, make_key, now, post_bell, queue_bell
+from webapp.core.db import db
+from webapp.jobs.models import Job
+from webapp.jobs.queries import list_jobs
+from webapp.jobs.running import claim_job, complete_job
+from webapp.quantum.engines import ExpectationValue, RunResult
+
+
+@pytest.fixture
+def account(app: Flask, client: FlaskClient) -> Account:
+    """An account whose user is logged in."""
+    with app.app_context():
+        account = make_account()
+    client.post("/login", data={"email": account.email, "password": PASSWORD})
+    return account
+
+
+@pytest.fixture
+def key(app: Flask, account: Account) -> Key:
+    with app.app_context():
+        return make_key(account)
+
+
+def test_a_page_that_watches_is_sent_again_only_when_something_has_happened(
+    app: Flask, client: FlaskClient, key: Key
+) -> None:
+    first, second = queue_bell(client, key), queue_bell(client, key)
+    page = client.get(f"/console/jobs/{second}")
+    assert "Number 2 in the queue" in page.text
+    assert "data-live-quick" in page.text
+    seen = {"If-None-Match": page.headers["ETag"]}
+    assert client.get(f"/console/jobs/{second}", headers=seen).status_code == 304
+    with app.app_context():
+        assignment = claim_job(at=now())
+        assert assignment is not None
+        assert assignment.job.id == first
+    moved = client.get(f"/console/jobs/{second}", headers=seen)
+    assert (moved.status_code, "Next to start" in moved.text) == (200, True)
+    with app.app_context():
+        means = (ExpectationValue("ZZ", 0.25, 0.0),)
+        result = RunResult({"00": 100}, None, "odd", "1", 0.0, expectation_values=means)
+        assert complete_job(assignment, result, at=now())
+    done = client.get(f"/console/jobs/{first}")
+    assert "data-live" not in done.text
+    assert "Cancel the job" not in done.text
+    assert "0.25" in done.text
+
+
+def test_a_job_is_cancelled_from_its_page(client: FlaskClient, account: Account, key: Key, app: Flask) -> None:
+    job_id = queue_bell(client, key)
+    page = client.post(f"/console/jobs/{job_id}/cancel", follow_redirects=True)
+    assert "The job is cancelled. It costs nothing." in page.text
+    ended = post_bell(client, key).get_json()["id"]
+    page = client.post(f"/console/jobs/{ended}/cancel", follow_redirects=True)
+    assert "The job is completed; it cannot be cancelled." in page.text
+    with app.app_context():
+        statuses = {job.id: job.status for job in list_jobs(organisation_id=account.organisation_id, limit=5).rows}
+    assert statuses == {job_id: "cancelled", ended: "completed"}
+
+
+def test_nobody_cancels_a_strangers_job(app: Flask, client: FlaskClient, account: Account) -> None:
+    with app.app_context():
+        stranger = make_key(make_account())
+    job_id = queue_bell(client, stranger)
+    assert account.organisation_id != stranger.row.organisation_id
+    assert client.post(f"/console/jobs/{job_id}/cancel").status_code == 404
+    with app.app_context():
+        assert db.session.get_one(Job, job_id).status == "queued"
+
+
+def test_a_program_has_its_page_and_its_file(client: FlaskClient, key: Key) -> None:
+    source = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; bit c; h q; c = measure q;'
+    circuit = {"format": "openqasm3", "source": source}
+    job_id = post_bell(client, key, templateId=None, circuit=circuit, observables=["Z"], name="<b>").get_json()["id"]
+    page = client.get(f"/console/jobs/{job_id}").text
+    assert "Expectation values" in page
+    assert "&lt;b&gt;" in page
+    file = client.get(f"/console/jobs/{job_id}/result.json").get_json()
+    assert file["circuit"] == circuit
+    assert file["expectationValues"][0]["observable"] == "Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "shown"),
+    [("0.001", 302, "0.001"), (" 2 ", 302, "2"), ("", 302, ""), ("x", 422, "x"), ("-1", 422, "-1")],
+)
+def test_the_amount_to_confirm_above_is_set(  # noqa: PLR0917 - fixtures
+    client: FlaskClient, account: Account, key: Key, text: str, status: int, shown: str
+) -> None:
+    assert account.organisation_id == key.row.organisation_id
+    answer = client.post("/console/confirmation", data={"credits": text})
+    assert answer.status_code == status
+    page = answer.text if status == 422 else client.get("/console/confirmation").text
+    assert f'value="{shown}"' in page
+    assert post_bell(client, key).status_code == (409 if text == "0.001" else 201)
