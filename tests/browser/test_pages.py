@@ -21,6 +21,7 @@ CONSOLE_PAGES = {
     "/console/usage": "Usage · Upcube Quantum",
     "/console/usage?by=hour": "Usage · Upcube Quantum",
     "/console/credits": "Credits · Upcube Quantum",
+    "/console/confirmation": "Confirmation · Upcube Quantum",
     "/console/templates": "Templates · Upcube Quantum",
 }
 NARROW = {"width": 360, "height": 740}

@@ -123,8 +123,6 @@ def test_workers_look_for_jobs_in_the_index_of_open_ones(app: Flask) -> None:
         list_lost_jobs(at=now())
         sa.event.remove(db.engine, "before_cursor_execute", note)
         for statement in [found for found in statements if "FROM jobs" in found]:
-            plan = " ".join(
-                row.detail
-                for row in db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {statement.replace('?', 'NULL')}"))
-            )
+            explanation = sa.text(f"EXPLAIN QUERY PLAN {statement.replace('?', 'NULL')}")
+            plan = " ".join(row.detail for row in db.session.execute(explanation))
             assert "ix_jobs_open" in plan, (statement, plan)
