@@ -69,10 +69,14 @@ class EngineProcess:
 
         `look` is called several times a second, and gives False when the run is to be given up. Raises StoppedError.
         """
-        if not self._pid or self._runs >= MAX_RUNS:
+        if self._runs >= MAX_RUNS or self._has_died():
             self.stop()
+        if not self._pid:
             self._start()
         self._runs += 1
+        # What earlier runs wrote says nothing of this one. The position in the file is shared with the process.
+        self._log.seek(0)
+        self._log.truncate()
         try:
             self._connection.send_bytes(order)
             answer = self._wait(look)
@@ -98,7 +102,7 @@ class EngineProcess:
                 raise StoppedError
         try:
             content = self._connection.recv_bytes(MAX_RESULT_BYTES)
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             raise
         except OSError:
             return Failure.RESULT_TOO_LARGE.error
@@ -120,6 +124,12 @@ class EngineProcess:
             os.setpgid(pid, pid)
         theirs.close()
         self._connection, self._pid, self._runs = ours, pid, 0
+
+    def _has_died(self) -> bool:
+        """Tell whether the process died while it had nothing to do. It is not reaped yet: its id is still its own."""
+        if not self._pid:
+            return False
+        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _explain_death(self) -> Failure:
         """Say why the process has died by itself."""

@@ -1,5 +1,6 @@
 """Workers of jobs: what a run may take, what becomes of one that takes more, and that the worker lives on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
+from tests import stores
 from tests.factories import API, Account, Key, make_account, make_key, queue_bell
 from tests.jobs.odd_engine import Seed
 from tests.live import job_worker, wait_until
+from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits
@@ -22,6 +25,13 @@ BELL_MICROCREDITS = 1_101
 @pytest.fixture
 def environ() -> dict[str, str]:
     return {"JOB_TIMEOUT_SECONDS": "1", "JOB_MEMORY_MIB": "768"}
+
+
+@pytest.fixture
+def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
+    """One kind of database: it is processes that are tested here."""
+    with databases[stores.DATABASES[0]].fresh(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
@@ -82,6 +92,15 @@ def test_an_engine_is_kept_warm_for_the_next_job(settings: Settings, app: Flask,
             engines += worker.list_engines()
     assert len(engines) == 3
     assert len(set(engines)) == 1
+
+
+def test_an_engine_that_died_between_jobs_costs_no_job(
+    settings: Settings, app: Flask, client: FlaskClient, key: Key
+) -> None:
+    with job_worker(settings) as worker:
+        assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+        worker.kill_engine()
+        assert wait_for_end(app, queue_bell(client, key)).status == "completed"
 
 
 def test_a_running_job_that_is_cancelled_stops_at_once_and_costs_nothing(
