@@ -47,14 +47,15 @@ class InsufficientCreditsError(UpcubeError):
 
 
 class TooManyHoldsError(UpcubeError):
-    """The account runs as many jobs at once as it may."""
+    """The account has as many jobs open as it may."""
 
     status = 403
     code = "gate_refused"
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"The account runs {limit} jobs at once already, which is its limit. Send this one when another has ended.",
+            f"The account has {limit} jobs queued and running already, which is its limit. "
+            "Send this one when another has ended.",
             target="concurrency",
             extra={"gate": "concurrency", "limit": str(limit), "value": str(limit + 1)},
         )
