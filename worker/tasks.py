@@ -8,7 +8,7 @@ from webapp.core import clock
 from webapp.extensions import runtime
 from webapp.jobs import idempotency, running
 from webapp.jobs import operations as jobs
-from webapp.metering import budgets, flush, holds
+from webapp.metering import budgets, flush, holds, usage, withdrawals
 
 KEPT_FOR = timedelta(days=30)
 
@@ -52,3 +52,13 @@ def check_budgets() -> None:
             alert.spender or alert.organisation_id,
             alert.period,
         )
+
+
+def expire_credits() -> None:
+    """Take the credits that are past their date."""
+    withdrawals.expire_credits(at=clock.now())
+
+
+def roll_up_usage() -> None:
+    """Keep old usage by the day instead of the hour."""
+    usage.roll_up_usage(before=clock.now() - runtime().usage_hours_kept)
