@@ -95,3 +95,17 @@ def test_the_body_that_is_described_is_the_one_that_is_taken(client: FlaskClient
     request = {"templateId": "bell-state", "shots": 10, "seed": 1, "maxCredits": "0.5", "name": "a job"}
     check("JobBody", request)
     assert post_bell(client, key, **request).status_code == 201
+
+
+def test_every_example_has_the_shape_that_it_stands_beside(document: dict[str, Any], check: Check) -> None:
+    found = 0
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            answers = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for content in [answer["content"]["application/json"] for answer in answers if answer]:
+                if "example" in content:
+                    check(content["schema"]["$ref"].rpartition("/")[2], content["example"])
+                    found += 1
+            for status, answer in operation["responses"].items():
+                assert int(status) < 400 or "example" in answer["content"]["application/json"]
+    assert found > 50

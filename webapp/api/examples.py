@@ -61,6 +61,22 @@ ERROR_EXAMPLES: Final[dict[int, dict[str, Any]]] = {
     503: error("store_unavailable", "The metering store does not answer; no job was charged. Try again shortly."),
 }
 
+# What a 409 means differs between operations; the others' is above.
+CONFLICT_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "create_job": error(
+        "confirmation_required",
+        "The job may cost 22.357641 credits, and this account wants to confirm what may cost more than 5. Send the "
+        "same request with the quoteId in the field confirm.",
+        "confirm",
+        gate="confirmation",
+        limit="5",
+        value="22.357641",
+        quoteId="WyJvcmdfMDFtODNkc3BqMzEwOTU0c2hubjlmOGZ5ZXIiXQ.hQ0bq3mN2Vw",
+        price="22.357641",
+        expiresAt="2026-01-31T09:40:00.000Z",
+    ),
+}
+
 QUEUED_JOB: Final[dict[str, Any]] = {
     "id": JOB_ID,
     "name": "a wide Fourier transform",

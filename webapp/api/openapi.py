@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from http import HTTPStatus
 from typing import Any, get_type_hints
 
 from flask import Flask, current_app
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 from werkzeug.routing import Rule
 
 from webapp.api import api
-from webapp.api.examples import BODY_EXAMPLES, ERROR_EXAMPLES, SUCCESS_EXAMPLES
+from webapp.api.examples import BODY_EXAMPLES, CONFLICT_EXAMPLES, ERROR_EXAMPLES, SUCCESS_EXAMPLES
 from webapp.api.responses import ErrorEnvelopeJson
 from webapp.api.schemas import HeaderField, Schema
 from webapp.authentication import KeyRequired, get_authentication, public
@@ -85,8 +86,8 @@ def describe_operation(
     query: type[Schema] | None = getattr(view, "query_schema", None)
     conflict = getattr(view, "conflict", None)
     refusals = REFUSALS | (BODY_REFUSALS if body else {}) | ({409: conflict} if conflict else {})
-    operation = {
-        "operationId": rule.endpoint.rpartition(".")[2],
+    operation: dict[str, Any] = {
+        "operationId": name_operation(rule),
         "summary": inspect.getdoc(view),
         "description": f"Needs the scope {scope}." if scope else "Any key may call this.",
         "security": [{"apiKey": []}],
@@ -97,7 +98,7 @@ def describe_operation(
         ],
         "responses": {
             **{str(status): succeed(view, status, text, schemas) for status, text in list_successes(view).items()},
-            **{str(status): refuse(status, text, schemas) for status, text in sorted(refusals.items())},
+            **{str(status): refuse(rule, status, text, schemas) for status, text in sorted(refusals.items())},
         },
     }
     if body:
@@ -121,9 +122,17 @@ def succeed(view: Callable[..., Any], status: int, text: str, schemas: dict[str,
     return answer(text, refer(shape, schemas), example=SUCCESS_EXAMPLES.get((shape.__name__, status)))
 
 
-def refuse(status: int, text: str, schemas: dict[str, Any]) -> dict[str, Any]:
+def refuse(rule: Rule, status: int, text: str, schemas: dict[str, Any]) -> dict[str, Any]:
     """Describe a refusal, with an example."""
-    return answer(text, refer(ErrorEnvelopeJson, schemas), example=ERROR_EXAMPLES[status])
+    example = ERROR_EXAMPLES[status]
+    if status == HTTPStatus.CONFLICT:
+        example = CONFLICT_EXAMPLES.get(name_operation(rule), example)
+    return answer(text, refer(ErrorEnvelopeJson, schemas), example=example)
+
+
+def name_operation(rule: Rule) -> str:
+    """Give the operationId: the name of the view."""
+    return str(rule.endpoint).rpartition(".")[2]
 
 
 def first_shape(declared: Any) -> Any:  # noqa: ANN401 - any annotation
