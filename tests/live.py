@@ -35,6 +35,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
+        "QUEUE_REDIS_URL": settings.queue_redis_url,
         "SECRET_KEY": settings.secret_key,
         "PYTHONWARNINGS": "default",
         **more,
