@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from worker.reaper import Reaper
 
 SLOTS = 16_384
 PRIMARIES = 3
-# A node that does not answer for so long is failed over.
-NODE_TIMEOUT_MILLISECONDS = 1_000
+# A node that does not answer for so long is failed over: not on a busy machine's whim, and quickly where a test kills one.
+NODE_TIMEOUT_MILLISECONDS = 5_000
+SHORT_NODE_TIMEOUT_MILLISECONDS = 1_000
 
 
 class Node:
@@ -64,6 +65,12 @@ class Node:
         info = self.ask("INFO")
         return (info["cluster_state"], info["cluster_slots_ok"]) == ("ok", str(SLOTS))
 
+    def suspend(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -94,9 +101,9 @@ class ValkeyCluster:
         """The cluster's REDIS_URL. It names two nodes; the third is found."""
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
 
-    def owner(self, slot: int) -> Node:
+    def owner(self, slot: int, *, seen_by: Node | None = None) -> Node:
         """Give the node that serves the slot."""
-        for start, end, (_host, port, *_), *_replicas in self.nodes[0].ask("SLOTS"):
+        for start, end, (_host, port, *_), *_replicas in (seen_by or self.nodes[0]).ask("SLOTS"):
             if start <= slot <= end:
                 return next(node for node in self.nodes if node.port == port)
         raise LookupError(slot)
@@ -109,24 +116,34 @@ class ValkeyCluster:
         source.ask("SETSLOT", slot, "MIGRATING", target.id)
         return source, target
 
-    def move_keys(self, slot: int, source: Node, target: Node) -> None:
-        """Move the keys that the slot has now."""
-        keys = source.ask("GETKEYSINSLOT", slot, 1000)
+    def move_keys(self, slot: int, source: Node, target: Node, *, but: Collection[str] = ()) -> None:
+        """Move the keys that the slot has now, or all but some."""
+        keys = [key for key in source.ask("GETKEYSINSLOT", slot, 1_000) if key not in but]
         if keys:
-            source.client.migrate("127.0.0.1", target.port, keys, 0, 5000)
+            source.client.migrate("127.0.0.1", target.port, keys, 0, 5_000)
 
     def end_move(self, slot: int, source: Node, target: Node) -> None:
         """Say that the slot has moved."""
         for node in (target, source, *self.nodes):
             node.ask("SETSLOT", slot, "NODE", target.id)
 
+    def move_at_once(self, slot: int) -> tuple[Node, Node]:
+        """Move a slot as Valkey 9 can: whole, while it is written to."""
+        source = self.owner(slot)
+        target = next(node for node in self.nodes if node is not source)
+        source.ask("MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+        wait_until(lambda: all(self.owner(slot, seen_by=node) is target for node in self.nodes))
+        return source, target
+
     def add_replica(self, primary: Node) -> Node:
         """Start a node that takes over when this one dies."""
         replica = Node(self.folder / f"{len(self.nodes)}", self.reaper)
         self.nodes.append(replica)
         self.introduce(replica)
-        wait_until(lambda: primary.id in replica.ask("NODES") and replica.is_ready())
+        wait_until(lambda: primary.id in str(replica.ask("NODES")))
         replica.ask("REPLICATE", primary.id)
+        for node in self.nodes:
+            node.client.config_set("cluster-node-timeout", SHORT_NODE_TIMEOUT_MILLISECONDS)
         wait_until(lambda: replica.client.info("replication").get("master_link_status") == "up")
         return replica
 

@@ -43,13 +43,19 @@ AWAY_WORDS = ("non local key in a cluster node", "while the cluster is down")
 
 # Errors that say that Redis is not there for us now. BusyLoadingError is a ConnectionError, and MasterDownError a
 # ClusterDownError. RedisClusterException is not even a RedisError.
+#
+# ASK and TRYAGAIN come from a slot whose keys are being moved one by one. ASK is not followed: the node that it names
+# would run a script that finds some of its keys missing, and takes that for nothing (docs/adr/0007).
 AWAY = (
     *(RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError),
-    *(ClusterError, TryAgainError, RedisClusterException),
+    *(ClusterError, RedisClusterException, AskError, TryAgainError),
 )
 
-# From the node that had a slot to the one that has it; a slot may move again meanwhile.
-MAX_REDIRECTS = 3
+# What a script was not executed for: its slot has moved, or the server has forgotten its scripts.
+NOT_EXECUTED = (MovedError, NoScriptError)
+
+# The node that had a slot, the one that has it, and one more, should it move again meanwhile.
+MAX_SERVERS = 3
 
 Argument = str | int | bytes
 # Keys and arguments of one run of a script. Every key is in the slot of the first.
@@ -112,20 +118,12 @@ class Store:
         server's clock, after which nobody waits for the answer; and the epoch.
         """
         server = self.servers.find(key)
-        try:
-            return self._call(server, command, with_deadline=with_deadline, with_epoch=with_epoch)
-        except AskError as error:
-            redirect = error
-        # MOVED (which redis-py counts among the ASKs) and ASK say that the command was not executed.
-        for _ in range(MAX_REDIRECTS):
-            server = self.servers.follow(redirect)
-            is_asking = not isinstance(redirect, MovedError)
+        for _ in range(MAX_SERVERS):
             try:
-                return self._call(
-                    server, command, with_deadline=with_deadline, with_epoch=with_epoch, is_asking=is_asking
-                )
-            except AskError as error:
-                redirect = error
+                return self._call(server, command, with_deadline=with_deadline, with_epoch=with_epoch)
+            except MovedError as error:
+                # It was not executed: it may be sent again, to whoever has the slot now.
+                server = self.servers.follow(error)
         raise RedisConnectionError("the nodes of the cluster do not agree where the key is")
 
     def _call(
@@ -135,7 +133,6 @@ class Store:
         *,
         with_deadline: bool,
         with_epoch: bool,
-        is_asking: bool = False,
     ) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send one command on this thread's connection to the server."""
         if time.monotonic() < server.away_until:
@@ -146,8 +143,6 @@ class Store:
                 command = (*command, int(time.monotonic() * 1e6) + connection.clock_offset_us + TIMEOUT_US)
             if with_epoch:
                 command = (*command, connection.epoch)
-            if is_asking:
-                send(connection.link, ("ASKING",))
             return send(connection.link, command)
         except ResponseError as error:
             if is_away(error):
@@ -291,8 +286,7 @@ class RedisScript:
                 replies = self._send_all(server, [calls[position] for position in positions])
                 answers.update(zip(positions, replies, strict=True))
         for position, answer in answers.items():
-            if isinstance(answer, (AskError, NoScriptError)):
-                # Not executed: the slot has moved, or the server has forgotten its scripts.
+            if isinstance(answer, NOT_EXECUTED):
                 answers[position] = self.run(*calls[position])
         return [answers[position] for position in range(len(calls))]
 
@@ -312,7 +306,7 @@ class RedisScript:
             pipeline.evalsha(self.digest, len(keys), *keys, *arguments, *epoch)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
         for reply in replies:
-            if isinstance(reply, Exception) and not isinstance(reply, (AskError, NoScriptError)):
+            if isinstance(reply, Exception) and not isinstance(reply, NOT_EXECUTED):
                 raise reply
         return replies
 

@@ -11,8 +11,8 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import parse_url
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, RedisClusterException, RedisError, SlotNotCoveredError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MovedError, RedisClusterException, RedisError, SlotNotCoveredError
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
@@ -53,8 +53,8 @@ class Servers(Protocol):
     def find(self, key: str) -> Server:
         """Give the server that has this key. Raises redis-py's ConnectionError."""
 
-    def follow(self, redirect: AskError) -> Server:
-        """Give the server that a redirection names, and remember it where it has moved for good."""
+    def follow(self, moved: MovedError) -> Server:
+        """Give the server that has a slot now, and remember it."""
 
     def refresh(self, failed: Server | None = None) -> None:
         """Find out anew which server has which keys, after one did not answer or would not serve."""
@@ -82,9 +82,9 @@ class SingleServer:
         """Give the server."""
         return self._server
 
-    def follow(self, redirect: AskError) -> Server:
-        """Refuse: this is a node of a cluster, and REDIS_URL does not say so."""
-        raise redirect
+    def follow(self, moved: MovedError) -> Server:
+        """Refuse: this is a node of a cluster. Raises RuntimeError."""
+        raise RuntimeError("REDIS_URL names a node of a cluster: write redis+cluster:// before its address") from moved
 
     def refresh(self, failed: Server | None = None) -> None:
         """Do nothing: there is one address, and whoever has it is the server."""
@@ -152,13 +152,11 @@ class Cluster:
             raise RedisConnectionError(str(error)) from error
         return self._server(client, node)
 
-    def follow(self, redirect: AskError) -> Server:
-        """Give the node that MOVED or ASK names, and after MOVED ask it from now on."""
-        client = self.client
-        if isinstance(redirect, MovedError):
-            client.nodes_manager.move_slot(redirect)
-            return self._server(client, client.nodes_manager.get_node_from_slot(redirect.slot_id))
-        return self._server(client, make_node(redirect.host, redirect.port))
+    def follow(self, moved: MovedError) -> Server:
+        """Give the node that MOVED names, and ask it from now on."""
+        manager = self.client.nodes_manager
+        manager.move_slot(moved)
+        return self._server(self.client, manager.get_node_from_slot(moved.slot_id))
 
     def refresh(self, failed: Server | None = None) -> None:
         """Ask for the map again, the node that failed last; at most once in AWAY_SECONDS, and not where one asks."""
