@@ -16,7 +16,7 @@ from worker.reaper import Reaper
 
 SLOTS = 16_384
 PRIMARIES = 3
-# A node that does not answer for so long is failed over: not on a busy machine's whim, and quickly where a test kills one.
+# A node that does not answer for so long counts as dead: long, for busy machines, and short where a test kills one.
 NODE_TIMEOUT_MILLISECONDS = 5_000
 SHORT_NODE_TIMEOUT_MILLISECONDS = 1_000
 
