@@ -9,11 +9,14 @@ import pytest
 from flask import Flask
 from redis.crc import key_slot
 
+from config import Settings
 from tests import stores
 from tests.clusters import ValkeyCluster, running_cluster
 from tests.factories import API, Key, count_jobs, make_account, make_holds_overdue, make_key, now, post_bell
 from tests.live import wait_until
+from webapp import create_app
 from webapp.core import redis as names
+from webapp.core.db import db
 from webapp.core.errors import StoreAwayError
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush, seal_all
@@ -47,6 +50,7 @@ def environ() -> dict[str, str]:
     limits = "1000000/1"
     return {
         "CALL_PRICE_CREDITS": "0.0001",
+        "OPERATION_PRICES": "read_templates=0",
         "KEY_RATE_LIMITS": limits,
         "ACCOUNT_RATE_LIMITS": limits,
         # Holds whose commit was lost wait for the worker to end them, and there is none here.
@@ -205,3 +209,26 @@ def test_a_node_that_is_away_is_missed_by_its_own_accounts_only(app: Flask, clus
         assert verify() == []
         [usage] = list_keys_with_usage(key.row.organisation_id)
         assert (usage.calls, count_jobs(key.row.organisation_id)) == (3, 2)
+
+
+def test_a_whole_cluster_that_was_away_is_found_again(
+    app: Flask, cluster: ValkeyCluster, key: Key, settings: Settings
+) -> None:
+    client = app.test_client()
+    assert post_bell(client, key).status_code == 201
+    for node in cluster.nodes:
+        node.kill()
+    assert [post_bell(client, key).status_code for _ in range(3)] == [503] * 3
+    assert client.get(f"{API}/templates", headers=key.headers).status_code == 200
+    assert client.get("/healthz").status_code == 503
+    # A process that is started now finds no node at all.
+    started = create_app(settings)
+    assert post_bell(started.test_client(), key).status_code == 503
+    for node in cluster.nodes:
+        node.start()
+    wait_until(lambda: post_bell(started.test_client(), key).status_code == 201)
+    with started.app_context():
+        flush(at=now())
+        assert verify() == []
+        assert get_credits(key.row.organisation_id).spent == 2 * (CALL_MICROCREDITS + BELL_MICROCREDITS)
+        db.engine.dispose()

@@ -109,6 +109,8 @@ class Cluster:
         self._urls = urls
         self._client: RedisCluster | None = None
         self._servers: dict[str, Server] = {}
+        # By hash tag, until the map changes.
+        self._found: dict[str, Server] = {}
         self._asking = threading.Lock()
         self._ask_again_at = 0.0
 
@@ -144,9 +146,18 @@ class Cluster:
 
     def find(self, key: str) -> Server:
         """Give the node that serves the key's slot, as far as we know."""
+        # Our keys have hash tags, few of them: one lookup in place of a checksum and the lock around the map.
+        tag = key.partition("{")[2].partition("}")[0] or key
+        server = self._found.get(tag)
+        if server is None:
+            server = self._found[tag] = self._look_up(tag)
+        return server
+
+    def _look_up(self, tag: str) -> Server:
+        """Look a hash tag's slot up in the map."""
         client = self.client
         try:
-            node = client.nodes_manager.get_node_from_slot(key_slot(key.encode()))
+            node = client.nodes_manager.get_node_from_slot(key_slot(tag.encode()))
         except SlotNotCoveredError as error:
             self.refresh()
             raise RedisConnectionError(str(error)) from error
@@ -154,9 +165,10 @@ class Cluster:
 
     def follow(self, moved: MovedError) -> Server:
         """Give the node that MOVED names, and ask it from now on."""
-        manager = self.client.nodes_manager
-        manager.move_slot(moved)
-        return self._server(self.client, manager.get_node_from_slot(moved.slot_id))
+        client = self.client
+        client.nodes_manager.move_slot(moved)
+        self._found.clear()
+        return self._server(client, client.nodes_manager.get_node_from_slot(moved.slot_id))
 
     def refresh(self, failed: Server | None = None) -> None:
         """Ask for the map again, the node that failed last; at most once in AWAY_SECONDS, and not where one asks."""
@@ -169,6 +181,7 @@ class Cluster:
             # None of the nodes that we know of: they may all have moved, so those of REDIS_URL are asked next.
             self._client = None
         finally:
+            self._found.clear()
             self._ask_again_at = time.monotonic() + AWAY_SECONDS
             self._asking.release()
 
