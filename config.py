@@ -5,6 +5,7 @@ This module imports nothing of ours, so that the launcher can read it before any
 """
 
 import hashlib
+import ipaddress
 import os
 import re
 import secrets
@@ -25,6 +26,7 @@ REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 # Nodes as host, host:port or [IPv6]:port; then options such as ?ssl_ca_certs=/path.
 REDIS_NODE = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/,@:?\[\]]+)(?::[0-9]{1,5})?"
 REDIS_CLUSTER_URL = re.compile(rf"rediss?\+cluster://(?:[^\s@/]*@)?{REDIS_NODE}(?:,{REDIS_NODE})*/?(?:\?\S*)?")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RATE_LIMIT = re.compile(r"(?:([a-z][a-z0-9-]{0,19})=)?([0-9]{1,7})/([0-9]{1,5})")
 
 
@@ -65,6 +67,9 @@ class Settings:
     max_inline_work: int
     secure_cookies: bool
     public_url: str
+    trusted_proxies: tuple[Network, ...]
+    logs_are_json: bool
+    requests_are_logged: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -96,6 +101,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
         secure_cookies=get_boolean(environ, "SECURE_COOKIES", default=False),
         public_url=get_public_url(environ.get("PUBLIC_URL", "")),
+        trusted_proxies=get_networks(environ, "TRUSTED_PROXIES"),
+        logs_are_json=get_boolean(environ, "LOG_JSON", default=True),
+        requests_are_logged=get_boolean(environ, "LOG_REQUESTS", default=False),
     )
 
 
@@ -275,6 +283,15 @@ def get_rate_limits(environ: Mapping[str, str], name: str, *, default: str) -> t
             f"burst=20/1,day=50000/86400, not {text!r}."
         )
     return limits
+
+
+def get_networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    """Read addresses and networks written as 10.0.0.0/8,::1."""
+    parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+    try:
+        return tuple(ipaddress.ip_network(part) for part in parts)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be addresses or networks such as 10.0.0.0/8,::1: {error}.") from error
 
 
 def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -32,6 +32,8 @@ from webapp.core.redis_servers import AWAY_SECONDS, TIMEOUT_SECONDS, Server, Ser
 TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
+# Part of every epoch. It changes when records come to mean something else, so that no server must be emptied for that.
+LAYOUT = "2"
 # Beyond any clock, and still exact as a double.
 NEVER_US = 2**52
 
@@ -172,7 +174,7 @@ class Store:
         server_clock_us = int(info.get("server_time_usec", NEVER_US))
         made = Connection(
             link=link,
-            epoch=info.get("run_id", NO_RUN_ID),
+            epoch=name_epoch(info),
             clock_offset_us=server_clock_us - int(time.monotonic() * 1e6),
             process_id=os.getpid(),
         )
@@ -223,8 +225,12 @@ def send(connection: Any, command: tuple[Argument, ...]) -> Any:  # noqa: ANN401
 
 def read_epoch(client: Redis) -> str:
     """Ask the server which of its runs this is."""
-    info: Mapping[str, Any] = client.info("server")
-    return str(info.get("run_id", NO_RUN_ID))
+    return name_epoch(client.info("server"))
+
+
+def name_epoch(info: Mapping[str, Any]) -> str:
+    """Name the server's run from what INFO says of it, and our layout of its records."""
+    return f"{LAYOUT}.{info.get('run_id', NO_RUN_ID)}"
 
 
 def read_info(text: bytes) -> dict[str, str]:
@@ -246,8 +252,11 @@ store = Store()
 class RedisScript:
     """A Lua script, run by its digest and sent whole only when the server does not know it."""
 
-    def __init__(self, path: Path, *, takes_deadline: bool = False, takes_epoch: bool = False) -> None:
-        self.text = path.read_bytes()
+    def __init__(
+        self, path: Path, *, library: Path | None = None, takes_deadline: bool = False, takes_epoch: bool = False
+    ) -> None:
+        """Read the script, and the library of functions that is put before it."""
+        self.text = (library.read_bytes() if library else b"") + path.read_bytes()
         self.takes_deadline = takes_deadline
         self.takes_epoch = takes_epoch
         # Redis names a script by its SHA-1; nothing secret rests on it.
