@@ -123,7 +123,7 @@ def test_postgresql_killed_under_load_loses_and_doubles_nothing(
     with (
         worker_process(settings, "work", **environ),
         worker_process(settings, "clock", **environ),
-        web_process(settings, **environ) as api,
+        web_process(settings, log=None, **environ) as api,
         ThreadPoolExecutor(max_workers=4) as threads,
     ):
         load = Load(api, key)

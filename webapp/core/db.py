@@ -98,15 +98,17 @@ def limit_waits(engine: sa.Engine, *, is_request: Callable[[], bool]) -> None:
     SQLite needs no such thing: nothing there waits longer than SQLITE_BUSY_SECONDS.
     """
 
-    def add_limits(_dialect: Dialect, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:  # noqa: ANN401 - SQLAlchemy's signature
-        limits = f"-c lock_timeout={int(POSTGRESQL_LOCK_SECONDS * 1000)}"
+    def set_limits(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - psycopg's connection
+        limits = f"SET lock_timeout = {int(POSTGRESQL_LOCK_SECONDS * 1000)}"
         if is_request():
-            limits += f" -c statement_timeout={int(POSTGRESQL_STATEMENT_SECONDS * 1000)}"
-        # What the operator asks for in DATABASE_URL comes last, and so wins.
-        parameters["options"] = f"{limits} {parameters.get('options', '')}".rstrip()
+            limits += f"; SET statement_timeout = {int(POSTGRESQL_STATEMENT_SECONDS * 1000)}"
+        # Not among the parameters of the start, which poolers such as PgBouncer refuse.
+        connection.autocommit = True
+        connection.execute(limits)
+        connection.autocommit = False
 
     if engine.dialect.name == "postgresql":
-        event.listen(engine, "do_connect", add_limits)
+        event.listen(engine, "connect", set_limits)
 
 
 @event.listens_for(sa.Engine, "connect")

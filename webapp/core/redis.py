@@ -146,6 +146,9 @@ class Store:
             if with_epoch:
                 command = (*command, connection.epoch)
             return send(connection.link, command)
+        except MovedError:
+            # The server is well; it is only not the one.
+            raise
         except ResponseError as error:
             if is_away(error):
                 # Another server may be the right one now: the address is asked again.
