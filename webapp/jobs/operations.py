@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.queries import get_organisation
 from webapp.core import clock
-from webapp.core.db import transaction
-from webapp.core.errors import StoreAwayError, UpcubeError
+from webapp.core.db import CommitLostError, transaction
+from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
 from webapp.jobs.confirmation import check_confirmation
@@ -155,7 +155,8 @@ def releasing_on_failure(hold: Hold) -> Iterator[None]:
         end_hold(hold, charged_microcredits=0)
         reconcile_account(shard_tag=hold.shard_tag)
         raise
-    except StoreAwayError:
+    except CommitLostError:
+        # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
         hurry_hold(hold)
         raise
     except BaseException:
