@@ -7,6 +7,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.queries import get_user_by_email
 from webapp.core import clock
 from webapp.core import redis as names
@@ -38,7 +39,12 @@ def make_account(*, microcredits: int = 10_000_000, email: str | None = None) ->
     """Make a user who was granted exactly this much."""
     email = email or f"{new_id('ada', at=clock.now())}@example.com"
     organisation = sign_up(
-        email=email, password=PASSWORD, starting_microcredits=microcredits, verified=True, at=clock.now()
+        email=email,
+        password=PASSWORD,
+        starting_microcredits=microcredits,
+        verified=True,
+        actor=OPERATOR,
+        at=clock.now(),
     )
     return Account(email, get_user_by_email(email).id, organisation.id, organisation.shard_tag)
 
@@ -63,6 +69,7 @@ def make_key(account: Account, *, name: str = "a key", scopes: tuple[str, ...] =
         created_by_id=account.user_id,
         name=name,
         scopes=scopes,
+        actor=OPERATOR,
         at=clock.now(),
     )
     # Out of the session, so that it stays readable when later writes expire what the session has read.

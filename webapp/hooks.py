@@ -8,6 +8,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from webapp.accounts.audit import Origin
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
 from webapp.core import clock
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
@@ -184,6 +185,11 @@ def get_principal() -> Principal:
     if admission.principal is None:
         raise RuntimeError("the request was not admitted")
     return admission.principal
+
+
+def get_origin() -> Origin:
+    """Give where the request comes from. PostgreSQL could not store a NUL in the browser's name for itself."""
+    return Origin(request.remote_addr or "", request.user_agent.string.replace("\0", ""))
 
 
 def add_headers(response: Response) -> Response:

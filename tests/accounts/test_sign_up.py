@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, make_account, now
+from webapp.accounts.audit import HERE, OPERATOR
 from webapp.accounts.models import Membership, Organisation, User
 from webapp.accounts.operations import check_new_user, log_in, normalise_email
 from webapp.accounts.queries import get_personal_organisation, get_user_by_email, list_users
@@ -121,8 +122,15 @@ class TestAccount:
 
     def test_a_password_of_any_bytes_lets_its_owner_in(self) -> None:
         password = "\0🔑 " + "é" * 50
-        sign_up(email="ada@example.com", password=password, starting_microcredits=0, verified=False, at=now())
-        assert log_in(email="ada@example.com", password=password, user_agent="", address="", at=now()).token
+        sign_up(
+            email="ada@example.com",
+            password=password,
+            starting_microcredits=0,
+            verified=False,
+            actor=OPERATOR,
+            at=now(),
+        )
+        assert log_in(email="ada@example.com", password=password, origin=HERE, at=now()).token
 
 
 def test_of_identical_sign_ups_at_once_one_makes_an_account(app: Flask) -> None:

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from tests.factories import Account, make_account, make_key, now
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError, StoreAwayError
 from webapp.core.key_tokens import parse_token
@@ -62,7 +63,7 @@ class TestCreation:
     def test_keys_are_listed_newest_first_with_the_revoked_ones(self) -> None:
         account = make_account()
         first, second = make_key(account, name="first"), make_key(account, name="second")
-        revoke_key(organisation_id=account.organisation_id, key_id=first.row.id, at=now())
+        revoke_key(organisation_id=account.organisation_id, key_id=first.row.id, actor=OPERATOR, at=now())
         make_key(make_account(), name="somebody else's")
         assert {key.id: bool(key.revoked_at) for key in list_keys(account.organisation_id)} == {
             second.row.id: False,
@@ -75,7 +76,7 @@ class TestCreation:
         key = make_key(account)
         with pytest.raises(TooManyKeysError):
             make_key(account)
-        revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=now())
+        revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         assert make_key(account).row.revoked_at is None
 
 
@@ -109,20 +110,23 @@ class TestRevocation:
         account = make_account()
         key = make_key(account)
         at = now()
-        first = revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=at)
+        first = revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=at)
         assert first.revoked_at == at
-        assert revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=now()).revoked_at == at
+        assert (
+            revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now()).revoked_at
+            == at
+        )
 
     @pytest.mark.parametrize("key_id", ["", "key_x", "' OR 1=1 --", "x" * 1_000])
     def test_what_is_not_there_cannot_be_revoked(self, key_id: str) -> None:
         with pytest.raises(NotFoundError):
-            revoke_key(organisation_id=make_account().organisation_id, key_id=key_id, at=now())
+            revoke_key(organisation_id=make_account().organisation_id, key_id=key_id, actor=OPERATOR, at=now())
 
     def test_another_accounts_key_is_not_there(self) -> None:
         owner, stranger = make_account(), make_account()
         key = make_key(owner)
         with pytest.raises(NotFoundError):
-            revoke_key(organisation_id=stranger.organisation_id, key_id=key.row.id, at=now())
+            revoke_key(organisation_id=stranger.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         assert list_keys(owner.organisation_id)[0].revoked_at is None
 
     def test_a_key_that_redis_cannot_be_told_of_is_not_revoked(self, redis_url: str) -> None:
@@ -130,7 +134,7 @@ class TestRevocation:
         key = make_key(account)
         store.connect("unix:///nowhere/valkey.sock")
         with pytest.raises(StoreAwayError):
-            revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=now())
+            revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         store.connect(redis_url)
         assert list_keys(account.organisation_id)[0].revoked_at is None
         assert store.client.exists(names.key_record(account.shard_tag, key.row.digest)) == 0
@@ -140,4 +144,11 @@ class TestRevocation:
 def test_a_key_needs_an_organisation_that_exists() -> None:
     account: Account = make_account()
     with pytest.raises(Exception, match="row"):
-        create_key(organisation_id="org_x", created_by_id=account.user_id, name="a key", scopes=["jobs:read"], at=now())
+        create_key(
+            organisation_id="org_x",
+            created_by_id=account.user_id,
+            name="a key",
+            scopes=["jobs:read"],
+            actor=OPERATOR,
+            at=now(),
+        )

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from config import ConfigurationError, RateLimit, Settings
 from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, post_bell
 from webapp import create_app
+from webapp.accounts.audit import HERE, OPERATOR
 from webapp.accounts.models import Organisation
 from webapp.accounts.operations import disable_user, log_in
 from webapp.core import redis as names
@@ -109,7 +110,7 @@ def test_an_unknown_key_is_looked_up_once(app: Flask, client: FlaskClient, key: 
 
 def revoke(app: Flask, key: Key) -> None:
     with app.app_context():
-        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
 
 
 def test_a_revoked_key_is_refused_by_the_very_next_call(app: Flask, client: FlaskClient, key: Key) -> None:
@@ -138,8 +139,8 @@ def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient) -> None:
         key = make_key(account)
     assert client.get(ME, headers=key.headers).status_code == 200
     with app.app_context():
-        log_in(email=account.email, password=PASSWORD, user_agent="", address="", at=now())
-        disable_user(email=account.email, at=now())
+        log_in(email=account.email, password=PASSWORD, origin=HERE, at=now())
+        disable_user(email=account.email, actor=OPERATOR, at=now())
     answer = client.get(ME, headers=key.headers)
     assert (answer.status_code, body(answer)["error"]["code"]) == (403, "account_disabled")
     store.client.flushdb()
@@ -373,6 +374,6 @@ class TestRedisAway:
     def test_a_revocation_is_not_claimed_to_have_happened(self, app: Flask, key: Key) -> None:
         with app.app_context():
             with pytest.raises(StoreAwayError):
-                revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+                revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
             [row] = list_keys(key.row.organisation_id)
             assert row.revoked_at is None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.db import transaction
 from webapp.core.ids import new_id
@@ -73,6 +74,7 @@ class CreditMachine(RuleBasedStateMachine):
             microcredits=microcredits,
             reason="",
             reference=None,
+            actor=OPERATOR,
             at=now(),
         )
         self.granted += microcredits

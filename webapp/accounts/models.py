@@ -1,6 +1,7 @@
-"""Users, the organisations they belong to, and their log-in sessions."""
+"""Users, the organisations they belong to, their log-in sessions, and the audit trail."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -59,3 +60,32 @@ class LoginSession(Base):
     user_agent: Mapped[str] = mapped_column(sa.String(255))
     address: Mapped[str] = mapped_column(sa.String(45))
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+
+class AuditEvent(Base):
+    """One security-relevant act. Never changed and never deleted: triggers, in the migration, refuse it.
+
+    It outlives what it tells of, and so refers to nothing; labels say what things were called at that moment.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        sa.Index(None, "organisation_id", "id"),
+        sa.Index(None, "actor_id", "id"),
+        sa.Index(None, "target_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    # None for what concerns a person alone, such as a log-in.
+    organisation_id: Mapped[str | None] = mapped_column(sa.String(40))
+    action: Mapped[str] = mapped_column(sa.String(60))
+    actor_type: Mapped[str] = mapped_column(sa.String(20))
+    actor_id: Mapped[str | None] = mapped_column(sa.String(40))
+    actor_label: Mapped[str] = mapped_column(sa.String(254))
+    target_type: Mapped[str | None] = mapped_column(sa.String(40))
+    target_id: Mapped[str | None] = mapped_column(sa.String(40))
+    target_label: Mapped[str] = mapped_column(sa.String(254))
+    address: Mapped[str] = mapped_column(sa.String(45))
+    user_agent: Mapped[str] = mapped_column(sa.String(255))
+    details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

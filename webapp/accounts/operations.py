@@ -9,6 +9,18 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from webapp.accounts.audit import (
+    MAX_ADDRESS_LENGTH,
+    MAX_USER_AGENT_LENGTH,
+    Action,
+    Actor,
+    ActorType,
+    Origin,
+    Target,
+    record_event,
+    unknown_actor,
+    user_actor,
+)
 from webapp.accounts.models import LoginSession, Membership, Organisation, User
 from webapp.accounts.passwords import check_password_rules, verify_password
 from webapp.core import redis as names
@@ -59,8 +71,13 @@ def check_new_user(email: str, password: str) -> None:
         raise InvalidFieldsError(wrong)
 
 
-def add_user(session: Session, *, email: str, password_hash: str, verified: bool, at: datetime) -> Organisation:
-    """Add a user and their personal organisation to this transaction. Raises InvalidFieldsError for a taken address."""
+def add_user(
+    session: Session, *, email: str, password_hash: str, verified: bool, actor: Actor, at: datetime
+) -> Organisation:
+    """Add a user and their personal organisation to this transaction. Raises InvalidFieldsError for a taken address.
+
+    Somebody unknown who signs up is from then on known as that user.
+    """
     if session.scalar(select(User.id).where(User.email == email)):
         raise email_taken()
     user = User(
@@ -78,7 +95,19 @@ def add_user(session: Session, *, email: str, password_hash: str, verified: bool
     session.add(organisation)
     session.flush()
     session.add(Membership(user_id=user.id, organisation_id=organisation.id, role="owner", created_at=at))
+    record_event(
+        session,
+        action=Action.USER_SIGNED_UP,
+        actor=user_actor(user, actor.origin) if actor.type is ActorType.NOBODY else actor,
+        target=user_target(user),
+        at=at,
+    )
     return organisation
+
+
+def user_target(user: User) -> Target:
+    """Name a user as what was acted upon."""
+    return Target("user", user.id, user.email)
 
 
 def email_taken() -> InvalidFieldsError:
@@ -86,14 +115,34 @@ def email_taken() -> InvalidFieldsError:
     return InvalidFieldsError([FieldError("email", "This address already has an account. Log in instead.")])
 
 
-def log_in(*, email: str, password: str, user_agent: str, address: str, at: datetime) -> NewSession:
+def log_in(*, email: str, password: str, origin: Origin, at: datetime) -> NewSession:
     """Check the password and start a session. Raises WrongLoginError."""
     # Before the transaction: hashing is slow on purpose, and SQLite has one writer.
     user = find_user(normalise_email(email))
     if not verify_password(user.password_hash if user else None, password) or user is None or user.disabled_at:
+        record_failed_login(user, origin=origin, at=at)
         raise WrongLoginError
     with transaction() as session:
-        return start_session(session, user_id=user.id, user_agent=user_agent, address=address, at=at)
+        record_event(
+            session,
+            action=Action.LOGIN_SUCCEEDED,
+            actor=user_actor(user, origin),
+            target=user_target(user),
+            at=at,
+        )
+        return start_session(session, user_id=user.id, origin=origin, at=at)
+
+
+def record_failed_login(user: User | None, *, origin: Origin, at: datetime) -> None:
+    """Note the attempt. It is noted, without what was typed, for an unknown address too: that takes as long."""
+    with transaction() as session:
+        record_event(
+            session,
+            action=Action.LOGIN_FAILED,
+            actor=unknown_actor(origin),
+            target=user_target(user) if user else None,
+            at=at,
+        )
 
 
 def find_user(email: str) -> User | None:
@@ -101,7 +150,7 @@ def find_user(email: str) -> User | None:
     return db.session.scalar(select(User).where(User.email == email)) if EMAIL.fullmatch(email) else None
 
 
-def start_session(session: Session, *, user_id: str, user_agent: str, address: str, at: datetime) -> NewSession:
+def start_session(session: Session, *, user_id: str, origin: Origin, at: datetime) -> NewSession:
     """Add a session for the user to this transaction."""
     token = secrets.token_urlsafe(32)
     session.add(
@@ -110,20 +159,26 @@ def start_session(session: Session, *, user_id: str, user_agent: str, address: s
             user_id=user_id,
             created_at=at,
             expires_at=at + SESSION_LIFETIME,
-            user_agent=user_agent[:255],
-            address=address[:45],
+            user_agent=origin.user_agent[:MAX_USER_AGENT_LENGTH],
+            address=origin.address[:MAX_ADDRESS_LENGTH],
         )
     )
     return NewSession(user_id=user_id, token=token)
 
 
-def log_out(*, token: str, at: datetime) -> None:
+def log_out(*, token: str, origin: Origin, at: datetime) -> None:
     """Revoke the session; one that is unknown or over stays so."""
     with transaction() as session:
-        session.execute(
-            update(LoginSession)
-            .where(LoginSession.id == hash_session_token(token), LoginSession.revoked_at.is_(None))
-            .values(revoked_at=at)
+        found = session.get(LoginSession, hash_session_token(token), with_for_update=True)
+        if found is None or found.revoked_at:
+            return
+        found.revoked_at = at
+        record_event(
+            session,
+            action=Action.LOGIN_ENDED,
+            actor=user_actor(found.user, origin),
+            target=user_target(found.user),
+            at=at,
         )
 
 
@@ -138,7 +193,7 @@ def hash_session_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def disable_user(*, email: str, at: datetime) -> Organisation:
+def disable_user(*, email: str, actor: Actor, at: datetime) -> Organisation:
     """Shut a user out: no log-in, no session, and no call with a key of their personal organisation.
 
     Redis is told before SQL commits, as for a revoked key. Raises NotFoundError or StoreAwayError.
@@ -155,6 +210,7 @@ def disable_user(*, email: str, at: datetime) -> Organisation:
             .where(LoginSession.user_id == user.id, LoginSession.revoked_at.is_(None))
             .values(revoked_at=at)
         )
+        record_event(session, action=Action.USER_DISABLED, actor=actor, target=user_target(user), at=at)
         session.flush()
         with asking_redis():
             store.client.hset(names.account_record(organisation.shard_tag), "state", "disabled")

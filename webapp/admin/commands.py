@@ -10,6 +10,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.operations import disable_user
 from webapp.accounts.queries import get_organisation_by_email, get_personal_organisation, get_user_by_email, list_users
 from webapp.core import clock
@@ -99,6 +100,7 @@ def create_user(email: str, *, password_stdin: bool, microcredits: int | None, a
         password=sys.stdin.readline().rstrip("\r\n"),
         starting_microcredits=runtime().starting_microcredits if microcredits is None else microcredits,
         verified=True,
+        actor=OPERATOR,
         at=clock.now(),
     )
     user = get_user_by_email(email)
@@ -130,7 +132,7 @@ def print_users(*, as_json: bool) -> None:
 @explained
 def disable(email: str) -> None:
     """Shut a user out: log-in, sessions, and the keys of their personal organisation."""
-    disable_user(email=email, at=clock.now())
+    disable_user(email=email, actor=OPERATOR, at=clock.now())
     click.echo(f"Disabled {email}.")
 
 
@@ -148,6 +150,7 @@ def create_api_key(email: str, *, name: str, scopes: tuple[str, ...], as_json: b
         created_by_id=user.id,
         name=name,
         scopes=scopes or tuple(SCOPES),
+        actor=OPERATOR,
         at=clock.now(),
     )
     row = {
@@ -192,7 +195,7 @@ def render_key(usage: KeyUsage) -> dict[str, Any]:
 def revoke(key_id: str) -> None:
     """Revoke a key; the next call with it is refused."""
     key = get_key(key_id)
-    revoke_key(organisation_id=key.organisation_id, key_id=key_id, at=clock.now())
+    revoke_key(organisation_id=key.organisation_id, key_id=key_id, actor=OPERATOR, at=clock.now())
     click.echo(f"Revoked {key.name} ({key.prefix}...).")
 
 
@@ -209,6 +212,7 @@ def grant(email: str, *, microcredits: int, reason: str, reference: str | None) 
         microcredits=microcredits,
         reason=reason,
         reference=reference,
+        actor=OPERATOR,
         at=clock.now(),
     )
     click.echo(f"Granted {format_credits(microcredits)} credits to {email}.")

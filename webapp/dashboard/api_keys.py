@@ -13,7 +13,7 @@ from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.dashboard import dashboard
 from webapp.dashboard.examples import EXAMPLE_BODY
 from webapp.dashboard.forms import add_errors
-from webapp.dashboard.visitor import get_own_organisation, get_visitor
+from webapp.dashboard.visitor import get_actor, get_own_organisation, get_visitor
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import MAX_NAME_LENGTH, NewKey, TooManyKeysError, create_key, revoke_key
 from webapp.keys.queries import list_keys
@@ -57,6 +57,7 @@ def create_api_key() -> ResponseReturnValue:
                 created_by_id=get_visitor().user.id,
                 name=form.name.data or "",
                 scopes=form.scopes.data or [],
+                actor=get_actor(),
                 at=clock.now(),
             )
         except InvalidFieldsError as error:
@@ -96,7 +97,7 @@ def confirm_revocation(key_id: str) -> ResponseReturnValue:
 @login_required
 def revoke_api_key(key_id: str) -> ResponseReturnValue:
     """Revoke a key; its next call is refused."""
-    key = revoke_key(organisation_id=get_own_organisation().id, key_id=key_id, at=clock.now())
+    key = revoke_key(organisation_id=get_own_organisation().id, key_id=key_id, actor=get_actor(), at=clock.now())
     flash(f"The key \u2068{key.name}\u2069 is revoked. Its next call is refused.")
     return redirect(url_for("dashboard.api_keys"))
 

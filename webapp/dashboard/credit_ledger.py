@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from flask import Response, render_template, stream_with_context
 
+from webapp.accounts.audit import Action, record_export
 from webapp.authentication import login_required
+from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.dashboard import dashboard
-from webapp.dashboard.visitor import get_own_organisation
+from webapp.dashboard.visitor import get_actor, get_own_organisation
 from webapp.ledger.models import Account, Transfer
 from webapp.ledger.queries import each_transfer, list_transfers
 from webapp.metering.credits import get_credits
@@ -35,7 +37,9 @@ def credit_ledger() -> str:
 @login_required
 def statement() -> Response:
     """Give every line of the ledger as a CSV file (RFC 4180), oldest first."""
-    lines = map(write_line, each_row(each_transfer(get_own_organisation().id)))
+    organisation = get_own_organisation()
+    record_export(action=Action.STATEMENT_EXPORTED, organisation_id=organisation.id, actor=get_actor(), at=clock.now())
+    lines = map(write_line, each_row(each_transfer(organisation.id)))
     return Response(
         stream_with_context(lines),
         mimetype="text/csv",

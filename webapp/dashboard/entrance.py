@@ -8,6 +8,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
 
 from webapp.accounts import operations
+from webapp.accounts.audit import unknown_actor
 from webapp.accounts.operations import WrongLoginError
 from webapp.accounts.queries import get_user_by_email
 from webapp.authentication import login_required, public
@@ -18,6 +19,7 @@ from webapp.dashboard.examples import get_example
 from webapp.dashboard.forms import add_errors
 from webapp.dashboard.visitor import Visitor, get_visitor
 from webapp.extensions import runtime
+from webapp.hooks import get_origin
 from webapp.ledger.sign_up import sign_up
 
 
@@ -43,6 +45,7 @@ def sign_up_page() -> ResponseReturnValue:
                 password=password,
                 starting_microcredits=runtime().starting_microcredits,
                 verified=False,
+                actor=unknown_actor(get_origin()),
                 at=clock.now(),
             )
         except InvalidFieldsError as error:
@@ -71,7 +74,7 @@ def log_in() -> ResponseReturnValue:
 @login_required
 def log_out() -> ResponseReturnValue:
     """End this browser's session, here and on the server."""
-    operations.log_out(token=get_visitor().token, at=clock.now())
+    operations.log_out(token=get_visitor().token, origin=get_origin(), at=clock.now())
     logout_user()
     session.clear()
     return redirect(url_for("dashboard.landing"))
@@ -82,8 +85,7 @@ def start_session(email: str, password: str) -> ResponseReturnValue:
     new = operations.log_in(
         email=email,
         password=password,
-        user_agent=request.user_agent.string,
-        address=request.remote_addr or "",
+        origin=get_origin(),
         at=clock.now(),
     )
     # A fresh cookie: nothing set before the log-in is carried into it.

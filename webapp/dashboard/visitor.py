@@ -5,10 +5,12 @@ from typing import Any, cast
 from flask import g
 from flask_login import UserMixin, current_user
 
+from webapp.accounts.audit import Actor, user_actor
 from webapp.accounts.models import Organisation, User
 from webapp.accounts.queries import get_live_session, get_personal_organisation
 from webapp.core import clock
 from webapp.extensions import login_manager
+from webapp.hooks import get_origin
 
 
 class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
@@ -43,6 +45,11 @@ def load_visitor(token: str) -> Visitor | None:
 def get_visitor() -> Visitor:
     """Give who is logged in, on a page that asks for it."""
     return cast("Visitor", cast("Any", current_user)._get_current_object())  # noqa: SLF001 - Werkzeug's way to unwrap a proxy
+
+
+def get_actor() -> Actor:
+    """Give who is logged in as the audit trail names them."""
+    return user_actor(get_visitor().user, get_origin())
 
 
 def get_own_organisation() -> Organisation:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import transaction
@@ -42,7 +43,9 @@ class NewKey:
     raw: str
 
 
-def create_key(*, organisation_id: str, created_by_id: str, name: str, scopes: Collection[str], at: datetime) -> NewKey:
+def create_key(
+    *, organisation_id: str, created_by_id: str, name: str, scopes: Collection[str], actor: Actor, at: datetime
+) -> NewKey:
     """Make a key. Raises InvalidFieldsError or TooManyKeysError."""
     name = name.strip()
     check_new_key(name, scopes)
@@ -67,7 +70,21 @@ def create_key(*, organisation_id: str, created_by_id: str, name: str, scopes: C
             created_at=at,
         )
         session.add(key)
+        record_event(
+            session,
+            action=Action.KEY_CREATED,
+            actor=actor,
+            target=key_target(key),
+            organisation_id=organisation_id,
+            details={"prefix": key.prefix, "scopes": key.scopes.split()},
+            at=at,
+        )
     return NewKey(key=key, raw=raw)
+
+
+def key_target(key: ApiKey) -> Target:
+    """Name a key as what was acted upon."""
+    return Target("key", key.id, key.name)
 
 
 def check_new_key(name: str, scopes: Collection[str]) -> None:
@@ -86,7 +103,7 @@ def check_new_key(name: str, scopes: Collection[str]) -> None:
         raise InvalidFieldsError(wrong)
 
 
-def revoke_key(*, organisation_id: str, key_id: str, at: datetime) -> ApiKey:
+def revoke_key(*, organisation_id: str, key_id: str, actor: Actor, at: datetime) -> ApiKey:
     """Revoke a key for good; the very next call with it is refused. Revoking it again changes nothing.
 
     Redis is told before SQL commits: if we die between the two the key is refused, and nobody was told that it works.
@@ -100,6 +117,15 @@ def revoke_key(*, organisation_id: str, key_id: str, at: datetime) -> ApiKey:
             raise NotFoundError("This account has no such key.", target="keyId")
         if key.revoked_at is None:
             key.revoked_at = at
+            record_event(
+                session,
+                action=Action.KEY_REVOKED,
+                actor=actor,
+                target=key_target(key),
+                organisation_id=organisation_id,
+                details={"prefix": key.prefix},
+                at=at,
+            )
             session.flush()
         organisation = session.get_one(Organisation, organisation_id)
         REVOKE.run([names.key_record(organisation.shard_tag, key.digest)])

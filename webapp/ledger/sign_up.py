@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 
+from webapp.accounts.audit import Actor
 from webapp.accounts.models import Organisation
 from webapp.accounts.operations import add_user, check_new_user, email_taken, normalise_email
 from webapp.accounts.passwords import hash_password
@@ -12,7 +13,9 @@ from webapp.ledger.models import Balance
 from webapp.ledger.operations import add_grant
 
 
-def sign_up(*, email: str, password: str, starting_microcredits: int, verified: bool, at: datetime) -> Organisation:
+def sign_up(
+    *, email: str, password: str, starting_microcredits: int, verified: bool, actor: Actor, at: datetime
+) -> Organisation:
     """Make the account and give its organisation. Raises InvalidFieldsError."""
     email = normalise_email(email)
     check_new_user(email, password)
@@ -20,7 +23,9 @@ def sign_up(*, email: str, password: str, starting_microcredits: int, verified: 
     password_hash = hash_password(password)
     try:
         with transaction() as session:
-            organisation = add_user(session, email=email, password_hash=password_hash, verified=verified, at=at)
+            organisation = add_user(
+                session, email=email, password_hash=password_hash, verified=verified, actor=actor, at=at
+            )
             session.add(Balance(organisation_id=organisation.id))
             session.flush()
             if starting_microcredits:

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
+from webapp.core.money import format_credits
 from webapp.ledger.operations import add_grant
 from webapp.ledger.queries import get_balance
 from webapp.metering.reconcile import (
@@ -35,6 +37,7 @@ def grant_credits(
     microcredits: int,
     reason: str,
     reference: str | None,
+    actor: Actor,
     at: datetime,
 ) -> None:
     """Give an account credits, once per reference, to be spent at once.
@@ -48,6 +51,15 @@ def grant_credits(
             microcredits=microcredits,
             reason=reason,
             reference=reference,
+            at=at,
+        )
+        record_event(
+            session,
+            action=Action.CREDITS_GRANTED,
+            actor=actor,
+            target=Target("organisation", organisation_id, get_organisation(organisation_id).name),
+            organisation_id=organisation_id,
+            details={"credits": format_credits(microcredits), "reason": reason, "reference": reference},
             at=at,
         )
     try:
