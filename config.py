@@ -88,6 +88,7 @@ class Settings:
     # None: mail stays in the outbox, and the page /outbox shows it to this machine's user.
     mail_server: MailServer | None
     outbox_is_shown: bool
+    require_verified_email: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -124,6 +125,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         secure_cookies=secure_cookies,
         public_url=public_url,
         mail_server=mail_server,
+        require_verified_email=get_boolean(environ, "REQUIRE_VERIFIED_EMAIL", default=bool(mail_server)),
         # Whoever reads the outbox can become anybody who asked for a link. So not where others are served, of which
         # each of these is a sign; the page then asks more of each request.
         outbox_is_shown=not mail_server

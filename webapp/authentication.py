@@ -16,7 +16,9 @@ class Public:
 
 @dataclass(frozen=True)
 class LoginRequired:
-    """A person who is logged in."""
+    """A person who is logged in; where it is recent, one who has proved a short while ago who they are."""
+
+    is_recent: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def declare(authentication: Authentication) -> Callable[[View], View]:
 
 public = declare(Public())
 login_required = declare(LoginRequired())
+recent_login_required = declare(LoginRequired(is_recent=True))
 
 
 def key_required(scope: str | None) -> Callable[[View], View]:

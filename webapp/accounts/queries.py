@@ -5,16 +5,22 @@ from datetime import datetime
 from sqlalchemy import select
 
 from webapp.accounts.models import LoginSession, Organisation, User
-from webapp.accounts.operations import hash_session_token, normalise_email, unknown_email
+from webapp.accounts.operations import normalise_email, unknown_email
+from webapp.accounts.sessions import hash_session_token, is_live
 from webapp.core.db import db
 
 
 def get_live_session(token: str, *, at: datetime) -> LoginSession | None:
     """Give the session with this token while it is neither revoked nor over and its user is not disabled."""
     session = db.session.get(LoginSession, hash_session_token(token))
-    if session is None or session.revoked_at or session.expires_at <= at or session.user.disabled_at:
-        return None
-    return session
+    return session if session and is_live(session, at=at) else None
+
+
+def list_live_sessions(user_id: str, *, at: datetime) -> list[LoginSession]:
+    """Give the user's sessions that are neither revoked nor over, the last used first."""
+    statement = select(LoginSession).where(LoginSession.user_id == user_id, LoginSession.revoked_at.is_(None))
+    found = db.session.scalars(statement.order_by(LoginSession.last_seen_at.desc()))
+    return [session for session in found if is_live(session, at=at)]
 
 
 def list_users() -> list[User]:
@@ -48,3 +54,8 @@ def get_organisation_by_tag(shard_tag: str) -> Organisation | None:
 def get_organisation(organisation_id: str) -> Organisation:
     """Give an organisation that is known to exist."""
     return db.session.get_one(Organisation, organisation_id)
+
+
+def get_user(user_id: str) -> User:
+    """Give a user who is known to exist."""
+    return db.session.get_one(User, user_id)

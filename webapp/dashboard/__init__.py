@@ -7,13 +7,23 @@ dashboard = Blueprint("dashboard", __name__)
 # Each module registers its routes on the blueprint when it is imported.
 from webapp.dashboard import (  # noqa: E402, F401 - after the blueprint that they import
     api_keys,
+    confirmation,
     credit_ledger,
     docs,
     entrance,
     formatting,
     jobs,
     landing,
+    outbox,
     overview,
+    reset,
+    settings_data,
+    settings_passkeys,
+    settings_password,
+    settings_profile,
+    settings_second_factors,
+    settings_sessions,
     template_gallery,
     usage,
+    verification,
 )

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, SelectMultipleField, StringField
 
+from webapp.accounts.email_addresses import UnverifiedError, check_verified
 from webapp.authentication import login_required
 from webapp.core import clock
 from webapp.core.errors import InvalidFieldsError, NotFoundError
@@ -14,6 +15,7 @@ from webapp.dashboard import dashboard
 from webapp.dashboard.examples import EXAMPLE_BODY
 from webapp.dashboard.forms import add_errors
 from webapp.dashboard.visitor import get_actor, get_own_organisation, get_visitor
+from webapp.extensions import runtime
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import MAX_NAME_LENGTH, NewKey, TooManyKeysError, create_key, revoke_key
 from webapp.keys.queries import list_keys
@@ -52,6 +54,7 @@ def create_api_key() -> ResponseReturnValue:
         return redirect(url_for("dashboard.api_keys"))
     if form.validate_on_submit():
         try:
+            check_verified(get_visitor().user, is_required=runtime().require_verified_email)
             new = create_key(
                 organisation_id=get_own_organisation().id,
                 created_by_id=get_visitor().user.id,
@@ -62,7 +65,7 @@ def create_api_key() -> ResponseReturnValue:
             )
         except InvalidFieldsError as error:
             add_errors(form, error)
-        except TooManyKeysError as error:
+        except (TooManyKeysError, UnverifiedError) as error:
             form.form_errors.append(error.message)
         else:
             remember_form(form_id)

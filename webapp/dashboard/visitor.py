@@ -8,6 +8,7 @@ from flask_login import UserMixin, current_user
 from webapp.accounts.audit import Actor, user_actor
 from webapp.accounts.models import Organisation, User
 from webapp.accounts.queries import get_live_session, get_personal_organisation
+from webapp.accounts.sessions import is_confirmed, note_use
 from webapp.core import clock
 from webapp.extensions import login_manager
 from webapp.hooks import get_origin
@@ -16,9 +17,11 @@ from webapp.hooks import get_origin
 class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     """A person who is logged in, known to Flask-Login by their session's token rather than by their id."""
 
-    def __init__(self, token: str, user: User) -> None:
+    def __init__(self, token: str, user: User, *, is_confirmed: bool = False) -> None:
         self.token = token
         self.user = user
+        # Whether they have proved a short while ago who they are.
+        self.is_confirmed = is_confirmed
 
     def get_id(self) -> str:
         """Give what Flask-Login keeps in the cookie."""
@@ -35,11 +38,14 @@ def load_visitor(token: str) -> Visitor | None:
     if g.get("visitor_is_unknown"):
         return None
     try:
-        session = get_live_session(token, at=clock.now())
+        found = get_live_session(token, at=clock.now())
+        if found is None:
+            return None
+        note_use(found, origin=get_origin(), at=clock.now())
     except Exception:
         g.visitor_is_unknown = True
         raise
-    return Visitor(token, session.user) if session else None
+    return Visitor(token, found.user, is_confirmed=is_confirmed(found, at=clock.now()))
 
 
 def get_visitor() -> Visitor:
