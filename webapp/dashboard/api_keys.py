@@ -31,7 +31,12 @@ class KeyForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A new key's name and scopes."""
 
     name = StringField("Name")
-    scopes = SelectMultipleField("Scopes", choices=list(SCOPES.items()), default=list(SCOPES), validate_choice=False)
+    scopes = SelectMultipleField(
+        "Scopes",
+        choices=list(SCOPES),  # type: ignore[arg-type]  # the types want pairs, which the library warns of
+        default=list(SCOPES),
+        validate_choice=False,
+    )
     # Drawn anew for each page: the page that shows a new key answers a POST, and a reload sends it again.
     form_id = HiddenField(default=lambda: secrets.token_urlsafe(9))
 

@@ -101,8 +101,7 @@ def enter(email: str, password: str) -> ResponseReturnValue:
 
 def render_log_in(form: FlaskForm) -> ResponseReturnValue:
     """Render the log-in page."""
-    page = render_template("login.html", form=form, passkey_form=PasskeyForm(formdata=None), party=get_party())
-    return page, 422 if form.errors else 200
+    return render_template("login.html", form=form, party=get_party()), 422 if form.errors else 200
 
 
 @dashboard.route("/login/code", methods=["GET", "POST"])
