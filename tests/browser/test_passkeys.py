@@ -1,4 +1,4 @@
-"""Passkeys and codes in a real browser, which has a virtual authenticator (WebAuthn domain of the DevTools protocol)."""
+"""Passkeys and codes in a real browser, with a virtual authenticator (the WebAuthn domain of the DevTools protocol)."""
 
 from urllib.parse import parse_qs
 

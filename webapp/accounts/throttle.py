@@ -93,6 +93,16 @@ def count_mails(email: str, address: str) -> list[Counter]:
     return [Counter(f"mail to {email}", 3), Counter(f"mail from {network_of(address)}", 20)]
 
 
+def count_challenges(address: str) -> list[Counter]:
+    """Give the counter of challenges that somebody who is not logged in is given, each of which takes up memory."""
+    return [Counter(f"challenge for {network_of(address)}", 100)]
+
+
+def count_sign_ups(address: str) -> list[Counter]:
+    """Give the counter of sign-ups where each writes to an address that may be a stranger's."""
+    return [Counter(f"sign-up from {network_of(address)}", 50)]
+
+
 def network_of(address: str) -> str:
     """Give what one household or company has: an IPv4 address, or the first 64 bits of an IPv6 one."""
     try:
