@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from tests.accounts.steps import log_in_by_form
-from tests.factories import PASSWORD, Account, make_account
+from tests.accounts.steps import log_in_by_form, read_link
+from tests.factories import PASSWORD, Account, make_account, now
 from tests.live import free_port
+from webapp.accounts.audit import HERE
 from webapp.accounts.devices import MAX_ACCOUNTS, find_device, remember_device
+from webapp.accounts.password_changes import answer_reset_requests, ask_reset
 from webapp.accounts.throttle import (
     Counter,
     LocalCounters,
@@ -81,6 +83,21 @@ def test_the_owner_s_browser_comes_in_even_while_a_thousand_machines_guess(app: 
     # Nobody knows this browser, and it is refused; the owner's is known and is not.
     assert guess(app.test_client(), address="198.51.100.7", password=PASSWORD) == 429
     assert log_in_by_form(client) == 302
+
+
+def test_the_owner_gets_in_from_a_new_browser_by_a_reset_while_a_thousand_machines_guess(
+    app: Flask, client: FlaskClient, account: Account
+) -> None:
+    for number in range(50):
+        guess(app.test_client(), address=f"192.0.2.{number}")
+    assert log_in_by_form(client) == 429
+    with app.app_context():
+        ask_reset(email=account.email, site_url="http://q.test", origin=HERE, at=now())
+        answer_reset_requests(at=now())
+        token = read_link(account.email)
+    client.get(f"/reset/{token}")
+    assert client.post("/reset/password", data={"password": "another good phrase"}).status_code == 302
+    assert log_in_by_form(client, password="another good phrase") == 302
 
 
 def test_a_known_browser_has_a_limit_of_its_own(client: FlaskClient) -> None:

@@ -1,13 +1,18 @@
 """The end of an account."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from config import ROOT, Settings
 from tests.accounts.steps import add_authenticator, get_user, list_subjects, log_in_by_form
 from tests.factories import API, PASSWORD, Account, Key, make_account, make_key, now, post_bell
-from tests.live import free_port
+from tests.live import environment, free_port
 from webapp.accounts.audit import HERE, user_actor
 from webapp.accounts.models import AuthenticatorApp, LoginSession, Membership, Organisation, RecoveryCode, User
 from webapp.core.db import db, transaction
@@ -102,6 +107,32 @@ def test_nothing_is_deleted_while_redis_is_away(app: Flask, account: Account, ke
         store.connect(redis_url)
         assert get_user(account).email == account.email
     assert app.test_client().get(f"{API}/me", headers=key.headers).status_code == 200
+
+
+def test_a_process_that_dies_in_the_middle_leaves_the_account_to_be_deleted_again(
+    app: Flask, settings: Settings, account: Account, key: Key
+) -> None:
+    program = (
+        "import wsgi; from webapp.accounts.audit import OPERATOR; from webapp.core import clock;"
+        "from webapp.privacy.deletion import delete_account; wsgi.app.app_context().push();"
+        f"delete_account(user_id={account.user_id!r}, actor=OPERATOR, at=clock.now())"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment(settings, UPCUBE_FAULT="deletion_before_commit"),
+        check=False,
+        timeout=30,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    client = app.test_client()
+    # Redis was told first: at no moment does a key work whose owner was told that it is gone.
+    assert client.get(f"{API}/me", headers=key.headers).status_code == 403
+    with app.app_context():
+        assert get_user(account).email == account.email
+        delete(account)
+        assert get_user(account).deleted_at
+        assert verify() == []
 
 
 @pytest.mark.usefixtures("context")
