@@ -19,6 +19,7 @@ from webapp.dashboard import dashboard
 from webapp.dashboard.browser import get_site_url, know_browser
 from webapp.dashboard.entrance import forget_session
 from webapp.dashboard.forms import add_errors
+from webapp.dashboard.outbox import may_read_outbox
 from webapp.hooks import get_origin
 
 TOKEN = "reset_token"  # noqa: S105 - where it is kept
@@ -47,7 +48,7 @@ def reset() -> ResponseReturnValue:
         except InvalidFieldsError as error:
             add_errors(form, error)
         else:
-            return render_template("reset.html", form=form, is_sent=True)
+            return render_template("reset.html", form=form, is_sent=True, has_outbox=may_read_outbox())
     return render_template("reset.html", form=form, is_sent=False), 422 if form.errors else 200
 
 
