@@ -13,6 +13,7 @@ from webapp.authentication import check_routes, public
 from webapp.cookies import ConsoleSessions
 from webapp.core.db import db, engine_options
 from webapp.core.redis import store
+from webapp.core.sealing import sealer
 from webapp.dashboard import dashboard
 from webapp.extensions import csrf, login_manager, make_runtime, migrate
 
@@ -24,6 +25,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.session_interface = ConsoleSessions()
     configure(app, settings)
     store.connect(settings.redis_url)
+    sealer.use(settings.secret_key)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
     # Before CSRF, whose own hook would otherwise answer before the request has an id.

@@ -9,7 +9,7 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
 
-from config import RateLimit, Settings
+from config import MailServer, RateLimit, Settings
 from webapp.core.money import parse_credits
 from webapp.jobs.gates import JobLimits
 from webapp.metering.limits import Limit, LimitPolicy
@@ -33,6 +33,9 @@ class Runtime:
     max_body_bytes: int
     # Empty where the address of the request is the right one.
     public_url: str
+    # None where mail stays in the outbox.
+    mail_server: MailServer | None
+    outbox_is_shown: bool
 
     def price_of(self, endpoint: str) -> int:
         """Give what a call of this endpoint costs, in micro-credits."""
@@ -56,6 +59,8 @@ def make_runtime(settings: Settings) -> Runtime:
         },
         max_body_bytes=settings.max_body_bytes,
         public_url=settings.public_url,
+        mail_server=settings.mail_server,
+        outbox_is_shown=settings.outbox_is_shown,
     )
 
 

@@ -5,6 +5,9 @@ from datetime import timedelta
 
 from webapp.accounts import operations as accounts
 from webapp.core import clock
+from webapp.extensions import runtime
+from webapp.mail import operations as mail
+from webapp.mail.delivery import deliver_due_mail
 from webapp.metering import flush, holds
 
 KEPT_FOR = timedelta(days=30)
@@ -22,6 +25,12 @@ def prune() -> None:
     before = clock.now() - KEPT_FOR
     accounts.prune_sessions(before=before)
     flush.prune_batches(before=before)
+    mail.prune_messages(before=before)
+
+
+def deliver_mail() -> None:
+    """Send the mail that is due."""
+    deliver_due_mail(runtime().mail_server, now=clock.now)
 
 
 def end_overdue_holds() -> None:
