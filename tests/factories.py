@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from webapp.accounts.audit import OPERATOR
+from webapp.accounts.invitations import accept, invite
 from webapp.accounts.queries import get_user_by_email
+from webapp.accounts.roles import Role
 from webapp.core import clock
 from webapp.core import redis as names
 from webapp.core.db import db
@@ -18,6 +21,7 @@ from webapp.jobs.models import Job
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import create_key
 from webapp.keys.scopes import SCOPES
+from webapp.ledger.organisations import create_organisation
 from webapp.ledger.sign_up import sign_up
 from webapp.metering.groups import GROUPS
 
@@ -47,6 +51,55 @@ def make_account(*, microcredits: int = 10_000_000, email: str | None = None) ->
         at=clock.now(),
     )
     return Account(email, get_user_by_email(email).id, organisation.id, organisation.shard_tag)
+
+
+def make_team(**members: Role) -> tuple[str, dict[str, Account]]:
+    """Make an organisation, and users in it with these roles, by name; the first must be its owner.
+
+    Gives the organisation's id, and the users with their personal accounts.
+    """
+    users = {name: make_account(microcredits=0) for name in members}
+    first = next(iter(users.values()))
+    made = create_organisation(name="a team", owner=get_user_by_email(first.email), actor=OPERATOR, at=clock.now())
+    organisation_id = made.id
+    for name, role in list(members.items())[1:]:
+        add_member(organisation_id, users[name], role, by_id=first.user_id)
+    return organisation_id, users
+
+
+def add_member(organisation_id: str, account: Account, role: Role, *, by_id: str) -> None:
+    """Bring a user into an organisation, by an invitation as for anybody."""
+    token = invite_by_mail(organisation_id, account.email, role, by_id=by_id)
+    accept(token=token, user_id=account.user_id, actor=OPERATOR, at=clock.now())
+
+
+def invite_by_mail(organisation_id: str, email: str, role: str, *, by_id: str, at: datetime | None = None) -> str:
+    """Invite an address and give the token that its owner finds in the mail."""
+    tokens: list[str] = []
+
+    def link_to(token: str) -> str:
+        tokens.append(token)
+        return f"https://quantum.example.com/invitations/{token}"
+
+    invite(
+        organisation_id=organisation_id,
+        email=email,
+        role=role,
+        by_id=by_id,
+        link_to=link_to,
+        actor=OPERATOR,
+        at=at or clock.now(),
+    )
+    return tokens[0]
+
+
+def log_in(client: FlaskClient, account: Account, *, organisation_id: str | None = None) -> None:
+    """Log a user in, and go on to one of their organisations."""
+    answer = client.post("/login", data={"email": account.email, "password": PASSWORD})
+    assert answer.status_code == HTTPStatus.FOUND, answer.text
+    if organisation_id:
+        answer = client.post("/console/organisations/switch", data={"to": organisation_id})
+        assert answer.status_code == HTTPStatus.FOUND, answer.text
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask
 
+from webapp.accounts.roles import Permission
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -16,7 +18,9 @@ class Public:
 
 @dataclass(frozen=True)
 class LoginRequired:
-    """A person who is logged in."""
+    """A person who is logged in, with this permission in the organisation they look at; None is for any."""
+
+    permission: Permission | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ def declare(authentication: Authentication) -> Callable[[View], View]:
 
 public = declare(Public())
 login_required = declare(LoginRequired())
+
+
+def permission_required(permission: Permission) -> Callable[[View], View]:
+    """Declare that a view needs a login, and a role that may do this."""
+    return declare(LoginRequired(permission))
 
 
 def key_required(scope: str | None) -> Callable[[View], View]:

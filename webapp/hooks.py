@@ -9,6 +9,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from webapp.accounts.audit import Origin
+from webapp.accounts.organisations import NotAllowedError
+from webapp.accounts.roles import Permission
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
 from webapp.core import clock
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
@@ -70,6 +72,16 @@ class CallCreditsError(UpcubeError):
     code = "insufficient_credits"
 
 
+class StalePageError(UpcubeError):
+    """The page shows another organisation than the one that is looked at now."""
+
+    status = 409
+    code = "another_organisation"
+
+    def __init__(self) -> None:
+        super().__init__("You went on to another organisation in the meantime. Reload the page; nothing was done.")
+
+
 @dataclass(frozen=True)
 class Refusal:
     """How a verdict on a key is put."""
@@ -111,9 +123,27 @@ def authenticate() -> ResponseReturnValue | None:
     authentication = get_authentication(current_app, request.endpoint)
     if isinstance(authentication, KeyRequired):
         authenticate_key(authentication.scope, price_microcredits=runtime().price_of(request.endpoint))
-    elif isinstance(authentication, LoginRequired) and not current_user.is_authenticated:
-        return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
+    elif isinstance(authentication, LoginRequired):
+        if not current_user.is_authenticated:
+            return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
+        check_member(authentication.permission)
     return None
+
+
+def check_member(permission: Permission | None) -> None:
+    """Refuse a person whose role does not allow this, or whose page was made for another organisation.
+
+    Somebody with two tabs may have gone on to another organisation in one of them; what they send from the other was
+    meant for the one that it shows. Raises NotAllowedError or StalePageError.
+    """
+    meant_for = request.form.get("organisation_id") or request.headers.get("X-Upcube-Organisation")
+    if meant_for and meant_for != current_user.membership.organisation_id:
+        raise StalePageError
+    if permission and not current_user.may(permission):
+        raise NotAllowedError(
+            f"Your role in this organisation, {current_user.membership.role}, does not allow this. "
+            "An owner or admin can change it."
+        )
 
 
 def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:

@@ -12,7 +12,8 @@ import pytest
 from flask import Flask
 
 from config import ROOT
-from webapp.authentication import KeyRequired, Public, get_authentication
+from webapp.accounts.roles import MAY, Permission
+from webapp.authentication import KeyRequired, LoginRequired, Public, get_authentication
 from worker.schedule import list_periodic_tasks
 
 HEAVY = ["qulacs", "stim", "qsimcirq", "cirq", "qiskit", "qiskit_aer", "numpy", "scipy"]
@@ -23,8 +24,23 @@ PUBLIC = {
     "dashboard.sign_up_page",
     "dashboard.log_in",
     "dashboard.docs",
+    # Whoever has the link: it came by mail.
+    "dashboard.invitation",
     "health.read_health",
     "api.read_openapi",
+}
+
+# Pages that concern the person who is logged in, whatever their role where.
+PERSONAL = {
+    "dashboard.log_out",
+    "dashboard.new_organisation",
+    "dashboard.make_organisation",
+    "dashboard.switch_organisation",
+    "dashboard.confirm_leaving",
+    "dashboard.leave",
+    "dashboard.accept_invitation",
+    "dashboard.activity",
+    "dashboard.export_activity",
 }
 
 
@@ -35,6 +51,28 @@ def sources(*folders: str) -> list[Path]:
 def test_every_route_declares_its_authentication_and_few_are_public(app: Flask) -> None:
     declared = {endpoint: get_authentication(app, endpoint) for endpoint in app.view_functions}
     assert {endpoint for endpoint, found in declared.items() if isinstance(found, Public)} <= PUBLIC
+
+
+def test_every_page_of_the_console_declares_the_permission_that_it_needs(app: Flask) -> None:
+    for endpoint in app.view_functions:
+        declared = get_authentication(app, endpoint)
+        if isinstance(declared, LoginRequired):
+            assert (declared.permission is None) == (endpoint in PERSONAL), endpoint
+
+
+def test_every_permission_has_its_line_in_the_table_and_a_use() -> None:
+    assert set(MAY) == set(Permission)
+    code = "".join(path.read_text() for path in sources("webapp"))
+    assert [permission for permission in Permission if f"Permission.{permission.name})" not in code] == []
+
+
+def test_every_form_of_the_console_says_which_organisation_it_was_made_for() -> None:
+    for path in sorted((ROOT / "webapp/templates").glob("*.html")):
+        text = path.read_text()
+        if "console.html" not in text and path.name != "console.html":
+            continue
+        for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", text, re.DOTALL):
+            assert "{{ form_guard() }}" in form, path.name
 
 
 def test_every_api_route_needs_a_key(app: Flask) -> None:

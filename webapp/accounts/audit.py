@@ -33,6 +33,15 @@ class Action(StrEnum):
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     CREDITS_GRANTED = "credits.granted"
+    ORGANISATION_CREATED = "organisation.created"
+    ORGANISATION_RENAMED = "organisation.renamed"
+    INVITATION_SENT = "invitation.sent"
+    INVITATION_WITHDRAWN = "invitation.withdrawn"
+    MEMBER_JOINED = "member.joined"
+    MEMBER_LEFT = "member.left"
+    MEMBER_REMOVED = "member.removed"
+    MEMBER_ROLE_CHANGED = "member.role_changed"
+    AUDIT_EXPORTED = "audit.exported"
     STATEMENT_EXPORTED = "statement.exported"
 
 

@@ -23,6 +23,7 @@ from webapp.accounts.audit import (
 )
 from webapp.accounts.models import LoginSession, Membership, Organisation, User
 from webapp.accounts.passwords import check_password_rules, verify_password
+from webapp.accounts.roles import Role
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
@@ -94,7 +95,7 @@ def add_user(
     )
     session.add(organisation)
     session.flush()
-    session.add(Membership(user_id=user.id, organisation_id=organisation.id, role="owner", created_at=at))
+    session.add(Membership(user_id=user.id, organisation_id=organisation.id, role=Role.OWNER, created_at=at))
     record_event(
         session,
         action=Action.USER_SIGNED_UP,

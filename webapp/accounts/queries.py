@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
+from sqlalchemy.orm import aliased
 
-from webapp.accounts.models import LoginSession, Organisation, User
+from webapp.accounts.models import LoginSession, Membership, Organisation, User
 from webapp.accounts.operations import hash_session_token, normalise_email, unknown_email
+from webapp.accounts.roles import Role
 from webapp.core.db import db
 
 
@@ -48,3 +50,36 @@ def get_organisation_by_tag(shard_tag: str) -> Organisation | None:
 def get_organisation(organisation_id: str) -> Organisation:
     """Give an organisation that is known to exist."""
     return db.session.get_one(Organisation, organisation_id)
+
+
+def get_current_membership(user_id: str, wanted_id: str | None) -> Membership:
+    """Give the user's membership in the wanted organisation, or in their personal one where they have no such."""
+    wanted = db.session.get(Membership, (user_id, wanted_id)) if wanted_id else None
+    return wanted or db.session.get_one(Membership, (user_id, get_personal_organisation(user_id).id))
+
+
+def list_memberships(user_id: str) -> list[Membership]:
+    """Give the organisations that the user belongs to: the personal one, then the others by name."""
+    order = (Organisation.personal_user_id.is_(None), Organisation.name, Organisation.id)
+    statement = select(Membership).join(Organisation).where(Membership.user_id == user_id).order_by(*order)
+    return list(db.session.scalars(statement))
+
+
+def list_members(organisation_id: str) -> list[Membership]:
+    """Give the organisation's members, in the order in which they came."""
+    statement = select(Membership).where(Membership.organisation_id == organisation_id)
+    return list(db.session.scalars(statement.order_by(Membership.created_at, Membership.user_id)))
+
+
+def list_sole_ownerships(user_id: str) -> list[Organisation]:
+    """Give the shared organisations that nobody else owns: a user with such cannot be deleted."""
+    others = aliased(Membership)
+    has_another = exists().where(
+        others.organisation_id == Membership.organisation_id, others.role == Role.OWNER, others.user_id != user_id
+    )
+    statement = (
+        select(Organisation)
+        .join(Membership)
+        .where(Membership.user_id == user_id, Membership.role == Role.OWNER, Organisation.personal_user_id.is_(None))
+    )
+    return list(db.session.scalars(statement.where(~has_another).order_by(Organisation.name)))

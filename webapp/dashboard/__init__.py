@@ -7,12 +7,16 @@ dashboard = Blueprint("dashboard", __name__)
 # Each module registers its routes on the blueprint when it is imported.
 from webapp.dashboard import (  # noqa: E402, F401 - after the blueprint that they import
     api_keys,
+    audit,
     credit_ledger,
     docs,
     entrance,
     formatting,
+    invitation,
     jobs,
     landing,
+    organisation,
+    organisations,
     overview,
     template_gallery,
     usage,

@@ -7,7 +7,8 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, SelectMultipleField, StringField
 
-from webapp.authentication import login_required
+from webapp.accounts.roles import Permission
+from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.dashboard import dashboard
@@ -29,20 +30,20 @@ class KeyForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """A new key's name and scopes."""
 
     name = StringField("Name")
-    scopes = SelectMultipleField("Scopes", choices=list(SCOPES.items()), default=list(SCOPES), validate_choice=False)
+    scopes = SelectMultipleField("Scopes", default=list(SCOPES), validate_choice=False)
     # Drawn anew for each page: the page that shows a new key answers a POST, and a reload sends it again.
     form_id = HiddenField(default=lambda: secrets.token_urlsafe(9))
 
 
 @dashboard.get("/console/api-keys")
-@login_required
+@permission_required(Permission.KEYS_READ)
 def api_keys() -> str:
     """List the organisation's keys and offer to make another."""
     return render_keys(KeyForm())
 
 
 @dashboard.post("/console/api-keys")
-@login_required
+@permission_required(Permission.KEYS_MANAGE)
 def create_api_key() -> ResponseReturnValue:
     """Make a key and show it, this once."""
     form = KeyForm()
@@ -77,14 +78,14 @@ def remember_form(form_id: str) -> None:
 
 
 @dashboard.get("/console/api-keys/rows")
-@login_required
+@permission_required(Permission.KEYS_READ)
 def api_key_rows() -> str:
     """Give the table alone, for a page that keeps itself up to date."""
     return render_template("api_key_rows.html", keys=list_keys_with_usage(get_own_organisation().id))
 
 
 @dashboard.get("/console/api-keys/<key_id>/revoke")
-@login_required
+@permission_required(Permission.KEYS_MANAGE)
 def confirm_revocation(key_id: str) -> ResponseReturnValue:
     """Ask whether to revoke a key, where no script has asked."""
     key = find_key(key_id)
@@ -94,7 +95,7 @@ def confirm_revocation(key_id: str) -> ResponseReturnValue:
 
 
 @dashboard.post("/console/api-keys/<key_id>/revoke")
-@login_required
+@permission_required(Permission.KEYS_MANAGE)
 def revoke_api_key(key_id: str) -> ResponseReturnValue:
     """Revoke a key; its next call is refused."""
     key = revoke_key(organisation_id=get_own_organisation().id, key_id=key_id, actor=get_actor(), at=clock.now())

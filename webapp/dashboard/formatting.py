@@ -10,6 +10,7 @@ from typing import Any
 from flask import request
 from markupsafe import Markup
 
+from webapp.accounts.models import Organisation
 from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
@@ -35,7 +36,12 @@ dashboard.add_app_template_filter(format_time, "rfc3339")
 @dashboard.app_context_processor
 def provide_names() -> dict[str, Any]:
     """Give every template the time and the example maker."""
-    return {"now": clock.now(), "curl": format_curl}
+    return {"now": clock.now(), "curl": format_curl, "organisation_name": format_organisation}
+
+
+def format_organisation(organisation: Organisation) -> str:
+    """Name an organisation as its member sees it: their personal one bears their address, which says less."""
+    return "Personal account" if organisation.personal_user_id else organisation.name
 
 
 @dashboard.app_template_filter("number")

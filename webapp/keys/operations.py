@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.models import Organisation
@@ -115,18 +116,22 @@ def revoke_key(*, organisation_id: str, key_id: str, actor: Actor, at: datetime)
         )
         if key is None:
             raise NotFoundError("This account has no such key.", target="keyId")
-        if key.revoked_at is None:
-            key.revoked_at = at
-            record_event(
-                session,
-                action=Action.KEY_REVOKED,
-                actor=actor,
-                target=key_target(key),
-                organisation_id=organisation_id,
-                details={"prefix": key.prefix},
-                at=at,
-            )
-            session.flush()
-        organisation = session.get_one(Organisation, organisation_id)
-        REVOKE.run([names.key_record(organisation.shard_tag, key.digest)])
+        revoke_locked_key(session, key, session.get_one(Organisation, organisation_id), actor=actor, at=at)
     return key
+
+
+def revoke_locked_key(session: Session, key: ApiKey, organisation: Organisation, *, actor: Actor, at: datetime) -> None:
+    """Revoke a key in this transaction, which has its row locked, and tell Redis. Raises StoreAwayError."""
+    if key.revoked_at is None:
+        key.revoked_at = at
+        record_event(
+            session,
+            action=Action.KEY_REVOKED,
+            actor=actor,
+            target=key_target(key),
+            organisation_id=organisation.id,
+            details={"prefix": key.prefix},
+            at=at,
+        )
+        session.flush()
+    REVOKE.run([names.key_record(organisation.shard_tag, key.digest)])
