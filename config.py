@@ -5,6 +5,7 @@ This module imports nothing of ours, so that the launcher can read it before any
 """
 
 import hashlib
+import ipaddress
 import os
 import re
 import secrets
@@ -24,6 +25,7 @@ MAX_SOCKET_PATH_BYTES = 103
 
 SECONDS_PER_DAY = 86_400
 MAX_QUOTA = 1_000_000
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RATE_LIMIT = re.compile(r"(?:([a-z][a-z0-9-]{0,19})=)?([0-9]{1,7})/([0-9]{1,5})")
 
 
@@ -88,6 +90,9 @@ class Settings:
     # None: mail stays in the outbox, and the page /outbox shows it to this machine's user.
     mail_server: MailServer | None
     outbox_is_shown: bool
+    trusted_proxies: tuple[Network, ...]
+    logs_are_json: bool
+    requests_are_logged: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -132,6 +137,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             "OUTBOX",
             default=not (public_url or secure_cookies) and host in LOOPBACK_HOSTS and database_url.startswith("sqlite"),
         ),
+        trusted_proxies=get_networks(environ, "TRUSTED_PROXIES"),
+        logs_are_json=get_boolean(environ, "LOG_JSON", default=True),
+        requests_are_logged=get_boolean(environ, "LOG_REQUESTS", default=False),
     )
 
 
@@ -296,6 +304,15 @@ def get_rate_limits(environ: Mapping[str, str], name: str, *, default: str) -> t
             f"burst=20/1,day=50000/86400, not {text!r}."
         )
     return limits
+
+
+def get_networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    """Read addresses and networks written as 10.0.0.0/8,::1."""
+    parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+    try:
+        return tuple(ipaddress.ip_network(part) for part in parts)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be addresses or networks such as 10.0.0.0/8,::1: {error}.") from error
 
 
 def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from config import ROOT, Settings
@@ -55,16 +56,17 @@ def run_command(settings: Settings, *arguments: str, **environ: str) -> subproce
 
 
 @contextmanager
-def web_process(settings: Settings, **environ: str) -> Iterator[str]:
-    """Run the web process, killed at the end, and give the address of its API."""
+def web_process(settings: Settings, *, log: Path | None = None, **environ: str) -> Iterator[str]:
+    """Run the web process, killed at the end, and give the address of its API; what it says goes to `log`."""
     port = free_port()
     command = ["granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "wsgi:app"]
+    output = log.open("wb") if log else subprocess.DEVNULL
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
         env=environment(settings, **environ),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         start_new_session=True,
     )
     address = f"http://127.0.0.1:{port}"
@@ -74,6 +76,8 @@ def web_process(settings: Settings, **environ: str) -> Iterator[str]:
     finally:
         os.killpg(process.pid, 9)
         process.wait()
+        if not isinstance(output, int):
+            output.close()
 
 
 def free_port() -> int:

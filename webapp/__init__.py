@@ -5,9 +5,9 @@ from pathlib import Path
 from flask import Flask
 
 from config import ConfigurationError, Settings, load_settings
-from webapp import errors, hooks
+from webapp import errors, hooks, logs
 from webapp.accounts.operations import SESSION_LIFETIME
-from webapp.admin import commands, health
+from webapp.admin import budget_commands, commands, health
 from webapp.api import api
 from webapp.authentication import check_routes, public
 from webapp.cookies import ConsoleSessions
@@ -16,6 +16,7 @@ from webapp.core.redis import store
 from webapp.core.sealing import sealer
 from webapp.dashboard import dashboard
 from webapp.extensions import csrf, login_manager, make_runtime, migrate
+from webapp.proxies import TrustedProxies
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -28,6 +29,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     sealer.use(settings.secret_key)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
+    if settings.requests_are_logged:
+        logs.log_requests(app)
     # Before CSRF, whose own hook would otherwise answer before the request has an id.
     hooks.install(app)
     errors.install(app)
@@ -37,8 +40,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(dashboard)
     app.register_blueprint(health.health)
     commands.install(app)
+    budget_commands.install(app)
     csrf.exempt(api)
     public(app.view_functions["static"])
+    if settings.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     check_routes(app)
     check_prices(app)
     return app

@@ -109,7 +109,7 @@ def share_with_server(reservation: socket.socket) -> None:
 
 def get_url_host(host: str) -> str:
     """Give a host as a URL on this machine names it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # read, not bound
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nosec B104  # read, not bound
     return f"[{host}]" if ":" in host else host
 
 

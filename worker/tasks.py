@@ -8,7 +8,7 @@ from webapp.core import clock
 from webapp.extensions import runtime
 from webapp.mail import operations as mail
 from webapp.mail.delivery import deliver_due_mail
-from webapp.metering import flush, holds
+from webapp.metering import budgets, flush, holds
 
 KEPT_FOR = timedelta(days=30)
 
@@ -38,3 +38,14 @@ def end_overdue_holds() -> None:
     ended = holds.end_overdue_holds(at=clock.now())
     if ended:
         log.warning("ended %s overdue holds", ended)
+
+
+def check_budgets() -> None:
+    """Tell of budgets that have reached a threshold."""
+    for alert in budgets.record_alerts(at=clock.now()):
+        log.info(
+            "%s percent of the budget of %s (%s) are used",
+            alert.threshold_percent,
+            alert.spender or alert.organisation_id,
+            alert.period,
+        )

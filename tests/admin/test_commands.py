@@ -156,3 +156,25 @@ def test_redis_away_is_one_line(run: Run) -> None:
     refused = run("metering", "flush")
     assert refused.exit_code == 1
     assert "does not answer" in refused.stderr
+
+
+@pytest.mark.usefixtures("ada")
+class TestBudgets:
+    """Budgets from the command line."""
+
+    def test_they_are_set_listed_and_removed(self, run: Run) -> None:
+        key_id = json.loads(run("keys", "create", EMAIL, "--name", "ci", "--json").stdout)["id"]
+        assert run("budgets", "set", EMAIL, "10", "--period", "month").exit_code == 0
+        assert run("budgets", "set", EMAIL, "0.5", "--period", "day", "--key", key_id, "--alert-only").exit_code == 0
+        listed = json.loads(run("budgets", "list", EMAIL, "--json").stdout)
+        assert listed == [
+            {"keyId": None, "period": "month", "limit": "10", "used": "0", "percent": 0, "effect": "refuses"},
+            {"keyId": key_id, "period": "day", "limit": "0.5", "used": "0", "percent": 0, "effect": "alerts"},
+        ]
+        assert run("budgets", "remove", EMAIL, "--period", "month").exit_code == 0
+        assert "no such budget" in run("budgets", "remove", EMAIL, "--period", "month").stderr
+
+    def test_a_wrong_one_is_refused_in_a_line(self, run: Run) -> None:
+        assert run("budgets", "set", EMAIL, "10", "--period", "year").exit_code == 2
+        unknown = run("budgets", "set", EMAIL, "10", "--period", "day", "--key", "key_none")
+        assert (unknown.exit_code, unknown.stderr) == (1, "Error: This account has no such key.\n")

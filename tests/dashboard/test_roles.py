@@ -22,6 +22,7 @@ jobs:read             yes    yes    yes        -        yes
 usage:read            yes    yes    yes        yes      yes
 credits:read          yes    yes    yes        yes      yes
 credits:export        yes    yes    -          yes      -
+budgets:manage        yes    yes    -          yes      -
 keys:read             yes    yes    yes        -        yes
 keys:manage           yes    yes    yes        -        -
 members:read          yes    yes    yes        yes      yes
@@ -55,7 +56,8 @@ def each_route(app: Flask) -> Iterator[tuple[Rule, str, Permission]]:
 def fill(rule: Rule, **values: str) -> str:
     """Give a path of the route, with things in it that are nobody's where there is no better."""
     path = rule.rule
-    for name in rule.arguments:
+    # A rule with a default for a part of the path has an argument that is not in it.
+    for name in filter(lambda name: f"{name}>" in rule.rule, rule.arguments):
         start = path.rindex("<", 0, path.index(f"{name}>"))
         path = path[:start] + values.get(name, "nothing") + path[path.index(">", start) + 1 :]
     return path

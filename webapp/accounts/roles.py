@@ -21,6 +21,7 @@ class Permission(StrEnum):
     USAGE_READ = "usage:read"
     CREDITS_READ = "credits:read"
     CREDITS_EXPORT = "credits:export"
+    BUDGETS_MANAGE = "budgets:manage"
     KEYS_READ = "keys:read"
     KEYS_MANAGE = "keys:manage"
     MEMBERS_READ = "members:read"
@@ -39,6 +40,7 @@ MAY: dict[Permission, frozenset[Role]] = {
     Permission.USAGE_READ: EVERYBODY,
     Permission.CREDITS_READ: EVERYBODY,
     Permission.CREDITS_EXPORT: frozenset({OWNER, ADMIN, BILLING}),
+    Permission.BUDGETS_MANAGE: frozenset({OWNER, ADMIN, BILLING}),
     Permission.KEYS_READ: frozenset({OWNER, ADMIN, DEVELOPER, VIEWER}),
     Permission.KEYS_MANAGE: frozenset({OWNER, ADMIN, DEVELOPER}),
     Permission.MEMBERS_READ: EVERYBODY,
@@ -52,7 +54,7 @@ DESCRIPTIONS: dict[Role, str] = {
     OWNER: "Everything, and who else is an owner",
     ADMIN: "Everything but owners: members, keys, settings, the audit trail",
     DEVELOPER: "Makes and revokes keys; sees jobs, usage and credits",
-    BILLING: "Sees usage and credits, and takes the statement away",
+    BILLING: "Sees usage and credits, sets budgets, and takes the statement away",
     VIEWER: "Sees keys, jobs, usage and credits, and changes nothing",
 }
 

@@ -78,6 +78,18 @@ class LimitJson(TypedDict):
     remaining: int
 
 
+class BudgetJson(TypedDict):
+    """A budget, in decimal credits; one that does not refuse only warns, and one in all never resets."""
+
+    source: str
+    period: str
+    limit: str
+    used: str
+    remaining: str
+    refuses: bool
+    resetsAt: str | None
+
+
 class KeyJson(TypedDict):
     """An API key, as it sees itself."""
 
@@ -87,7 +99,8 @@ class KeyJson(TypedDict):
     organisationId: str
     scopes: list[str]
     limits: list[LimitJson]
-    budget: None
+    # What bounds the key: its own budgets, then the account's.
+    budget: list[BudgetJson]
 
 
 class CostJson(TypedDict):

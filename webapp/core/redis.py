@@ -25,6 +25,8 @@ TIMEOUT_SECONDS = 2.0
 TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
+# Part of every epoch. It changes when records come to mean something else, so that no server must be emptied for that.
+LAYOUT = "2"
 # Beyond any clock, and still exact as a double.
 NEVER_US = 2**52
 
@@ -122,7 +124,7 @@ class Store:
         connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
         info = read_info(send(connection, ("INFO", "server")))
-        self._threads.epoch = info.get("run_id", NO_RUN_ID)
+        self._threads.epoch = name_epoch(info)
         # A service that hides its clock is told of a deadline that never comes.
         server_clock_us = int(info.get("server_time_usec", NEVER_US))
         self._threads.clock_offset_us = server_clock_us - int(time.monotonic() * 1e6)
@@ -150,8 +152,12 @@ def send(connection: Any, command: tuple[str | int | bytes, ...]) -> Any:  # noq
 
 def read_epoch(client: Redis) -> str:
     """Ask the server which of its runs this is."""
-    info: Mapping[str, Any] = client.info("server")
-    return str(info.get("run_id", NO_RUN_ID))
+    return name_epoch(client.info("server"))
+
+
+def name_epoch(info: Mapping[str, Any]) -> str:
+    """Name the server's run from what INFO says of it, and our layout of its records."""
+    return f"{LAYOUT}.{info.get('run_id', NO_RUN_ID)}"
 
 
 def read_info(text: bytes) -> dict[str, str]:
@@ -173,8 +179,11 @@ store = Store()
 class RedisScript:
     """A Lua script, run by its digest and sent whole only when the server does not know it."""
 
-    def __init__(self, path: Path, *, takes_deadline: bool = False, takes_epoch: bool = False) -> None:
-        self.text = path.read_bytes()
+    def __init__(
+        self, path: Path, *, library: Path | None = None, takes_deadline: bool = False, takes_epoch: bool = False
+    ) -> None:
+        """Read the script, and the library of functions that is put before it."""
+        self.text = (library.read_bytes() if library else b"") + path.read_bytes()
         self.takes_deadline = takes_deadline
         self.takes_epoch = takes_epoch
         # Redis names a script by its SHA-1; nothing secret rests on it.

@@ -8,6 +8,7 @@ dashboard = Blueprint("dashboard", __name__)
 from webapp.dashboard import (  # noqa: E402, F401 - after the blueprint that they import
     api_keys,
     audit,
+    budgets,
     credit_ledger,
     docs,
     entrance,

@@ -67,6 +67,7 @@ def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, 
         hold_id=job.id,
         microcredits=job.held_microcredits,
         max_holds=limits.max_concurrent_jobs,
+        key_id=submitter.key_id,
     )
     fault("job_after_hold")
     try:

@@ -14,17 +14,20 @@ from webapp.accounts.models import Organisation
 from webapp.core.db import db, transaction
 from webapp.core.money import format_credits
 from webapp.keys.models import ApiKey
+from webapp.ledger.budgets import ACCOUNT
 from webapp.ledger.models import Account, Balance, Transfer
 from webapp.ledger.operations import lock_balance
 from webapp.metering.models import Usage
 from webapp.metering.reconcile import (
     RedisAccount,
+    Settled,
     find_settled,
     peek_account,
     peek_accounts,
     sum_open_holds,
     sum_unflushed,
 )
+from webapp.metering.spending import list_used
 
 ACCOUNTS_PER_ROUND_TRIP = 1000
 
@@ -108,7 +111,8 @@ def find_redis_differences() -> Iterator[Difference]:
         chunk = rows[start : start + ACCOUNTS_PER_ROUND_TRIP]
         found = peek_accounts([shard_tag for shard_tag, _, _ in chunk])
         for (shard_tag, organisation_id, available), account in zip(chunk, found, strict=True):
-            if account.available is not None and (sum_redis(account) != available or account.available < 0):
+            is_odd = sum_redis(account) != available or (account.available or 0) < 0
+            if account.available is not None and (is_odd or ACCOUNT in account.used):
                 yield from check_locked(shard_tag, organisation_id)
 
 
@@ -123,6 +127,7 @@ def check_locked(shard_tag: str, organisation_id: str) -> Iterator[Difference]:
         balance = lock_balance(session, organisation_id)
         account = peek_account(shard_tag)
         settled = find_settled(session, account)
+        charged = list_used(session, organisation_id, [], at=account.at)[ACCOUNT].total
     if account.available is None:
         return
     expected = balance.available - sum_open_holds(account, settled) - sum_unflushed(account, settled)
@@ -133,3 +138,22 @@ def check_locked(shard_tag: str, organisation_id: str) -> Iterator[Difference]:
         yield Difference(organisation_id, "charges and holds beyond the balance in SQL", 0, expected)
     if found != expected:
         yield Difference(organisation_id, "available in Redis against SQL", expected, found)
+    if ACCOUNT in account.used:
+        yield from find_budget_difference(organisation_id, account, settled, charged=charged)
+
+
+def find_budget_difference(
+    organisation_id: str, account: RedisAccount, settled: Settled, *, charged: int
+) -> Iterator[Difference]:
+    """Compare what the account's own budgets count in all with what was charged, is unflushed, and is held for keys."""
+    held = sum(account.holds[hold_id] for hold_id in account.spending_holds if hold_id not in settled.charged_holds)
+    # Redis is yet to hear that these were charged less than they held.
+    unsettled = sum(
+        account.holds[hold_id] - charge
+        for hold_id, charge in settled.charged_holds.items()
+        if hold_id in account.spending_holds
+    )
+    expected = charged + sum_unflushed(account, settled) + held + unsettled
+    found = int(account.used[ACCOUNT].rpartition(":")[2])
+    if found != expected:
+        yield Difference(organisation_id, "used of the account's budgets in Redis against SQL", expected, found)
