@@ -16,11 +16,13 @@ from webapp.core import clock
 from webapp.core import redis as names
 from webapp.core.db import db
 from webapp.core.ids import new_id
+from webapp.core.key_tokens import parse_token
 from webapp.core.redis import store
 from webapp.jobs.models import Job
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import create_key
 from webapp.keys.scopes import SCOPES
+from webapp.keys.settings import KeySettings
 from webapp.ledger.organisations import create_organisation
 from webapp.ledger.sign_up import sign_up
 from webapp.metering.groups import GROUPS
@@ -115,19 +117,31 @@ class Key:
         return {"Authorization": f"Bearer {self.raw}"}
 
 
-def make_key(account: Account, *, name: str = "a key", scopes: tuple[str, ...] = tuple(SCOPES)) -> Key:
-    """Make a key of this account."""
+def make_key(
+    account: Account,
+    *,
+    name: str = "a key",
+    scopes: tuple[str, ...] = tuple(SCOPES),
+    **chosen: Any,  # noqa: ANN401 - whatever KeySettings takes
+) -> Key:
+    """Make a key of this account; further settings by name."""
     new = create_key(
         organisation_id=account.organisation_id,
         created_by_id=account.user_id,
-        name=name,
-        scopes=scopes,
+        settings=KeySettings(name=name, scopes=scopes, **chosen),
         actor=OPERATOR,
         at=clock.now(),
     )
     # Out of the session, so that it stays readable when later writes expire what the session has read.
     db.session.expunge(new.key)
     return Key(new.key, new.raw)
+
+
+def digest_of(key: Key) -> str:
+    """Give what a key's token is known by."""
+    token = parse_token(key.raw)
+    assert token is not None
+    return token.digest
 
 
 def post_bell(client: FlaskClient, key: Key, **body: object) -> TestResponse:

@@ -20,6 +20,7 @@ from webapp.core.money import format_credits
 from webapp.extensions import runtime
 from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
 from webapp.metering.budgets import BudgetExceededError
+from webapp.metering.callers import Caller
 from webapp.metering.limits import LimitState
 
 API_PATH = "/api/"
@@ -95,8 +96,12 @@ class Refusal:
 KEY_REFUSALS = {
     Verdict.ABSENT: Refusal(UnauthorizedError, "unknown_api_key", "There is no such API key."),
     Verdict.REVOKED: Refusal(UnauthorizedError, "revoked_api_key", "This API key has been revoked. Create another."),
+    Verdict.OFF: Refusal(UnauthorizedError, "disabled_api_key", "This API key is disabled. Enable it in the console."),
     Verdict.EXPIRED: Refusal(UnauthorizedError, "expired_api_key", "This API key has expired. Create another."),
     Verdict.DISABLED: Refusal(ForbiddenError, "account_disabled", "This account has been disabled."),
+    Verdict.ADDRESS: Refusal(
+        ForbiddenError, "address_not_allowed", "This API key may not be used from this address: see its settings."
+    ),
 }
 
 
@@ -150,6 +155,7 @@ def check_member(permission: Permission | None) -> None:
 def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:
     """Admit the call with its bearer key, in one Redis round trip, or raise the refusal."""
     token = read_bearer_token()
+    caller = Caller(request.remote_addr or "", (request.endpoint or "").removeprefix("api."))
     try:
         g.admission = admit(
             token=token,
@@ -157,11 +163,12 @@ def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:
             price_microcredits=price_microcredits,
             request_id=g.request_id,
             policy=runtime().policy,
+            caller=caller,
         )
     except StoreAwayError:
         if request.method not in SAFE_METHODS or price_microcredits:
             raise
-        g.admission = admit_without_redis(token=token, scope=scope, at=clock.now())
+        g.admission = admit_without_redis(token=token, scope=scope, caller=caller, at=clock.now())
     check_admission(g.admission, scope, price_microcredits=price_microcredits)
 
 

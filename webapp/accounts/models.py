@@ -33,6 +33,8 @@ class Organisation(Base):
     # The user whose personal organisation this is, or none for a shared one.
     personal_user_id: Mapped[str | None] = mapped_column(sa.ForeignKey(User.id), unique=True)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Or only warns of them.
+    revokes_leaked_keys: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

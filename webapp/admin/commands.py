@@ -23,6 +23,7 @@ from webapp.keys.models import ApiKey
 from webapp.keys.operations import create_key, revoke_key
 from webapp.keys.queries import get_key
 from webapp.keys.scopes import SCOPES
+from webapp.keys.settings import KeySettings, status_of
 from webapp.ledger.sign_up import sign_up
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.flush import flush
@@ -148,8 +149,7 @@ def create_api_key(email: str, *, name: str, scopes: tuple[str, ...], as_json: b
     new = create_key(
         organisation_id=get_personal_organisation(user.id).id,
         created_by_id=user.id,
-        name=name,
-        scopes=scopes or tuple(SCOPES),
+        settings=KeySettings(name=name, scopes=scopes or tuple(SCOPES)),
         actor=OPERATOR,
         at=clock.now(),
     )
@@ -181,7 +181,7 @@ def render_key(usage: KeyUsage) -> dict[str, Any]:
         "name": key.name,
         "prefix": key.prefix,
         "scopes": key.scopes,
-        "status": "revoked" if key.revoked_at else "active",
+        "status": status_of(key, at=clock.now()),
         "createdAt": format_time(key.created_at),
         "lastUsedAt": format_time(usage.last_used_at) if usage.last_used_at else None,
         "calls": usage.calls,

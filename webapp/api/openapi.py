@@ -91,13 +91,18 @@ def describe_operation(
         "security": [{"apiKey": []}],
         "parameters": [*path_parameters(rule), *(query_parameters(query) if query else [])],
         "responses": {
-            "201" if body else "200": answer("Done.", refer(first_shape(declared), schemas)),
+            "201" if is_creation(view) else "200": answer("Done.", refer(first_shape(declared), schemas)),
             **{str(status): answer(text, refer(ErrorEnvelopeJson, schemas)) for status, text in refusals.items()},
         },
     }
     if body:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": refer(body, schemas)}}}
     return operation
+
+
+def is_creation(view: Callable[..., Any]) -> bool:
+    """Tell whether a view answers 201: such views return the status with the body."""
+    return getattr(get_type_hints(view)["return"], "__origin__", None) is tuple
 
 
 def first_shape(declared: Any) -> Any:  # noqa: ANN401 - any annotation

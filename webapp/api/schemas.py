@@ -155,6 +155,15 @@ def read_job_body(*, max_bytes: int) -> JobBody:
         refuse([*field_errors(JobBody, error.errors()), *parameter_errors(body)])
 
 
+def read_body(schema: type[SchemaType], *, max_bytes: int) -> SchemaType:
+    """Read the body as this schema has it."""
+    body = read_json_object(max_bytes=max_bytes)
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        refuse(field_errors(schema, error.errors()))
+
+
 def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
     """Give what is wrong with the template's parameters, as far as template and parameters can be told."""
     template_id, parameters = body.get("templateId"), body.get("parameters", {})

@@ -24,6 +24,7 @@ from webapp.core.db import insert_for, transaction
 from webapp.core.faults import fault
 from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import OverdraftError, add_charge
+from webapp.metering.callers import NOWHERE, Caller
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import FlushBatch
 from webapp.metering.reconcile import SCRIPTS, reconcile_changed_accounts
@@ -49,6 +50,8 @@ class Batch:
 
     hours: dict[tuple[str, datetime], KeyHour] = field(default_factory=lambda: defaultdict(KeyHour))
     last_used: dict[str, datetime] = field(default_factory=dict)
+    # What each key was last used for, and from which address.
+    callers: dict[str, Caller] = field(default_factory=dict)
     # Shard tag to micro-credits.
     charges: dict[str, int] = field(default_factory=dict)
 
@@ -128,9 +131,18 @@ def read_batch(group: str, batch_id: str) -> Batch | None:
             batch.hours[rest[0], read_moment(rest[1])].microcredits = int(value)
         elif kind == "used":
             batch.last_used[rest[0]] = read_moment(value.decode())
+        elif kind == "from":
+            batch.callers[rest[0]] = read_caller(value.decode())
         elif kind == "account":
             batch.charges[rest[0]] = int(value)
     return batch
+
+
+@lru_cache(maxsize=4096)
+def read_caller(text: str) -> Caller:
+    """Read a caller as admission writes it: the address, a space, the operation."""
+    address, _, operation = text.partition(" ")
+    return Caller(address, operation)
 
 
 @lru_cache(maxsize=4096)
@@ -160,6 +172,8 @@ def apply_batch(batch_id: str, batch: Batch, *, at: datetime) -> FlushBatch | No
                     calls=counted.calls,
                     microcredits=counted.microcredits,
                     last_used_at=batch.last_used.get(key_id),
+                    last_address=batch.callers.get(key_id, NOWHERE).address,
+                    last_operation=batch.callers.get(key_id, NOWHERE).operation,
                 )
                 for (key_id, hour), counted in batch.hours.items()
             ],

@@ -21,6 +21,9 @@ class Usage(Base):
     # Everything the key was charged: for calls and for jobs.
     microcredits: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Of that last call.
+    last_address: Mapped[str] = mapped_column(sa.String(45), default="")
+    last_operation: Mapped[str] = mapped_column(sa.String(60), default="")
 
 
 class FlushBatch(Base):

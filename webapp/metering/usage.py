@@ -21,6 +21,8 @@ class UsageChange:
     calls: int = 0
     microcredits: int = 0
     last_used_at: datetime | None = None
+    last_address: str = ""
+    last_operation: str = ""
 
 
 def start_of_hour(at: datetime) -> datetime:
@@ -49,7 +51,10 @@ def usage_upsert(dialect_name: str) -> Executable:
         set_={
             "calls": table.c.calls + new.calls,
             "microcredits": table.c.microcredits + new.microcredits,
-            "last_used_at": case((is_later, new.last_used_at), else_=table.c.last_used_at),
+            **{
+                name: case((is_later, getattr(new, name)), else_=table.c[name])
+                for name in ("last_used_at", "last_address", "last_operation")
+            },
         },
     )
     return upsert
