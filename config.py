@@ -93,6 +93,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     logs_are_json: bool
     requests_are_logged: bool
+    require_verified_email: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -129,6 +130,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         secure_cookies=secure_cookies,
         public_url=public_url,
         mail_server=mail_server,
+        require_verified_email=get_boolean(environ, "REQUIRE_VERIFIED_EMAIL", default=bool(mail_server)),
         # Whoever reads the outbox can become anybody who asked for a link. So not where others are served, of which
         # each of these is a sign; the page then asks more of each request.
         outbox_is_shown=not mail_server

@@ -6,11 +6,11 @@ from flask import Flask
 
 from config import ConfigurationError, Settings, load_settings
 from webapp import errors, hooks, logs
-from webapp.accounts.operations import SESSION_LIFETIME
+from webapp.accounts.sessions import SESSION_LIFETIME
 from webapp.admin import budget_commands, commands, health
 from webapp.api import api
 from webapp.authentication import check_routes, public
-from webapp.cookies import ConsoleSessions
+from webapp.cookies import ConsoleSessions, name_cookie
 from webapp.core.db import db, engine_options
 from webapp.core.redis import store
 from webapp.core.sealing import sealer
@@ -67,7 +67,8 @@ def configure(app: Flask, settings: Settings) -> None:
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        SESSION_COOKIE_NAME="upcube_session",
+        # Over TLS, a name that browsers keep other hosts and plain HTTP from setting (RFC 6265bis, section 4.1.3.2).
+        SESSION_COOKIE_NAME=name_cookie("upcube_session", is_secure=settings.secure_cookies),
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,

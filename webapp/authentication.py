@@ -18,9 +18,13 @@ class Public:
 
 @dataclass(frozen=True)
 class LoginRequired:
-    """A person who is logged in, with this permission in the organisation they look at; None is for any."""
+    """A person who is logged in, with this permission in the organisation they look at; None is for any.
+
+    Where it is recent, one who has proved a short while ago who they are.
+    """
 
     permission: Permission | None = None
+    is_recent: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def declare(authentication: Authentication) -> Callable[[View], View]:
 
 public = declare(Public())
 login_required = declare(LoginRequired())
+recent_login_required = declare(LoginRequired(is_recent=True))
 
 
 def permission_required(permission: Permission) -> Callable[[View], View]:

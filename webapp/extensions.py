@@ -36,6 +36,7 @@ class Runtime:
     # None where mail stays in the outbox.
     mail_server: MailServer | None
     outbox_is_shown: bool
+    require_verified_email: bool
 
     def price_of(self, endpoint: str) -> int:
         """Give what a call of this endpoint costs, in micro-credits."""
@@ -61,6 +62,7 @@ def make_runtime(settings: Settings) -> Runtime:
         public_url=settings.public_url,
         mail_server=settings.mail_server,
         outbox_is_shown=settings.outbox_is_shown,
+        require_verified_email=settings.require_verified_email,
     )
 
 

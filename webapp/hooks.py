@@ -130,9 +130,19 @@ def authenticate() -> ResponseReturnValue | None:
     if isinstance(authentication, KeyRequired):
         authenticate_key(authentication.scope, price_microcredits=runtime().price_of(request.endpoint))
     elif isinstance(authentication, LoginRequired):
-        if not current_user.is_authenticated:
-            return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
-        check_member(authentication.permission)
+        return authenticate_person(authentication)
+    return None
+
+
+def authenticate_person(authentication: LoginRequired) -> ResponseReturnValue | None:
+    """Send who is not logged in to the log-in page, and who must prove again who they are to the page that asks."""
+    if not current_user.is_authenticated:
+        return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
+    if authentication.is_recent and not current_user.is_confirmed:
+        # A form cannot be sent on: people come back to the page where it stood.
+        page = request.full_path.rstrip("?") if request.method in SAFE_METHODS else get_page_before()
+        return redirect(url_for("dashboard.confirm", next=page))
+    check_member(authentication.permission)
     return None
 
 
@@ -150,6 +160,12 @@ def check_member(permission: Permission | None) -> None:
             f"Your role in this organisation, {current_user.membership.role}, does not allow this. "
             "An owner or admin can change it."
         )
+
+
+def get_page_before() -> str | None:
+    """Give the page of ours that the request was sent from."""
+    before = request.referrer or ""
+    return before.removeprefix(request.host_url.rstrip("/")) if before.startswith(request.host_url) else None
 
 
 def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:

@@ -3,7 +3,9 @@
 import logging
 from datetime import timedelta
 
-from webapp.accounts import operations as accounts
+from webapp.accounts.links import prune_links
+from webapp.accounts.password_changes import answer_reset_requests
+from webapp.accounts.sessions import prune_sessions
 from webapp.core import clock
 from webapp.extensions import runtime
 from webapp.mail import operations as mail
@@ -23,13 +25,15 @@ def flush_usage() -> None:
 def prune() -> None:
     """Forget what nobody will ask for again."""
     before = clock.now() - KEPT_FOR
-    accounts.prune_sessions(before=before)
+    prune_sessions(before=before)
+    prune_links(before=before)
     flush.prune_batches(before=before)
     mail.prune_messages(before=before)
 
 
 def deliver_mail() -> None:
-    """Send the mail that is due."""
+    """Find out who is to get a link to reset their password, and send the mail that is due."""
+    answer_reset_requests(at=clock.now())
     deliver_due_mail(runtime().mail_server, now=clock.now)
 
 

@@ -11,8 +11,10 @@ from flask.testing import FlaskClient
 from tests.factories import PASSWORD, Account, make_account, now
 from webapp.accounts import passwords
 from webapp.accounts.audit import HERE, OPERATOR, Origin
-from webapp.accounts.operations import SESSION_LIFETIME, WrongLoginError, disable_user, log_in, log_out
+from webapp.accounts.log_in import WrongLoginError, log_in
+from webapp.accounts.operations import disable_user
 from webapp.accounts.queries import get_live_session
+from webapp.accounts.sessions import IDLE_LIFETIME, SESSION_LIFETIME, log_out, note_use
 
 COOKIE = "upcube_session"
 
@@ -68,8 +70,15 @@ class TestOperations:
 
         first, second, third = start(), start(), start()
         assert get_live_session(first, at=at) is not None
-        assert get_live_session(first, at=at + SESSION_LIFETIME - timedelta(seconds=1)) is not None
-        assert get_live_session(first, at=at + SESSION_LIFETIME) is None
+        assert get_live_session(first, at=at + IDLE_LIFETIME - timedelta(seconds=1)) is not None
+        assert get_live_session(first, at=at + IDLE_LIFETIME) is None
+        used_at = at + IDLE_LIFETIME - timedelta(seconds=1)
+        found = get_live_session(first, at=used_at)
+        assert found
+        note_use(found, origin=HERE, at=used_at)
+        late = at + SESSION_LIFETIME
+        assert get_live_session(first, at=late - timedelta(seconds=2)) is not None
+        assert get_live_session(first, at=late) is None
         log_out(token=first, origin=HERE, at=at)
         log_out(token=first, origin=HERE, at=at)
         log_out(token="of nobody", origin=HERE, at=at)

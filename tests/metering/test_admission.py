@@ -16,8 +16,9 @@ from config import ConfigurationError, RateLimit, Settings
 from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, post_bell
 from webapp import create_app
 from webapp.accounts.audit import HERE, OPERATOR
+from webapp.accounts.log_in import log_in
 from webapp.accounts.models import Organisation
-from webapp.accounts.operations import disable_user, log_in
+from webapp.accounts.operations import disable_user
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError

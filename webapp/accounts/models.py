@@ -1,4 +1,4 @@
-"""Users, the organisations they belong to, their log-in sessions, and the audit trail."""
+"""Users, how they prove who they are, the organisations they belong to, their log-ins, and the audit trail."""
 
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,8 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(sa.String(255))
     email_verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # What was personal is gone by then; the row stays for what refers to it.
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -82,6 +84,10 @@ class LoginSession(Base):
     user_id: Mapped[str] = mapped_column(sa.ForeignKey(User.id), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When its user last proved who they are, by password or passkey.
+    authenticated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # To within a few minutes.
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     user_agent: Mapped[str] = mapped_column(sa.String(255))
     address: Mapped[str] = mapped_column(sa.String(45))
@@ -115,3 +121,71 @@ class AuditEvent(Base):
     user_agent: Mapped[str] = mapped_column(sa.String(255))
     details: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class EmailLink(Base):
+    """A link that was mailed: whoever opens it reads that mail. Known by the SHA-256 of its token, and good once."""
+
+    __tablename__ = "email_links"
+
+    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(sa.ForeignKey(User.id), index=True)
+    purpose: Mapped[str] = mapped_column(sa.String(20))
+    # The address that the link was sent to.
+    email: Mapped[str] = mapped_column(sa.String(254))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class ResetRequest(Base):
+    """Somebody typed this address to reset its password; a worker finds out whether anybody has it."""
+
+    __tablename__ = "reset_requests"
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    email: Mapped[str] = mapped_column(sa.String(254))
+    # What the link starts with.
+    site_url: Mapped[str] = mapped_column(sa.String(255))
+    address: Mapped[str] = mapped_column(sa.String(45))
+    user_agent: Mapped[str] = mapped_column(sa.String(255))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AuthenticatorApp(Base):
+    """The secret that a user's authenticator app makes codes from (TOTP); in force once a first code was right."""
+
+    __tablename__ = "authenticator_apps"
+
+    user_id: Mapped[str] = mapped_column(sa.ForeignKey(User.id), primary_key=True)
+    sealed_secret: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # The time step of the last code that was taken: neither it nor an older one is taken again.
+    last_step: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
+class RecoveryCode(Base):
+    """A code that stands in for a lost authenticator app, known by its SHA-256, and good once."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(sa.ForeignKey(User.id), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Passkey(Base):
+    """A WebAuthn credential: its public key; the private one never leaves the user's device."""
+
+    __tablename__ = "passkeys"
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    user_id: Mapped[str] = mapped_column(sa.ForeignKey(User.id), index=True)
+    # base64url; at most 1,023 bytes (WebAuthn level 3, section 4).
+    credential_id: Mapped[str] = mapped_column(sa.String(1364), unique=True)
+    public_key: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger)
+    name: Mapped[str] = mapped_column(sa.String(80))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

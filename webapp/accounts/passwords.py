@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
@@ -13,6 +14,9 @@ from webapp.core.errors import FieldError, StoreAwayError
 MIN_LENGTH = 8
 # A bound on what we hash, far above any pass phrase.
 MAX_LENGTH = 256
+# Shorter words are in too many passwords by chance.
+MIN_WORD_LENGTH = 4
+PRODUCT = "upcube"
 
 # Hashing one password takes 64 MiB and a core for a while, and anybody can ask for it: few are hashed at one time, so
 # that the rest of the process goes on.
@@ -39,14 +43,33 @@ def nobody_hash() -> str:
     return hasher.hash("nobody has this password")
 
 
-def check_password_rules(password: str, *, email: str) -> FieldError | None:
-    """Give what is wrong with a new password, or None. Length only: no composition rules (OWASP ASVS 5.0, 6.2)."""
+@cache
+def common_passwords() -> frozenset[str]:
+    """Give the ten thousand most frequent passwords that are long enough, in lower case."""
+    return frozenset(Path(__file__).with_name("common_passwords.txt").read_text().splitlines())
+
+
+def check_password_rules(password: str, *, email: str, field: str = "password") -> FieldError | None:
+    """Give what is wrong with a new password, or None (OWASP ASVS 5.0, 6.2).
+
+    Any characters will do, in any mixture; what everybody would guess first will not.
+    """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         allowed = f"{MIN_LENGTH} to {MAX_LENGTH} characters"
-        return FieldError("password", f"A password has {allowed}.", allowed)
-    if password.casefold() == email.casefold():
-        return FieldError("password", "The password must not be the e-mail address.")
+        return FieldError(field, f"A password has {allowed}.", allowed)
+    folded = password.casefold()
+    if any(word in folded for word in guessable_words(email)):
+        return FieldError(field, "The password must not contain your e-mail address or our name.")
+    if folded in common_passwords():
+        return FieldError(field, "This is one of the passwords that are guessed first. Choose another.")
     return None
+
+
+def guessable_words(email: str) -> list[str]:
+    """Give the words that a password of this person must not contain: the address, its local part, and our name."""
+    address = email.strip().casefold()
+    words = [address, address.partition("@")[0]]
+    return [word for word in words if len(word) >= MIN_WORD_LENGTH] + [PRODUCT]
 
 
 def hash_password(password: str) -> str:

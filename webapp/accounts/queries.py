@@ -2,21 +2,25 @@
 
 from datetime import datetime
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import select
 
 from webapp.accounts.models import LoginSession, Membership, Organisation, User
-from webapp.accounts.operations import hash_session_token, normalise_email, unknown_email
-from webapp.accounts.roles import Role
+from webapp.accounts.operations import normalise_email, unknown_email
+from webapp.accounts.sessions import hash_session_token, is_live
 from webapp.core.db import db
 
 
 def get_live_session(token: str, *, at: datetime) -> LoginSession | None:
     """Give the session with this token while it is neither revoked nor over and its user is not disabled."""
     session = db.session.get(LoginSession, hash_session_token(token))
-    if session is None or session.revoked_at or session.expires_at <= at or session.user.disabled_at:
-        return None
-    return session
+    return session if session and is_live(session, at=at) else None
+
+
+def list_live_sessions(user_id: str, *, at: datetime) -> list[LoginSession]:
+    """Give the user's sessions that are neither revoked nor over, the last used first."""
+    statement = select(LoginSession).where(LoginSession.user_id == user_id, LoginSession.revoked_at.is_(None))
+    found = db.session.scalars(statement.order_by(LoginSession.last_seen_at.desc()))
+    return [session for session in found if is_live(session, at=at)]
 
 
 def list_users() -> list[User]:
@@ -71,15 +75,6 @@ def list_members(organisation_id: str) -> list[Membership]:
     return list(db.session.scalars(statement.order_by(Membership.created_at, Membership.user_id)))
 
 
-def list_sole_ownerships(user_id: str) -> list[Organisation]:
-    """Give the shared organisations that nobody else owns: a user with such cannot be deleted."""
-    others = aliased(Membership)
-    has_another = exists().where(
-        others.organisation_id == Membership.organisation_id, others.role == Role.OWNER, others.user_id != user_id
-    )
-    statement = (
-        select(Organisation)
-        .join(Membership)
-        .where(Membership.user_id == user_id, Membership.role == Role.OWNER, Organisation.personal_user_id.is_(None))
-    )
-    return list(db.session.scalars(statement.where(~has_another).order_by(Organisation.name)))
+def get_user(user_id: str) -> User:
+    """Give a user who is known to exist."""
+    return db.session.get_one(User, user_id)

@@ -294,3 +294,13 @@ def sealed_batches(group: str) -> str:
 def sealed_counters(group: str, batch_id: str) -> str:
     """Name the hash of one sealed batch's counters."""
     return f"uq:{{{group}}}:sealed:{batch_id}"
+
+
+def attempts(digest: str) -> str:
+    """Name the counter of somebody's attempts at something; all in one slot, as one script counts several."""
+    return f"uq:{{attempts}}:{digest}"
+
+
+def challenge(digest: str) -> str:
+    """Name the note that a passkey's challenge was given out and not used yet."""
+    return f"uq:challenge:{digest}"

@@ -5,6 +5,7 @@ What need only be compared (passwords, session tokens, links) is stored as a has
 
 import hmac
 import secrets
+from base64 import urlsafe_b64encode
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -39,12 +40,20 @@ class Sealer:
             raise UnsealError(f"what was sealed for {purpose} cannot be read with this SECRET_KEY") from error
         return plain.decode()
 
+    def tag(self, text: str, *, purpose: str) -> str:
+        """Give a tag that only we can make for this text: HMAC-SHA-256, in base64url."""
+        digest = hmac.digest(self._derive_key(purpose), text.encode(), "sha256")
+        return urlsafe_b64encode(digest).decode().rstrip("=")
+
     def _cipher(self, purpose: str) -> AESGCM:
+        return AESGCM(self._derive_key(purpose))
+
+    def _derive_key(self, purpose: str) -> bytes:
         """Derive the purpose's key: one block of NIST SP 800-108's counter mode with HMAC-SHA-256."""
         if not self._secret:
             raise RuntimeError("give the sealer its SECRET_KEY first")
         label = b"\0\0\0\1" + b"upcube " + purpose.encode() + b"\0" + (256).to_bytes(4)
-        return AESGCM(hmac.digest(self._secret, label, "sha256"))
+        return hmac.digest(self._secret, label, "sha256")
 
 
 sealer = Sealer()

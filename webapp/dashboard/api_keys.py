@@ -3,6 +3,7 @@
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp.accounts.email_addresses import UnverifiedError, check_verified
 from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
@@ -11,6 +12,7 @@ from webapp.dashboard import dashboard
 from webapp.dashboard.examples import EXAMPLE_BODY
 from webapp.dashboard.key_forms import KeyForm
 from webapp.dashboard.visitor import get_actor, get_own_organisation, get_visitor
+from webapp.extensions import runtime
 from webapp.keys.operations import NewKey, TooManyKeysError, create_key
 from webapp.keys.scopes import PRESETS, SCOPES
 from webapp.keys.settings import MAX_NAME_LENGTH
@@ -33,6 +35,7 @@ def create_api_key() -> ResponseReturnValue:
         flash("That form was sent before and made its key then. Create another if you need one.")
         return redirect(url_for("dashboard.api_keys"))
     try:
+        check_verified(get_visitor().user, is_required=runtime().require_verified_email)
         new = create_key(
             organisation_id=get_own_organisation().id,
             created_by_id=get_visitor().user.id,
@@ -42,7 +45,7 @@ def create_api_key() -> ResponseReturnValue:
         )
     except InvalidFieldsError as error:
         form.add(error)
-    except TooManyKeysError as error:
+    except (TooManyKeysError, UnverifiedError) as error:
         form.form_errors.append(error.message)
     else:
         form.remember()

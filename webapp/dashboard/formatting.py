@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import request
+from flask_login import current_user
 from markupsafe import Markup
 
 from webapp.accounts.models import Organisation
@@ -15,6 +15,7 @@ from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.dashboard import dashboard
+from webapp.dashboard.browser import get_site_url
 from webapp.extensions import runtime
 from webapp.keys.models import ApiKey
 from webapp.keys.settings import status_of
@@ -38,7 +39,13 @@ dashboard.add_app_template_filter(format_time, "rfc3339")
 @dashboard.app_context_processor
 def provide_names() -> dict[str, Any]:
     """Give every template the time and the example maker."""
-    return {"now": clock.now(), "curl": format_curl, "organisation_name": format_organisation, "key_status": key_status}
+    return {
+        "now": clock.now(),
+        "curl": format_curl,
+        "must_verify": must_verify(),
+        "organisation_name": format_organisation,
+        "key_status": key_status,
+    }
 
 
 def key_status(key: ApiKey) -> str:
@@ -49,6 +56,15 @@ def key_status(key: ApiKey) -> str:
 def format_organisation(organisation: Organisation) -> str:
     """Name an organisation as its member sees it: their personal one bears their address, which says less."""
     return "Personal account" if organisation.personal_user_id else organisation.name
+
+
+def must_verify() -> bool:
+    """Tell whether somebody looks at the page whose address must be verified and is not."""
+    return (
+        runtime().require_verified_email
+        and current_user.is_authenticated
+        and current_user.user.email_verified_at is None
+    )
 
 
 @dashboard.app_template_filter("number")
@@ -120,7 +136,7 @@ def highlight(tokens: re.Pattern[str], text: str) -> Markup:
 
 def format_curl(path: str, *, body: Mapping[str, Any] | None = None, key: str | None = KEY_VARIABLE) -> str:
     """Write the curl command that calls this service's API: GET, or POST where there is a body."""
-    parts = [f"curl {runtime().public_url or request.host_url.rstrip('/')}/{API_ROOT}{path}"]
+    parts = [f"curl {get_site_url()}/{API_ROOT}{path}"]
     if key:
         parts.append(f'-H "Authorization: Bearer {key}"')
     if body is not None:

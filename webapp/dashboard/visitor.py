@@ -12,6 +12,7 @@ from webapp.accounts.audit import Actor, user_actor
 from webapp.accounts.models import Membership, Organisation, User
 from webapp.accounts.queries import get_current_membership, get_live_session, list_memberships
 from webapp.accounts.roles import Permission, Role, is_allowed
+from webapp.accounts.sessions import is_confirmed, note_use
 from webapp.core import clock
 from webapp.dashboard import dashboard
 from webapp.extensions import login_manager
@@ -21,9 +22,11 @@ from webapp.hooks import get_origin
 class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     """A person who is logged in, known to Flask-Login by their session's token rather than by their id."""
 
-    def __init__(self, token: str, user: User) -> None:
+    def __init__(self, token: str, user: User, *, is_confirmed: bool = False) -> None:
         self.token = token
         self.user = user
+        # Whether they have proved a short while ago who they are.
+        self.is_confirmed = is_confirmed
 
     @cached_property
     def membership(self) -> Membership:
@@ -55,10 +58,13 @@ def load_visitor(token: str) -> Visitor | None:
         return None
     try:
         found = get_live_session(token, at=clock.now())
+        if found is None:
+            return None
+        note_use(found, origin=get_origin(), at=clock.now())
     except Exception:
         g.visitor_is_unknown = True
         raise
-    return Visitor(token, found.user) if found else None
+    return Visitor(token, found.user, is_confirmed=is_confirmed(found, at=clock.now()))
 
 
 def get_visitor() -> Visitor:
