@@ -6,6 +6,7 @@ This module imports nothing of ours, so that the launcher can read it before any
 
 import hashlib
 import ipaddress
+import json
 import os
 import re
 import secrets
@@ -90,6 +91,8 @@ class Settings:
     # None: mail stays in the outbox, and the page /outbox shows it to this machine's user.
     mail_server: MailServer | None
     outbox_is_shown: bool
+    # Public keys of who may sign reports of leaked keys, as PEM by identifier.
+    leak_reporter_keys: Mapping[str, str]
     trusted_proxies: tuple[Network, ...]
     logs_are_json: bool
     requests_are_logged: bool
@@ -130,6 +133,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         secure_cookies=secure_cookies,
         public_url=public_url,
         mail_server=mail_server,
+        leak_reporter_keys=get_leak_reporter_keys(environ.get("LEAK_REPORTER_KEYS", "")),
         require_verified_email=get_boolean(environ, "REQUIRE_VERIFIED_EMAIL", default=bool(mail_server)),
         # Whoever reads the outbox can become anybody who asked for a link. So not where others are served, of which
         # each of these is a sign; the page then asks more of each request.
@@ -247,6 +251,20 @@ def split_mail_url(url: str) -> tuple[SplitResult, int | None]:
         "MAIL_URL must look like smtp+starttls://user:password@mail.example.com:587, smtps://… or smtp://…, "
         "with special characters of user and password percent-encoded."
     )
+
+
+def get_leak_reporter_keys(path: str) -> dict[str, str]:
+    """Read the file of public keys as https://api.github.com/meta/public_keys/secret_scanning gives it."""
+    if not path:
+        return {}
+    try:
+        found = json.loads(Path(path).read_bytes())["public_keys"]
+        return {str(each["key_identifier"]): str(each["key"]) for each in found}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"LEAK_REPORTER_KEYS must name a file with what https://api.github.com/meta/public_keys/secret_scanning "
+            f"answers, not {path}."
+        ) from error
 
 
 def get_integer(environ: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int) -> int:

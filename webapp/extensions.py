@@ -36,6 +36,8 @@ class Runtime:
     # None where mail stays in the outbox.
     mail_server: MailServer | None
     outbox_is_shown: bool
+    # The public keys of who may sign reports of leaked keys, as PEM by identifier.
+    leak_reporter_keys: Mapping[str, str]
     require_verified_email: bool
 
     def price_of(self, endpoint: str) -> int:
@@ -62,6 +64,7 @@ def make_runtime(settings: Settings) -> Runtime:
         public_url=settings.public_url,
         mail_server=settings.mail_server,
         outbox_is_shown=settings.outbox_is_shown,
+        leak_reporter_keys=settings.leak_reporter_keys,
         require_verified_email=settings.require_verified_email,
     )
 

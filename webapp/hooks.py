@@ -1,6 +1,7 @@
 """What happens around every request: who calls, whether they may, and the headers that say so."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -8,16 +9,17 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from webapp.accounts.audit import Origin
+from webapp.accounts.audit import Origin, unknown_actor
 from webapp.accounts.organisations import NotAllowedError
 from webapp.accounts.roles import Permission
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
 from webapp.core import clock
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.ids import new_id
-from webapp.core.key_tokens import KeyToken, parse_token
+from webapp.core.key_tokens import SCHEME, TOKEN, KeyToken, parse_token
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
+from webapp.keys.leaks import warn_of_address
 from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
 from webapp.metering.budgets import BudgetExceededError
 from webapp.metering.callers import Caller
@@ -51,6 +53,19 @@ class MissingKeyError(UnauthorizedError):
 
     code = "missing_api_key"
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="Upcube Quantum"'})
+
+
+class KeyInAddressError(UpcubeError):
+    """A key was sent where everything on the way writes it down."""
+
+    status = 400
+    code = "key_in_address"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is an API key in this address, where logs and histories keep it; it was not looked at. Rotate the "
+            "key, and send it in the header: Authorization: Bearer upcube_sk_…"
+        )
 
 
 class ForbiddenError(UpcubeError):
@@ -120,6 +135,19 @@ def identify_request() -> None:
     g.request_id = new_id("req", at=clock.now())
     if "\0" in request.path:
         raise NotFoundError("There is nothing at this address.")
+    address = f"{request.path}?{request.query_string.decode(errors='replace')}"
+    if SCHEME in address:
+        refuse_keys_in(address)
+
+
+def refuse_keys_in(address: str) -> None:
+    """Refuse a request with a key in its address, and tell the key's owners once. Raises KeyInAddressError."""
+    tokens = [token for raw in TOKEN.findall(address) if (token := parse_token(raw))]
+    for token in tokens:
+        with suppress(StoreAwayError):
+            warn_of_address(token, actor=unknown_actor(get_origin()), at=clock.now())
+    if tokens:
+        raise KeyInAddressError
 
 
 def authenticate() -> ResponseReturnValue | None:

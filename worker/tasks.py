@@ -8,6 +8,7 @@ from webapp.accounts.password_changes import answer_reset_requests
 from webapp.accounts.sessions import prune_sessions
 from webapp.core import clock
 from webapp.extensions import runtime
+from webapp.keys import notices
 from webapp.mail import operations as mail
 from webapp.mail.delivery import deliver_due_mail
 from webapp.metering import budgets, flush, holds
@@ -20,6 +21,11 @@ log = logging.getLogger(__name__)
 def flush_usage() -> None:
     """Move the counters from Redis to SQL."""
     flush.flush(at=clock.now())
+
+
+def send_key_notices() -> None:
+    """Tell owners of keys that expire soon."""
+    notices.send_expiry_notices(at=clock.now())
 
 
 def prune() -> None:

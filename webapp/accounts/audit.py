@@ -57,6 +57,7 @@ class Action(StrEnum):
     CREDITS_GRANTED = "credits.granted"
     ORGANISATION_CREATED = "organisation.created"
     ORGANISATION_RENAMED = "organisation.renamed"
+    LEAK_POLICY_CHANGED = "organisation.leak_policy_changed"
     INVITATION_SENT = "invitation.sent"
     INVITATION_WITHDRAWN = "invitation.withdrawn"
     MEMBER_JOINED = "member.joined"

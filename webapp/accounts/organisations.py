@@ -98,6 +98,24 @@ def rename_organisation(*, organisation_id: str, name: str, actor: Actor, at: da
         organisation.name = name
 
 
+def set_leak_policy(*, organisation_id: str, revokes: bool, actor: Actor, at: datetime) -> None:
+    """Choose whether keys that leak are revoked at once, or only warned of."""
+    with transaction() as session:
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+        if organisation.revokes_leaked_keys == revokes:
+            return
+        organisation.revokes_leaked_keys = revokes
+        record_event(
+            session,
+            action=Action.LEAK_POLICY_CHANGED,
+            actor=actor,
+            target=organisation_target(organisation),
+            organisation_id=organisation_id,
+            details={"revokes": revokes},
+            at=at,
+        )
+
+
 def change_role(*, organisation_id: str, user_id: str, role: str, by_id: str, actor: Actor, at: datetime) -> Membership:
     """Give a member another role.
 

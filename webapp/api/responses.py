@@ -143,6 +143,12 @@ class ManagedKeyListJson(TypedDict):
     nextCursor: str | None
 
 
+class LeakReceiptJson(TypedDict):
+    """How many reports were received; whether there is such a key is not said."""
+
+    received: int
+
+
 class CostJson(TypedDict):
     """What a job costs, in decimal credits: estimated before, held while it ran, charged in the end."""
 

@@ -37,6 +37,18 @@ def rename_organisation() -> ResponseReturnValue:
     return back()
 
 
+@dashboard.post("/console/organisation/leaked-keys")
+@permission_required(Permission.ORGANISATION_MANAGE)
+def choose_leak_policy() -> ResponseReturnValue:
+    """Choose what becomes of keys that leak."""
+    revokes = request.form.get("revokes") == "1"
+    organisations.set_leak_policy(
+        organisation_id=get_own_organisation().id, revokes=revokes, actor=get_actor(), at=clock.now()
+    )
+    flash("Keys that leak are revoked at once." if revokes else "Of keys that leak you are only warned.")
+    return back()
+
+
 @dashboard.post("/console/organisation/invitations")
 @permission_required(Permission.MEMBERS_MANAGE)
 def send_invitation() -> ResponseReturnValue:
