@@ -84,6 +84,7 @@ class Settings:
     account_rate_limits: tuple[RateLimit, ...]
     max_concurrent_jobs: int
     flush_interval_seconds: int
+    usage_hours_kept_days: int
     max_body_bytes: int
     max_inline_work: int
     secure_cookies: bool
@@ -128,6 +129,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         account_rate_limits=get_rate_limits(environ, "ACCOUNT_RATE_LIMITS", default="1200/60"),
         max_concurrent_jobs=get_integer(environ, "MAX_CONCURRENT_JOBS", default=16, minimum=1, maximum=10_000),
         flush_interval_seconds=get_integer(environ, "FLUSH_INTERVAL_SECONDS", default=5, minimum=1, maximum=3600),
+        # The pages show the last week by the hour.
+        usage_hours_kept_days=get_integer(environ, "USAGE_HOURS_KEPT_DAYS", default=90, minimum=8, maximum=36_500),
         max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
         secure_cookies=secure_cookies,

@@ -11,7 +11,7 @@ from webapp.extensions import runtime
 from webapp.keys import notices
 from webapp.mail import operations as mail
 from webapp.mail.delivery import deliver_due_mail
-from webapp.metering import budgets, flush, holds
+from webapp.metering import budgets, flush, holds, usage, withdrawals
 
 KEPT_FOR = timedelta(days=30)
 
@@ -59,3 +59,13 @@ def check_budgets() -> None:
             alert.spender or alert.organisation_id,
             alert.period,
         )
+
+
+def expire_credits() -> None:
+    """Take the credits that are past their date."""
+    withdrawals.expire_credits(at=clock.now())
+
+
+def roll_up_usage() -> None:
+    """Keep old usage by the day instead of the hour."""
+    usage.roll_up_usage(before=clock.now() - runtime().usage_hours_kept)

@@ -199,12 +199,31 @@ class JobListJson(TypedDict):
 # A line of the ledger. Written as a call because `from` is a word of Python.
 TransferJson = TypedDict(
     "TransferJson",
-    {"id": str, "amount": str, "from": str, "to": str, "reference": str, "reason": str, "createdAt": str},
+    {
+        "id": str,
+        "kind": str,
+        "amount": str,
+        "from": str,
+        "to": str,
+        "reference": str,
+        "reason": str,
+        "createdAt": str,
+    },
 )
 
 
+class ExpiringJson(TypedDict):
+    """Available credits that expire at one moment."""
+
+    amount: str
+    expiresAt: str
+
+
 class CreditsJson(TypedDict):
-    """Where an account's credits are: granted = available + held + unflushed + spent + expired, and how they moved."""
+    """Where an account's credits are: granted = available + held + unflushed + spent + expired, and how they moved.
+
+    `expiring` says which of the available ones expire, the soonest first; these are also used first.
+    """
 
     granted: str
     available: str
@@ -212,6 +231,7 @@ class CreditsJson(TypedDict):
     unflushed: str
     spent: str
     expired: str
+    expiring: list[ExpiringJson]
     transfers: list[TransferJson]
     nextCursor: str | None
 

@@ -286,6 +286,11 @@ def live_counters(group: str) -> str:
     return f"uq:{{{group}}}:counters"
 
 
+def last_flush() -> str:
+    """Name the moment of the last flush that ended, in seconds since 1970."""
+    return "uq:flushed"
+
+
 def sealed_batches(group: str) -> str:
     """Name the set of the group's sealed batches that still wait to be applied to SQL."""
     return f"uq:{{{group}}}:sealed"
