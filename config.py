@@ -6,6 +6,7 @@ This module imports nothing of ours, so that the launcher can read it before any
 
 import hashlib
 import ipaddress
+import json
 import os
 import re
 import secrets
@@ -83,6 +84,7 @@ class Settings:
     account_rate_limits: tuple[RateLimit, ...]
     max_concurrent_jobs: int
     flush_interval_seconds: int
+    usage_hours_kept_days: int
     max_body_bytes: int
     max_inline_work: int
     secure_cookies: bool
@@ -90,10 +92,12 @@ class Settings:
     # None: mail stays in the outbox, and the page /outbox shows it to this machine's user.
     mail_server: MailServer | None
     outbox_is_shown: bool
-    require_verified_email: bool
+    # Public keys of who may sign reports of leaked keys, as PEM by identifier.
+    leak_reporter_keys: Mapping[str, str]
     trusted_proxies: tuple[Network, ...]
     logs_are_json: bool
     requests_are_logged: bool
+    require_verified_email: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -125,11 +129,14 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         account_rate_limits=get_rate_limits(environ, "ACCOUNT_RATE_LIMITS", default="1200/60"),
         max_concurrent_jobs=get_integer(environ, "MAX_CONCURRENT_JOBS", default=16, minimum=1, maximum=10_000),
         flush_interval_seconds=get_integer(environ, "FLUSH_INTERVAL_SECONDS", default=5, minimum=1, maximum=3600),
+        # The pages show the last week by the hour.
+        usage_hours_kept_days=get_integer(environ, "USAGE_HOURS_KEPT_DAYS", default=90, minimum=8, maximum=36_500),
         max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
         secure_cookies=secure_cookies,
         public_url=public_url,
         mail_server=mail_server,
+        leak_reporter_keys=get_leak_reporter_keys(environ.get("LEAK_REPORTER_KEYS", "")),
         require_verified_email=get_boolean(environ, "REQUIRE_VERIFIED_EMAIL", default=bool(mail_server)),
         # Whoever reads the outbox can become anybody who asked for a link. So not where others are served, of which
         # each of these is a sign; the page then asks more of each request.
@@ -247,6 +254,20 @@ def split_mail_url(url: str) -> tuple[SplitResult, int | None]:
         "MAIL_URL must look like smtp+starttls://user:password@mail.example.com:587, smtps://… or smtp://…, "
         "with special characters of user and password percent-encoded."
     )
+
+
+def get_leak_reporter_keys(path: str) -> dict[str, str]:
+    """Read the file of public keys as https://api.github.com/meta/public_keys/secret_scanning gives it."""
+    if not path:
+        return {}
+    try:
+        found = json.loads(Path(path).read_bytes())["public_keys"]
+        return {str(each["key_identifier"]): str(each["key"]) for each in found}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"LEAK_REPORTER_KEYS must name a file with what https://api.github.com/meta/public_keys/secret_scanning "
+            f"answers, not {path}."
+        ) from error
 
 
 def get_integer(environ: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int) -> int:

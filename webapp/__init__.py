@@ -7,7 +7,7 @@ from flask import Flask
 from config import ConfigurationError, Settings, load_settings
 from webapp import errors, hooks, logs
 from webapp.accounts.sessions import SESSION_LIFETIME
-from webapp.admin import budget_commands, commands, health
+from webapp.admin import budget_commands, commands, credit_commands, health
 from webapp.api import api
 from webapp.authentication import check_routes, public
 from webapp.cookies import ConsoleSessions, name_cookie
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(dashboard)
     app.register_blueprint(health.health)
     commands.install(app)
+    credit_commands.install(app)
     budget_commands.install(app)
     csrf.exempt(api)
     public(app.view_functions["static"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
 from flask import current_app
@@ -30,12 +31,16 @@ class Runtime:
     call_price_microcredits: int
     # By endpoint, where it differs from the price of any other call.
     endpoint_prices_microcredits: Mapping[str, int]
+    # For how long usage is kept by the hour, before it is rolled up to days.
+    usage_hours_kept: timedelta
     max_body_bytes: int
     # Empty where the address of the request is the right one.
     public_url: str
     # None where mail stays in the outbox.
     mail_server: MailServer | None
     outbox_is_shown: bool
+    # The public keys of who may sign reports of leaked keys, as PEM by identifier.
+    leak_reporter_keys: Mapping[str, str]
     require_verified_email: bool
 
     def price_of(self, endpoint: str) -> int:
@@ -58,10 +63,12 @@ def make_runtime(settings: Settings) -> Runtime:
         endpoint_prices_microcredits={
             f"api.{operation}": parse_credits(price) for operation, price in settings.operation_prices_credits.items()
         },
+        usage_hours_kept=timedelta(days=settings.usage_hours_kept_days),
         max_body_bytes=settings.max_body_bytes,
         public_url=settings.public_url,
         mail_server=settings.mail_server,
         outbox_is_shown=settings.outbox_is_shown,
+        leak_reporter_keys=settings.leak_reporter_keys,
         require_verified_email=settings.require_verified_email,
     )
 

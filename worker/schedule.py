@@ -21,5 +21,8 @@ def list_periodic_tasks(*, flush_interval_seconds: int) -> list[Periodic]:
         Periodic("worker.tasks.end_overdue_holds", 10, timeout_seconds=60),
         Periodic("worker.tasks.deliver_mail", 5, timeout_seconds=120),
         Periodic("worker.tasks.check_budgets", 60, timeout_seconds=120),
+        Periodic("worker.tasks.send_key_notices", 3600, timeout_seconds=600),
+        Periodic("worker.tasks.expire_credits", 60, timeout_seconds=600),
+        Periodic("worker.tasks.roll_up_usage", 86_400, timeout_seconds=3_600),
         Periodic("worker.tasks.prune", 86_400, timeout_seconds=600),
     ]

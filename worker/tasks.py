@@ -8,9 +8,10 @@ from webapp.accounts.password_changes import answer_reset_requests
 from webapp.accounts.sessions import prune_sessions
 from webapp.core import clock
 from webapp.extensions import runtime
+from webapp.keys import notices
 from webapp.mail import operations as mail
 from webapp.mail.delivery import deliver_due_mail
-from webapp.metering import budgets, flush, holds
+from webapp.metering import budgets, flush, holds, usage, withdrawals
 
 KEPT_FOR = timedelta(days=30)
 
@@ -20,6 +21,11 @@ log = logging.getLogger(__name__)
 def flush_usage() -> None:
     """Move the counters from Redis to SQL."""
     flush.flush(at=clock.now())
+
+
+def send_key_notices() -> None:
+    """Tell owners of keys that expire soon."""
+    notices.send_expiry_notices(at=clock.now())
 
 
 def prune() -> None:
@@ -53,3 +59,13 @@ def check_budgets() -> None:
             alert.spender or alert.organisation_id,
             alert.period,
         )
+
+
+def expire_credits() -> None:
+    """Take the credits that are past their date."""
+    withdrawals.expire_credits(at=clock.now())
+
+
+def roll_up_usage() -> None:
+    """Keep old usage by the day instead of the hour."""
+    usage.roll_up_usage(before=clock.now() - runtime().usage_hours_kept)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -35,8 +36,8 @@ def ada(run: Run) -> None:
     assert run("users", "create", EMAIL, "--password-stdin", stdin="correct horse battery\n").exit_code == 0
 
 
-def balance(run: Run) -> dict[str, str]:
-    found: dict[str, str] = json.loads(run("credits", "balance", EMAIL, "--json").stdout)
+def balance(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("credits", "balance", EMAIL, "--json").stdout)
     return found
 
 
@@ -104,7 +105,10 @@ def test_a_user_can_start_with_exactly_this_much(run: Run) -> None:
 
 def test_a_user_can_start_with_nothing(run: Run) -> None:
     run("users", "create", EMAIL, "--password-stdin", "--credits", "0", stdin="correct horse battery")
-    assert balance(run) == dict.fromkeys(["granted", "available", "held", "unflushed", "spent", "expired"], "0")
+    assert balance(run) == {
+        **dict.fromkeys(["granted", "available", "held", "unflushed", "spent", "expired"], "0"),
+        "expiring": [],
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,21 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from tests.factories import Account, make_account, make_key, now
+from tests.factories import Account, digest_of, make_account, make_key, now
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError, StoreAwayError
 from webapp.core.key_tokens import parse_token
 from webapp.core.redis import store
 from webapp.keys import operations
-from webapp.keys.operations import TooManyKeysError, check_new_key, create_key, revoke_key
-from webapp.keys.queries import get_key_by_digest, list_keys
+from webapp.keys.operations import TooManyKeysError, create_key, revoke_key
+from webapp.keys.queries import get_token_by_digest, list_keys
 from webapp.keys.scopes import SCOPES, sort_scopes
+from webapp.keys.settings import KeySettings, check_settings
 
 
 def paths_of_problems(name: str, *scopes: str) -> list[str]:
     try:
-        check_new_key(name, scopes)
+        check_settings(KeySettings(name=name, scopes=scopes), at=now())
     except InvalidFieldsError as error:
         return [detail.path for detail in error.details]
     return []
@@ -50,10 +51,11 @@ class TestCreation:
         token = parse_token(key.raw)
         assert token is not None
         assert token.shard_tag == account.shard_tag
-        row = get_key_by_digest(token.digest)
-        assert row is not None
+        stored = get_token_by_digest(token.digest)
+        assert stored is not None
+        row = stored.key
         assert (row.name, row.prefix, row.scopes.split()) == ("a key", key.raw[:16], list(SCOPES))
-        kept = [str(getattr(row, column.name)) for column in row.__table__.columns]
+        kept = [str(getattr(each, column.name)) for each in (row, stored) for column in each.__table__.columns]
         assert not any(key.raw[16:44] in value for value in kept)
 
     def test_a_name_of_spaces_is_none(self) -> None:
@@ -137,7 +139,7 @@ class TestRevocation:
             revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         store.connect(redis_url)
         assert list_keys(account.organisation_id)[0].revoked_at is None
-        assert store.client.exists(names.key_record(account.shard_tag, key.row.digest)) == 0
+        assert store.client.exists(names.key_record(account.shard_tag, digest_of(key))) == 0
 
 
 @pytest.mark.usefixtures("context")
@@ -147,8 +149,7 @@ def test_a_key_needs_an_organisation_that_exists() -> None:
         create_key(
             organisation_id="org_x",
             created_by_id=account.user_id,
-            name="a key",
-            scopes=["jobs:read"],
+            settings=KeySettings(name="a key", scopes=["jobs:read"]),
             actor=OPERATOR,
             at=now(),
         )

@@ -24,7 +24,7 @@ from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import new_token, parse_token
 from webapp.core.redis import store
-from webapp.keys.models import ApiKey
+from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.operations import revoke_key
 from webapp.keys.queries import list_keys
 from webapp.metering import admission
@@ -209,23 +209,23 @@ class TestRateLimit:
         token = parse_token(key.raw)
         assert token is not None
         far_ahead = 4_000_000_000_000_000
-        store.client.hset(names.key_record(token.shard_tag, token.digest), "t:key", str(far_ahead))
+        store.client.hset(names.account_record(token.shard_tag), f"t:{key.row.id}:key", str(far_ahead))
         assert client.get(ME, headers=key.headers).status_code == 200
 
 
 def test_a_key_cannot_be_revoked_while_redis_is_being_told_of_it(
     app: Flask, client: FlaskClient, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_record = admission.key_record
+    make_record = admission.token_record
     revoking = Thread(target=revoke, args=(app, key))
 
-    def revoke_meanwhile(row: ApiKey, organisation: Organisation) -> dict[str, str]:
+    def revoke_meanwhile(row: StoredToken, organisation: Organisation) -> dict[str, str]:
         revoking.start()
         revoking.join(timeout=0.3)
         assert revoking.is_alive()
         return make_record(row, organisation)
 
-    monkeypatch.setattr(admission, "key_record", revoke_meanwhile)
+    monkeypatch.setattr(admission, "token_record", revoke_meanwhile)
     # Whether this call is still served is a race that either may win.
     client.get(ME, headers=key.headers)
     revoking.join()

@@ -15,6 +15,7 @@ from tests.factories import API, PASSWORD, Account, Key, make_account, make_key,
 from tests.live import environment, free_port
 from webapp.accounts.audit import HERE, user_actor
 from webapp.accounts.models import AuthenticatorApp, LoginSession, Membership, Organisation, RecoveryCode, User
+from webapp.core import redis as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import store
@@ -162,3 +163,11 @@ class TestSharedOrganisations:
         delete(account)
         left = sa.select(Membership.user_id).where(Membership.organisation_id == shared)
         assert list(db.session.scalars(left)) == [eve.user_id]
+
+    def test_one_that_nobody_else_is_in_is_closed_with_its_keys(self, account: Account) -> None:
+        shared = self.make_shared((account, "owner"))
+        delete(account)
+        organisation = db.session.get_one(Organisation, shared)
+        assert organisation.disabled_at
+        assert organisation.name == "Deleted"
+        assert store.client.hget(names.account_record("aaaaaa"), "state") == b"disabled"

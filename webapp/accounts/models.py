@@ -35,6 +35,8 @@ class Organisation(Base):
     # The user whose personal organisation this is, or none for a shared one.
     personal_user_id: Mapped[str | None] = mapped_column(sa.ForeignKey(User.id), unique=True)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Or only warns of them.
+    revokes_leaked_keys: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -47,6 +49,30 @@ class Membership(Base):
     organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), primary_key=True, index=True)
     role: Mapped[str] = mapped_column(sa.String(20))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    organisation: Mapped[Organisation] = relationship(lazy="joined", innerjoin=True)
+
+
+class Invitation(Base):
+    """An offer to join an organisation, sent to one address and good for it alone, once, until it expires.
+
+    We keep only the hash of the token in the link. One that was accepted, withdrawn or sent anew has ended.
+    """
+
+    __tablename__ = "invitations"
+    __table_args__ = (sa.Index(None, "organisation_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id))
+    email: Mapped[str] = mapped_column(sa.String(254))
+    role: Mapped[str] = mapped_column(sa.String(20))
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    # Who sent it, as they were called then: they may be gone when it is read.
+    invited_by: Mapped[str] = mapped_column(sa.String(254))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    organisation: Mapped[Organisation] = relationship(lazy="joined", innerjoin=True)
 
 
 class LoginSession(Base):

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from webapp.accounts.audit import Action, Actor, ActorType, Target, record_event, user_actor
 from webapp.accounts.models import Membership, Organisation, User
 from webapp.accounts.passwords import check_password_rules
+from webapp.accounts.roles import Role
 from webapp.accounts.sessions import end_sessions
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
@@ -67,7 +68,7 @@ def add_user(
     )
     session.add(organisation)
     session.flush()
-    session.add(Membership(user_id=user.id, organisation_id=organisation.id, role="owner", created_at=at))
+    session.add(Membership(user_id=user.id, organisation_id=organisation.id, role=Role.OWNER, created_at=at))
     record_event(
         session,
         action=Action.USER_SIGNED_UP,

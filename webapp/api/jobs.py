@@ -14,6 +14,7 @@ from webapp.hooks import get_principal
 from webapp.jobs.models import Job
 from webapp.jobs.operations import JobRequest, Submitter, submit_job
 from webapp.jobs.queries import get_job, list_jobs
+from webapp.keys.models import KeyMode
 
 
 @api.post("/jobs")
@@ -23,7 +24,12 @@ def create_job() -> tuple[JobJson, int, dict[str, str]]:
     """Run a circuit and give its result."""
     principal = get_principal()
     job = submit_job(
-        submitter=Submitter(principal.key_id, principal.organisation_id, principal.shard_tag),
+        submitter=Submitter(
+            principal.key_id,
+            principal.organisation_id,
+            principal.shard_tag,
+            is_test=principal.mode == KeyMode.TEST,
+        ),
         request=read_request(read_job_body(max_bytes=runtime().max_body_bytes)),
         limits=runtime().job_limits,
         at=clock.now(),

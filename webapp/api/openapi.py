@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from webapp.api import api
 from webapp.api.responses import ErrorEnvelopeJson
 from webapp.api.schemas import Schema
-from webapp.authentication import KeyRequired, get_authentication, public
+from webapp.authentication import Authentication, KeyRequired, get_authentication, public
 
 DESCRIPTION = (
     "Run quantum circuits with an API key. Credits are decimal strings with up to 6 places; times are RFC 3339 in UTC. "
@@ -53,8 +53,8 @@ def describe_api() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for rule, method, view in list_operations(current_app):
         authentication = get_authentication(current_app, rule.endpoint)
-        if isinstance(authentication, KeyRequired):
-            operation = describe_operation(rule, view, authentication.scope, schemas)
+        if isinstance(authentication, KeyRequired) or getattr(view, "body_schema", None):
+            operation = describe_operation(rule, view, authentication, schemas)
             paths.setdefault(to_path(rule), {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -77,7 +77,7 @@ def list_operations(app: Flask) -> Iterator[tuple[Rule, str, Callable[..., Any]]
 
 
 def describe_operation(
-    rule: Rule, view: Callable[..., Any], scope: str | None, schemas: dict[str, Any]
+    rule: Rule, view: Callable[..., Any], authentication: Authentication, schemas: dict[str, Any]
 ) -> dict[str, Any]:
     """Describe one method of one path."""
     declared = get_type_hints(view)["return"]
@@ -87,17 +87,31 @@ def describe_operation(
     operation = {
         "operationId": rule.endpoint.rpartition(".")[2],
         "summary": inspect.getdoc(view),
-        "description": f"Needs the scope {scope}." if scope else "Any key may call this.",
-        "security": [{"apiKey": []}],
+        "description": describe_authentication(authentication),
+        "security": [{"apiKey": []}] if isinstance(authentication, KeyRequired) else [],
         "parameters": [*path_parameters(rule), *(query_parameters(query) if query else [])],
         "responses": {
-            "201" if body else "200": answer("Done.", refer(first_shape(declared), schemas)),
+            success_status(view): answer("Done.", refer(first_shape(declared), schemas)),
             **{str(status): answer(text, refer(ErrorEnvelopeJson, schemas)) for status, text in refusals.items()},
         },
     }
     if body:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": refer(body, schemas)}}}
     return operation
+
+
+def describe_authentication(authentication: Authentication) -> str:
+    """Say who may call."""
+    if not isinstance(authentication, KeyRequired):
+        return "Needs no key."
+    return f"Needs the scope {authentication.scope}." if authentication.scope else "Any key may call this."
+
+
+def success_status(view: Callable[..., Any]) -> str:
+    """Give the status of a view's success: other than 200 for a view that returns it with the body."""
+    if getattr(get_type_hints(view)["return"], "__origin__", None) is not tuple:
+        return "200"
+    return str(getattr(view, "success_status", 201))
 
 
 def first_shape(declared: Any) -> Any:  # noqa: ANN401 - any annotation

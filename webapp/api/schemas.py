@@ -135,12 +135,15 @@ SchemaType = TypeVar("SchemaType", bound=Schema)
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def takes(*, body: type[Schema] | None = None, query: type[Schema] | None = None) -> Callable[[View], View]:
-    """Declare, for the OpenAPI document, what a view reads."""
+def takes(
+    *, body: type[Schema] | None = None, query: type[Schema] | None = None, success_status: int = 201
+) -> Callable[[View], View]:
+    """Declare, for the OpenAPI document, what a view reads, and the status that it answers where it returns one."""
 
     def decorate(view: View) -> View:
         cast("Any", view).body_schema = body
         cast("Any", view).query_schema = query
+        cast("Any", view).success_status = success_status
         return view
 
     return decorate
@@ -153,6 +156,15 @@ def read_job_body(*, max_bytes: int) -> JobBody:
         return JobBody.model_validate(body)
     except ValidationError as error:
         refuse([*field_errors(JobBody, error.errors()), *parameter_errors(body)])
+
+
+def read_body(schema: type[SchemaType], *, max_bytes: int) -> SchemaType:
+    """Read the body as this schema has it."""
+    body = read_json_object(max_bytes=max_bytes)
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        refuse(field_errors(schema, error.errors()))
 
 
 def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
@@ -184,9 +196,17 @@ def refuse(details: Sequence[FieldError]) -> NoReturn:
 
 def read_json_object(*, max_bytes: int) -> dict[str, Any]:
     """Read the request's body as a JSON object."""
+    body = read_json(max_bytes=max_bytes)
+    if not isinstance(body, dict):
+        raise MalformedJsonError("The body must be a JSON object: { … }.")
+    return body
+
+
+def read_json(*, max_bytes: int) -> Any:  # noqa: ANN401 - any JSON value
+    """Read the request's body as JSON."""
     check_body_headers(max_bytes=max_bytes)
     try:
-        body = parse_json(read_whole_body())
+        return parse_json(read_whole_body())
     except RecursionError as error:
         raise MalformedJsonError("The JSON is nested too deeply.") from error
     except UnicodeDecodeError as error:
@@ -198,9 +218,6 @@ def read_json_object(*, max_bytes: int) -> dict[str, Any]:
         raise MalformedJsonError(f"The body is not JSON: {error.msg} at {where}.") from error
     except ValueError as error:
         raise MalformedJsonError(f"The body is not JSON that can be read: {error}") from error
-    if not isinstance(body, dict):
-        raise MalformedJsonError("The body must be a JSON object: { … }.")
-    return body
 
 
 def read_whole_body() -> bytes:

@@ -26,7 +26,7 @@ TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
 # Part of every epoch. It changes when records come to mean something else, so that no server must be emptied for that.
-LAYOUT = "2"
+LAYOUT = "3"
 # Beyond any clock, and still exact as a double.
 NEVER_US = 2**52
 
@@ -284,6 +284,11 @@ def hold_deadlines(group: str) -> str:
 def live_counters(group: str) -> str:
     """Name the hash that the group's calls are counted in."""
     return f"uq:{{{group}}}:counters"
+
+
+def last_flush() -> str:
+    """Name the moment of the last flush that ended, in seconds since 1970."""
+    return "uq:flushed"
 
 
 def sealed_batches(group: str) -> str:

@@ -6,15 +6,20 @@ dashboard = Blueprint("dashboard", __name__)
 
 # Each module registers its routes on the blueprint when it is imported.
 from webapp.dashboard import (  # noqa: E402, F401 - after the blueprint that they import
+    api_key,
     api_keys,
+    audit,
     budgets,
     confirmation,
     credit_ledger,
     docs,
     entrance,
     formatting,
+    invitation,
     jobs,
     landing,
+    organisation,
+    organisations,
     outbox,
     overview,
     reset,

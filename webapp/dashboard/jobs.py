@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from flask import jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
-from webapp.authentication import login_required
+from webapp.accounts.roles import Permission
+from webapp.authentication import permission_required
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
@@ -37,7 +38,7 @@ class Outcome:
 
 
 @dashboard.get("/console/jobs")
-@login_required
+@permission_required(Permission.JOBS_READ)
 def jobs() -> str:
     """List the organisation's jobs, newest first."""
     status = request.args.get("status", "")
@@ -52,7 +53,7 @@ def jobs() -> str:
 
 
 @dashboard.get("/console/jobs/<job_id>")
-@login_required
+@permission_required(Permission.JOBS_READ)
 def job(job_id: str) -> str:
     """Show one job."""
     found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)
@@ -72,7 +73,7 @@ def job(job_id: str) -> str:
 
 
 @dashboard.get("/console/jobs/<job_id>/result.json")
-@login_required
+@permission_required(Permission.JOBS_READ)
 def job_result(job_id: str) -> ResponseReturnValue:
     """Give the result as a file."""
     found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)

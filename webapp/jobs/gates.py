@@ -9,6 +9,11 @@ from webapp.quantum.backends import Backend
 from webapp.quantum.circuits import Profile
 from webapp.quantum.pricing import Price
 
+# The largest job of a test key.
+TEST_QUBITS = 5
+TEST_GATES = 100
+TEST_SHOTS = 1000
+
 
 @dataclass(frozen=True)
 class GateVerdict:
@@ -53,6 +58,8 @@ class Plan:
     price: Price
     max_microcredits: int | None
     max_inline_work: int
+    # A test key's job: free, and tiny.
+    is_test: bool = False
 
 
 def check_gates(plan: Plan) -> None:
@@ -67,6 +74,8 @@ def judge(plan: Plan) -> Iterator[GateVerdict]:
     yield judge_backend(plan.backend)
     yield judge_qubits(plan)
     yield judge_work(plan)
+    if plan.is_test:
+        yield judge_test(plan)
     yield judge_max_credits(plan)
 
 
@@ -104,6 +113,20 @@ def judge_work(plan: Plan) -> GateVerdict:
         value=f"{work} amplitude updates",
         message=f"The circuit takes {work} amplitude updates (gates x 2^qubits) and this service runs up to "
         f"{plan.max_inline_work} at once. Use fewer qubits or fewer gates.",
+    )
+
+
+def judge_test(plan: Plan) -> GateVerdict:
+    """Let through a test key's jobs while they are tiny."""
+    profile = plan.profile
+    is_tiny = profile.qubits <= TEST_QUBITS and profile.gates <= TEST_GATES and plan.shots <= TEST_SHOTS
+    limit = f"{TEST_QUBITS} qubits, {TEST_GATES} gates and {TEST_SHOTS} shots"
+    return GateVerdict(
+        name="size",
+        passed=is_tiny,
+        limit=limit,
+        value=f"{profile.qubits} qubits, {profile.gates} gates and {plan.shots} shots",
+        message=f"A test key runs up to {limit}, free of charge. Use a live key for more.",
     )
 
 

@@ -34,7 +34,7 @@ class RedisAccount:
 
     epoch: str
     available: int | None
-    # What was granted less what expired, when Redis was last told.
+    # All that had ever come to the account when Redis was last told.
     credited: int
     holds: dict[str, int]
     # Of the holds, those that budgets count.
@@ -176,7 +176,7 @@ def describe_account(
     return {
         "state": "disabled" if organisation.disabled_at else "active",
         "balance": balance.available,
-        "credited": str(balance.granted - balance.expired),
+        "credited": str(balance.credited),
         "applied": list(settled.applied_batches),
         "charged": settled.charged_holds,
         "budgets": encode_budgets(budgets),
@@ -199,7 +199,7 @@ def lock_organisation(session: Session, shard_tag: str) -> Organisation:
 
 
 def reconcile_changed_accounts() -> int:
-    """Reconcile the accounts whose grants Redis may not have heard of, and give how many there were."""
+    """Reconcile the accounts that got credits which Redis may not have heard of, and give how many there were."""
     tags = db.session.scalars(
         select(Organisation.shard_tag).join(Balance).where(Balance.version > Balance.told_version)
     ).all()

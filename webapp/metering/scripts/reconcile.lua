@@ -5,7 +5,7 @@
 -- ARGV: 1 account's tag   2 what SQL says, as JSON (below)   3 the epoch that the caller saw this in; should it be over, what
 --       is written here counts for nothing
 --
---   state, balance, credited   as SQL has them; credited is all that Redis must be told of: grants, less what expired
+--   state, balance, credited   as SQL has them; credited is all that ever came to the account
 --   applied   ids of batches that SQL has applied
 --   charged   by the id of a hold that is still here, the micro-credits that SQL charged for it
 --   budgets   by spender, its budgets as budgets.lua has them

@@ -43,8 +43,10 @@ function syncChildren(before, after) {
 }
 
 async function refresh(address) {
-  const answer = await fetch(address, { headers: { Accept: "text/html" } });
-  // Redirected: the session is over. The page stays as it is until the reader does something.
+  // The organisation that this page shows: in another tab its reader may have gone on to another one.
+  const organisation = document.querySelector("[data-organisation]").dataset.organisation;
+  const answer = await fetch(address, { headers: { Accept: "text/html", "X-Upcube-Organisation": organisation } });
+  // Redirected: the session is over. Refused: see above. The page stays as it is until the reader does something.
   if (!answer.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   // A question is open, and what it is about must not change behind it.
