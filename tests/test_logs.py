@@ -90,7 +90,7 @@ def test_a_500_and_a_503_are_told_with_their_request(app: Flask, read_lines: Rea
     ):
         view.__dict__.update(app.view_functions[endpoint].__dict__)
         app.view_functions[endpoint] = view
-        answer = app.test_client().get(f"{API}{path}?secret={RAW_KEY}", headers=key.headers)
+        answer = app.test_client().get(f"{API}{path}?token={SECRET}", headers=key.headers)
         assert answer.status_code == status
         line, told = read_lines()
         assert told["event"] == "request"

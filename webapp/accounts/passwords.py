@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from webapp.core.errors import FieldError, StoreAwayError
 
@@ -90,7 +90,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     with one_of_few():
         try:
             return hasher.verify(password_hash or nobody_hash(), password) and password_hash is not None
-        except (VerifyMismatchError, InvalidHashError):
+        except (VerificationError, InvalidHashError):
             return False
 
 
