@@ -6,14 +6,18 @@ This module imports nothing of ours, so that the launcher can read it before any
 
 import hashlib
 import ipaddress
+import json
 import os
 import re
 import secrets
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from email.utils import parseaddr
 from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent
 
@@ -31,6 +35,15 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RATE_LIMIT = re.compile(r"(?:([a-z][a-z0-9-]{0,19})=)?([0-9]{1,7})/([0-9]{1,5})")
 
 
+# How mail is encrypted on its way to the server, and the port where servers expect that (RFC 8314).
+MAIL_SCHEMES: dict[str, tuple[Literal["none", "starttls", "tls"], int]] = {
+    "smtp": ("none", 25),
+    "smtp+starttls": ("starttls", 587),
+    "smtps": ("tls", 465),
+}
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 class ConfigurationError(Exception):
     """A setting is missing or cannot be used; the message is one sentence for the operator."""
 
@@ -42,6 +55,18 @@ class RateLimit:
     name: str
     quota: int
     window_seconds: int
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail is handed in, and whom it comes from."""
+
+    host: str
+    port: int
+    security: Literal["none", "starttls", "tls"]
+    sender: str
+    user: str = ""
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -73,9 +98,15 @@ class Settings:
     results_kept_days: int
     secure_cookies: bool
     public_url: str
+    # None: mail stays in the outbox, and the page /outbox shows it to this machine's user.
+    mail_server: MailServer | None
+    outbox_is_shown: bool
+    # Public keys of who may sign reports of leaked keys, as PEM by identifier.
+    leak_reporter_keys: Mapping[str, str]
     trusted_proxies: tuple[Network, ...]
     logs_are_json: bool
     requests_are_logged: bool
+    require_verified_email: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -87,9 +118,13 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     database_url = get_database_url(environ.get("DATABASE_URL", ""), data_dir)
     redis_url = get_redis_url(environ.get("REDIS_URL", ""))
     embedded_url = f"unix://{get_valkey_socket(data_dir)}"
+    public_url = get_public_url(environ.get("PUBLIC_URL", ""))
+    mail_server = get_mail_server(environ.get("MAIL_URL", ""), environ.get("MAIL_FROM", ""), public_url)
+    secure_cookies = get_boolean(environ, "SECURE_COOKIES", default=False)
+    host = environ.get("HOST") or "127.0.0.1"
     return Settings(
         data_dir=data_dir,
-        host=environ.get("HOST") or "127.0.0.1",
+        host=host,
         port=get_integer(environ, "PORT", default=8000, minimum=1, maximum=65535),
         database_url=database_url,
         redis_url=redis_url or embedded_url,
@@ -111,8 +146,19 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         job_timeout_seconds=get_integer(environ, "JOB_TIMEOUT_SECONDS", default=300, minimum=1, maximum=86_400),
         job_memory_bytes=MEBIBYTE * get_integer(environ, "JOB_MEMORY_MIB", default=4096, minimum=256, maximum=2**22),
         results_kept_days=get_integer(environ, "RESULTS_KEPT_DAYS", default=90, minimum=2, maximum=36_500),
-        secure_cookies=get_boolean(environ, "SECURE_COOKIES", default=False),
-        public_url=get_public_url(environ.get("PUBLIC_URL", "")),
+        secure_cookies=secure_cookies,
+        public_url=public_url,
+        mail_server=mail_server,
+        leak_reporter_keys=get_leak_reporter_keys(environ.get("LEAK_REPORTER_KEYS", "")),
+        require_verified_email=get_boolean(environ, "REQUIRE_VERIFIED_EMAIL", default=bool(mail_server)),
+        # Whoever reads the outbox can become anybody who asked for a link. So not where others are served, of which
+        # each of these is a sign; the page then asks more of each request.
+        outbox_is_shown=not mail_server
+        and get_boolean(
+            environ,
+            "OUTBOX",
+            default=not (public_url or secure_cookies) and host in LOOPBACK_HOSTS and database_url.startswith("sqlite"),
+        ),
         trusted_proxies=get_networks(environ, "TRUSTED_PROXIES"),
         logs_are_json=get_boolean(environ, "LOG_JSON", default=True),
         requests_are_logged=get_boolean(environ, "LOG_REQUESTS", default=False),
@@ -236,6 +282,52 @@ def get_public_url(url: str) -> str:
     if url and not re.fullmatch(r"https?://[^\s/?#]+/?", url):
         raise ConfigurationError(f"PUBLIC_URL must look like https://quantum.example.com, not {url!r}.")
     return url.rstrip("/")
+
+
+def get_mail_server(url: str, sender: str, public_url: str) -> MailServer | None:
+    """Read MAIL_URL: smtp+starttls://user:password@host:port, smtps:// or smtp://; and MAIL_FROM."""
+    if not url:
+        return None
+    if not public_url:
+        # The address of a request is what its sender says, and a link in a mail must never lead elsewhere.
+        raise ConfigurationError("PUBLIC_URL must be set with MAIL_URL: links in mails start with it.")
+    if "@" not in parseaddr(sender)[1].strip("@") or not sender.isprintable():
+        raise ConfigurationError("MAIL_FROM must be set with MAIL_URL: Upcube Quantum <quantum@example.com>.")
+    parts, port = split_mail_url(url)
+    security, usual_port = MAIL_SCHEMES[parts.scheme]
+    host = parts.hostname or ""
+    if parts.password and security == "none" and host not in LOOPBACK_HOSTS:
+        raise ConfigurationError("MAIL_URL would send its password unencrypted; use smtp+starttls:// or smtps://.")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return MailServer(host, port or usual_port, security, sender, user, password)
+
+
+def split_mail_url(url: str) -> tuple[SplitResult, int | None]:
+    """Take MAIL_URL apart. The error never repeats it, as it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in MAIL_SCHEMES and parts.hostname and parts.path in {"", "/"} and not parts.query:
+            return parts, parts.port
+    except ValueError:
+        pass
+    raise ConfigurationError(
+        "MAIL_URL must look like smtp+starttls://user:password@mail.example.com:587, smtps://… or smtp://…, "
+        "with special characters of user and password percent-encoded."
+    )
+
+
+def get_leak_reporter_keys(path: str) -> dict[str, str]:
+    """Read the file of public keys as https://api.github.com/meta/public_keys/secret_scanning gives it."""
+    if not path:
+        return {}
+    try:
+        found = json.loads(Path(path).read_bytes())["public_keys"]
+        return {str(each["key_identifier"]): str(each["key"]) for each in found}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"LEAK_REPORTER_KEYS must name a file with what https://api.github.com/meta/public_keys/secret_scanning "
+            f"answers, not {path}."
+        ) from error
 
 
 def get_integer(environ: Mapping[str, str], name: str, *, default: int, minimum: int, maximum: int) -> int:

@@ -20,7 +20,7 @@ from webapp.accounts.models import Organisation, User
 from webapp.core.db import db, transaction
 from webapp.core.key_tokens import BASE62, KeyToken, checksum, parse_token
 from webapp.core.redis import store
-from webapp.keys.models import ApiKey
+from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.scopes import SCOPES
 from webapp.ledger.models import Balance, Transfer
 from webapp.metering.rebuild import rebuild
@@ -87,6 +87,7 @@ def fill(keys: int) -> list[str]:
         Transfer: [transfer(number) for number in range(accounts)],
         ApiKey: [api_key(number, f"org_{number % accounts}", raw) for number, raw in enumerate(raw_keys)],
     }
+    rows[StoredToken] = [key_token(number, raw) for number, raw in enumerate(raw_keys)]
     with transaction() as session:
         for model, inserted in rows.items():
             session.execute(sa.insert(model), inserted)
@@ -116,10 +117,17 @@ def api_key(number: int, organisation_id: str, raw: str) -> dict[str, Any]:
         "created_by_id": "user_0",
         "name": "a key",
         "prefix": token.prefix,
-        "digest": token.digest,
         "scopes": " ".join(SCOPES),
         "created_at": NOW,
     }
+
+
+def key_token(number: int, raw: str) -> dict[str, Any]:
+    """Give the row of a key's token."""
+    token = parse_token(raw)
+    if token is None:
+        raise ValueError("the token does not parse")
+    return {"digest": token.digest, "key_id": f"key_{number}", "prefix": token.prefix, "created_at": NOW}
 
 
 def transfer(number: int) -> dict[str, Any]:

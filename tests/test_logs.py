@@ -52,6 +52,8 @@ def test_a_line_has_its_level_name_and_time(read_lines: ReadLines) -> None:
         f"Authorization: Bearer {RAW_KEY}",
         f"GET /any?token={SECRET}&more=1",
         f"Cookie: upcube_session={SECRET}; other=1",
+        f"GET /reset/{SECRET} failed",
+        f"http://q.test/verify/{SECRET}",
         f"{{'Authorization': 'bearer {SECRET}'}}",
     ],
 )
@@ -88,7 +90,7 @@ def test_a_500_and_a_503_are_told_with_their_request(app: Flask, read_lines: Rea
     ):
         view.__dict__.update(app.view_functions[endpoint].__dict__)
         app.view_functions[endpoint] = view
-        answer = app.test_client().get(f"{API}{path}?secret={RAW_KEY}", headers=key.headers)
+        answer = app.test_client().get(f"{API}{path}?token={SECRET}", headers=key.headers)
         assert answer.status_code == status
         line, told = read_lines()
         assert told["event"] == "request"

@@ -6,13 +6,14 @@ from flask import Flask, has_request_context
 
 from config import ConfigurationError, Settings, load_settings
 from webapp import errors, hooks, logs
-from webapp.accounts.operations import SESSION_LIFETIME
+from webapp.accounts.sessions import SESSION_LIFETIME
 from webapp.admin import budget_commands, commands, credit_commands, health
 from webapp.api import api
 from webapp.authentication import check_routes, public
-from webapp.cookies import ConsoleSessions
+from webapp.cookies import ConsoleSessions, name_cookie
 from webapp.core.db import db, engine_options, limit_waits
 from webapp.core.redis import store
+from webapp.core.sealing import sealer
 from webapp.dashboard import dashboard
 from webapp.extensions import csrf, login_manager, make_runtime, migrate
 from webapp.proxies import TrustedProxies
@@ -25,6 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.session_interface = ConsoleSessions()
     configure(app, settings)
     store.connect(settings.redis_url)
+    sealer.use(settings.secret_key)
     db.init_app(app)
     with app.app_context():
         limit_waits(db.engine, is_request=has_request_context)
@@ -68,7 +70,8 @@ def configure(app: Flask, settings: Settings) -> None:
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        SESSION_COOKIE_NAME="upcube_session",
+        # Over TLS, a name that browsers keep other hosts and plain HTTP from setting (RFC 6265bis, section 4.1.3.2).
+        SESSION_COOKIE_NAME=name_cookie("upcube_session", is_secure=settings.secure_cookies),
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,

@@ -6,6 +6,8 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask
 
+from webapp.accounts.roles import Permission
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -16,7 +18,13 @@ class Public:
 
 @dataclass(frozen=True)
 class LoginRequired:
-    """A person who is logged in."""
+    """A person who is logged in, with this permission in the organisation they look at; None is for any.
+
+    Where it is recent, one who has proved a short while ago who they are.
+    """
+
+    permission: Permission | None = None
+    is_recent: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,12 @@ def declare(authentication: Authentication) -> Callable[[View], View]:
 
 public = declare(Public())
 login_required = declare(LoginRequired())
+recent_login_required = declare(LoginRequired(is_recent=True))
+
+
+def permission_required(permission: Permission) -> Callable[[View], View]:
+    """Declare that a view needs a login, and a role that may do this."""
+    return declare(LoginRequired(permission))
 
 
 def key_required(scope: str | None) -> Callable[[View], View]:

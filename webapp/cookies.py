@@ -6,6 +6,11 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from webapp.hooks import API_PATH
 
 
+def name_cookie(name: str, *, is_secure: bool) -> str:
+    """Give a cookie's name: over TLS, one that only this host may set, for all of its pages, and only over TLS."""
+    return f"__Host-{name}" if is_secure else name
+
+
 class ConsoleSessions(SecureCookieSessionInterface):
     """Flask's signed cookie for the console, and an empty session for calls of the API, which so cost no signature."""
 

@@ -10,7 +10,7 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_wtf import CSRFProtect
 
-from config import RateLimit, Settings
+from config import MailServer, RateLimit, Settings
 from webapp.core.money import parse_credits
 from webapp.jobs.operations import Service
 from webapp.jobs.plans import JobLimits
@@ -39,6 +39,12 @@ class Runtime:
     max_body_bytes: int
     # Empty where the address of the request is the right one.
     public_url: str
+    # None where mail stays in the outbox.
+    mail_server: MailServer | None
+    outbox_is_shown: bool
+    # The public keys of who may sign reports of leaked keys, as PEM by identifier.
+    leak_reporter_keys: Mapping[str, str]
+    require_verified_email: bool
 
     def price_of(self, endpoint: str) -> int:
         """Give what a call of this endpoint costs, in micro-credits."""
@@ -70,6 +76,10 @@ def make_runtime(settings: Settings) -> Runtime:
         usage_hours_kept=timedelta(days=settings.usage_hours_kept_days),
         max_body_bytes=settings.max_body_bytes,
         public_url=settings.public_url,
+        mail_server=settings.mail_server,
+        outbox_is_shown=settings.outbox_is_shown,
+        leak_reporter_keys=settings.leak_reporter_keys,
+        require_verified_email=settings.require_verified_email,
     )
 
 

@@ -1,6 +1,7 @@
 """What happens around every request: who calls, whether they may, and the headers that say so."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -8,15 +9,20 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from webapp.accounts.audit import Origin, unknown_actor
+from webapp.accounts.organisations import NotAllowedError
+from webapp.accounts.roles import Permission
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
 from webapp.core import clock
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.ids import new_id
-from webapp.core.key_tokens import KeyToken, parse_token
+from webapp.core.key_tokens import SCHEME, TOKEN, KeyToken, parse_token
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
+from webapp.keys.leaks import warn_of_address
 from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
 from webapp.metering.budgets import BudgetExceededError
+from webapp.metering.callers import Caller
 from webapp.metering.limits import LimitState
 
 API_PATH = "/api/"
@@ -49,6 +55,19 @@ class MissingKeyError(UnauthorizedError):
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="Upcube Quantum"'})
 
 
+class KeyInAddressError(UpcubeError):
+    """A key was sent where everything on the way writes it down."""
+
+    status = 400
+    code = "key_in_address"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is an API key in this address, where logs and histories keep it; it was not looked at. Rotate the "
+            "key, and send it in the header: Authorization: Bearer upcube_sk_…"
+        )
+
+
 class ForbiddenError(UpcubeError):
     """The key is good, but not for this."""
 
@@ -70,6 +89,16 @@ class CallCreditsError(UpcubeError):
     code = "insufficient_credits"
 
 
+class StalePageError(UpcubeError):
+    """The page shows another organisation than the one that is looked at now."""
+
+    status = 409
+    code = "another_organisation"
+
+    def __init__(self) -> None:
+        super().__init__("You went on to another organisation in the meantime. Reload the page; nothing was done.")
+
+
 @dataclass(frozen=True)
 class Refusal:
     """How a verdict on a key is put."""
@@ -82,8 +111,12 @@ class Refusal:
 KEY_REFUSALS = {
     Verdict.ABSENT: Refusal(UnauthorizedError, "unknown_api_key", "There is no such API key."),
     Verdict.REVOKED: Refusal(UnauthorizedError, "revoked_api_key", "This API key has been revoked. Create another."),
+    Verdict.OFF: Refusal(UnauthorizedError, "disabled_api_key", "This API key is disabled. Enable it in the console."),
     Verdict.EXPIRED: Refusal(UnauthorizedError, "expired_api_key", "This API key has expired. Create another."),
     Verdict.DISABLED: Refusal(ForbiddenError, "account_disabled", "This account has been disabled."),
+    Verdict.ADDRESS: Refusal(
+        ForbiddenError, "address_not_allowed", "This API key may not be used from this address: see its settings."
+    ),
 }
 
 
@@ -102,6 +135,19 @@ def identify_request() -> None:
     g.request_id = new_id("req", at=clock.now())
     if "\0" in request.path:
         raise NotFoundError("There is nothing at this address.")
+    address = f"{request.path}?{request.query_string.decode(errors='replace')}"
+    if SCHEME in address:
+        refuse_keys_in(address)
+
+
+def refuse_keys_in(address: str) -> None:
+    """Refuse a request with a key in its address, and tell the key's owners once. Raises KeyInAddressError."""
+    tokens = [token for raw in TOKEN.findall(address) if (token := parse_token(raw))]
+    for token in tokens:
+        with suppress(StoreAwayError):
+            warn_of_address(token, actor=unknown_actor(get_origin()), at=clock.now())
+    if tokens:
+        raise KeyInAddressError
 
 
 def authenticate() -> ResponseReturnValue | None:
@@ -111,14 +157,49 @@ def authenticate() -> ResponseReturnValue | None:
     authentication = get_authentication(current_app, request.endpoint)
     if isinstance(authentication, KeyRequired):
         authenticate_key(authentication.scope, price_microcredits=runtime().price_of(request.endpoint))
-    elif isinstance(authentication, LoginRequired) and not current_user.is_authenticated:
-        return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
+    elif isinstance(authentication, LoginRequired):
+        return authenticate_person(authentication)
     return None
+
+
+def authenticate_person(authentication: LoginRequired) -> ResponseReturnValue | None:
+    """Send who is not logged in to the log-in page, and who must prove again who they are to the page that asks."""
+    if not current_user.is_authenticated:
+        return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
+    if authentication.is_recent and not current_user.is_confirmed:
+        # A form cannot be sent on: people come back to the page where it stood.
+        page = request.full_path.rstrip("?") if request.method in SAFE_METHODS else get_page_before()
+        return redirect(url_for("dashboard.confirm", next=page))
+    check_member(authentication.permission)
+    return None
+
+
+def check_member(permission: Permission | None) -> None:
+    """Refuse a person whose role does not allow this, or whose page was made for another organisation.
+
+    Somebody with two tabs may have gone on to another organisation in one of them; what they send from the other was
+    meant for the one that it shows. Raises NotAllowedError or StalePageError.
+    """
+    meant_for = request.form.get("organisation_id") or request.headers.get("X-Upcube-Organisation")
+    if meant_for and meant_for != current_user.membership.organisation_id:
+        raise StalePageError
+    if permission and not current_user.may(permission):
+        raise NotAllowedError(
+            f"Your role in this organisation, {current_user.membership.role}, does not allow this. "
+            "An owner or admin can change it."
+        )
+
+
+def get_page_before() -> str | None:
+    """Give the page of ours that the request was sent from."""
+    before = request.referrer or ""
+    return before.removeprefix(request.host_url.rstrip("/")) if before.startswith(request.host_url) else None
 
 
 def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:
     """Admit the call with its bearer key, in one Redis round trip, or raise the refusal."""
     token = read_bearer_token()
+    caller = Caller(request.remote_addr or "", (request.endpoint or "").removeprefix("api."))
     try:
         g.admission = admit(
             token=token,
@@ -126,11 +207,12 @@ def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:
             price_microcredits=price_microcredits,
             request_id=g.request_id,
             policy=runtime().policy,
+            caller=caller,
         )
     except StoreAwayError:
         if request.method not in SAFE_METHODS or price_microcredits:
             raise
-        g.admission = admit_without_redis(token=token, scope=scope, at=clock.now())
+        g.admission = admit_without_redis(token=token, scope=scope, caller=caller, at=clock.now())
     check_admission(g.admission, scope, price_microcredits=price_microcredits)
 
 
@@ -187,6 +269,11 @@ def get_principal() -> Principal:
     if admission.principal is None:
         raise RuntimeError("the request was not admitted")
     return admission.principal
+
+
+def get_origin() -> Origin:
+    """Give where the request comes from. PostgreSQL could not store a NUL in the browser's name for itself."""
+    return Origin(request.remote_addr or "", request.user_agent.string.replace("\0", ""))
 
 
 def add_headers(response: Response) -> Response:

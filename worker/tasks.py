@@ -3,11 +3,16 @@
 import logging
 from datetime import timedelta
 
-from webapp.accounts import operations as accounts
+from webapp.accounts.links import prune_links
+from webapp.accounts.password_changes import answer_reset_requests
+from webapp.accounts.sessions import prune_sessions
 from webapp.core import clock
 from webapp.extensions import runtime
 from webapp.jobs import idempotency, running
 from webapp.jobs import operations as jobs
+from webapp.keys import notices
+from webapp.mail import operations as mail
+from webapp.mail.delivery import deliver_due_mail
 from webapp.metering import budgets, flush, holds, usage, withdrawals
 
 KEPT_FOR = timedelta(days=30)
@@ -20,13 +25,26 @@ def flush_usage() -> None:
     flush.flush(at=clock.now())
 
 
+def send_key_notices() -> None:
+    """Tell owners of keys that expire soon."""
+    notices.send_expiry_notices(at=clock.now())
+
+
 def prune() -> None:
     """Forget what nobody will ask for again."""
     before = clock.now() - KEPT_FOR
-    accounts.prune_sessions(before=before)
+    prune_sessions(before=before)
+    prune_links(before=before)
     flush.prune_batches(before=before)
+    mail.prune_messages(before=before)
     idempotency.prune_answers(at=clock.now())
     jobs.prune_results(before=clock.now() - runtime().results_kept_for)
+
+
+def deliver_mail() -> None:
+    """Find out who is to get a link to reset their password, and send the mail that is due."""
+    answer_reset_requests(at=clock.now())
+    deliver_due_mail(runtime().mail_server, now=clock.now)
 
 
 def end_overdue_holds() -> None:

@@ -10,8 +10,11 @@ from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Account, make_account, now
 from webapp.accounts import passwords
-from webapp.accounts.operations import SESSION_LIFETIME, WrongLoginError, disable_user, log_in, log_out
+from webapp.accounts.audit import HERE, OPERATOR, Origin
+from webapp.accounts.log_in import WrongLoginError, log_in
+from webapp.accounts.operations import disable_user
 from webapp.accounts.queries import get_live_session
+from webapp.accounts.sessions import IDLE_LIFETIME, SESSION_LIFETIME, log_out, note_use
 
 COOKIE = "upcube_session"
 
@@ -47,7 +50,7 @@ class TestOperations:
         for email in (account.email, "nobody@example.com", "ada\0@example.com", "", "x" * 10_000, disabled.email):
             password = PASSWORD if email == disabled.email else "wrong password"
             with pytest.raises(WrongLoginError) as caught:
-                log_in(email=email, password=password, user_agent="", address="", at=now())
+                log_in(email=email, password=password, origin=HERE, at=now())
             refusals.add((caught.value.status, caught.value.code, caught.value.message, caught.value.target))
         assert len(refusals) == 1
         # One hash each, and all of them as costly.
@@ -57,26 +60,31 @@ class TestOperations:
     @pytest.mark.parametrize("password", ["", PASSWORD.upper(), PASSWORD + " ", PASSWORD[:-1], PASSWORD + "\0"])
     def test_a_password_is_right_to_the_letter(self, account: Account, password: str) -> None:
         with pytest.raises(WrongLoginError):
-            log_in(email=account.email, password=password, user_agent="", address="", at=now())
+            log_in(email=account.email, password=password, origin=HERE, at=now())
 
     def test_a_session_ends_by_log_out_by_age_and_with_its_user(self, account: Account) -> None:
         at = now()
 
         def start() -> str:
-            return log_in(
-                email=" ADA@example.com", password=PASSWORD, user_agent="x" * 999, address="y" * 99, at=at
-            ).token
+            return log_in(email=" ADA@example.com", password=PASSWORD, origin=Origin("y" * 99, "x" * 999), at=at).token
 
         first, second, third = start(), start(), start()
         assert get_live_session(first, at=at) is not None
-        assert get_live_session(first, at=at + SESSION_LIFETIME - timedelta(seconds=1)) is not None
-        assert get_live_session(first, at=at + SESSION_LIFETIME) is None
-        log_out(token=first, at=at)
-        log_out(token=first, at=at)
-        log_out(token="of nobody", at=at)
+        assert get_live_session(first, at=at + IDLE_LIFETIME - timedelta(seconds=1)) is not None
+        assert get_live_session(first, at=at + IDLE_LIFETIME) is None
+        used_at = at + IDLE_LIFETIME - timedelta(seconds=1)
+        found = get_live_session(first, at=used_at)
+        assert found
+        note_use(found, origin=HERE, at=used_at)
+        late = at + SESSION_LIFETIME
+        assert get_live_session(first, at=late - timedelta(seconds=2)) is not None
+        assert get_live_session(first, at=late) is None
+        log_out(token=first, origin=HERE, at=at)
+        log_out(token=first, origin=HERE, at=at)
+        log_out(token="of nobody", origin=HERE, at=at)
         assert get_live_session(first, at=at) is None
         assert get_live_session(second, at=at) is not None
-        disable_user(email=account.email, at=at)
+        disable_user(email=account.email, actor=OPERATOR, at=at)
         assert get_live_session(second, at=at) is None
         assert get_live_session(third, at=at) is None
 
@@ -87,7 +95,7 @@ class TestOperations:
 
 def make_disabled() -> Account:
     disabled = make_account(email="disabled@example.com")
-    disable_user(email=disabled.email, at=now())
+    disable_user(email=disabled.email, actor=OPERATOR, at=now())
     return disabled
 
 

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import API, Account, body, make_account, make_key, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.ledger.queries import list_transfers
 from webapp.metering.credits import Credits, get_credits, grant_credits
 from webapp.metering.reconcile import peek_account
@@ -103,6 +104,7 @@ def test_what_is_past_its_date_is_taken_at_once_on_demand(app: Flask, account: A
             microcredits=3_000_000,
             reason="",
             reference=None,
+            actor=OPERATOR,
             at=now() - timedelta(days=2),
             expires_at=now() - timedelta(days=1),
         )

@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import API, Account, Key, body, make_account, make_key, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.metering.credits import grant_credits
 
 CREDITS = f"{API}/credits"
@@ -48,6 +49,7 @@ def test_it_says_what_expires_when_the_soonest_first(
                 microcredits=microcredits,
                 reason="",
                 reference=None,
+                actor=OPERATOR,
                 at=now(),
                 expires_at=datetime(2100, 1, day, tzinfo=UTC),
             )

@@ -54,7 +54,12 @@ def test_every_route_with_a_key_is_described(app: Flask, document: dict[str, Any
         for path, operations in document["paths"].items()
         for method in operations
     }
-    names = {"<template_id>": "<templateId>", "<backend_id>": "<backendId>", "<job_id>": "<jobId>"}
+    names = {
+        "<template_id>": "<templateId>",
+        "<backend_id>": "<backendId>",
+        "<job_id>": "<jobId>",
+        "<key_id>": "<keyId>",
+    }
     routes = set()
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith("api.") and rule.endpoint != "api.read_openapi":
@@ -77,6 +82,8 @@ def test_answers_have_the_shapes_that_are_described(client: FlaskClient, key: Ke
         "/backends/ionq-forte": "BackendJson",
         "/me": "KeyJson",
         "/credits": "CreditsJson",
+        "/keys": "ManagedKeyListJson",
+        f"/keys/{key.row.id}": "ManagedKeyJson",
     }.items():
         check(shape, body(client.get(API + path, headers=key.headers)))
 

@@ -12,7 +12,8 @@ import pytest
 from flask import Flask
 
 from config import ROOT
-from webapp.authentication import KeyRequired, Public, get_authentication
+from webapp.accounts.roles import MAY, Permission
+from webapp.authentication import KeyRequired, LoginRequired, Public, get_authentication
 from worker.schedule import list_periodic_tasks
 
 HEAVY = ["qulacs", "stim", "qsimcirq", "cirq", "qiskit", "qiskit_aer", "numpy", "scipy"]
@@ -22,10 +23,28 @@ PUBLIC = {
     "dashboard.landing",
     "dashboard.sign_up_page",
     "dashboard.log_in",
+    "dashboard.second_factor",
+    "dashboard.passkey_log_in_options",
+    "dashboard.passkey_log_in",
+    "dashboard.reset",
+    "dashboard.open_reset_link",
+    "dashboard.new_password",
+    "dashboard.open_verification_link",
+    "dashboard.verify",
+    "dashboard.outbox",
     "dashboard.docs",
+    # Whoever has the link: it came by mail.
+    "dashboard.invitation",
     "health.read_health",
     "api.read_openapi",
+    # The leaked key itself, or a signature, is the proof.
+    "api.report_leaked_key",
 }
+
+# Pages that concern the person who is logged in, whatever their role where.
+PERSONAL = re.compile(
+    "/logout|/invitations/.*|/console/(activity.*|confirm.*|settings.*|organisation/leave|organisations/(new|switch))"
+)
 
 
 def sources(*folders: str) -> list[Path]:
@@ -37,11 +56,34 @@ def test_every_route_declares_its_authentication_and_few_are_public(app: Flask) 
     assert {endpoint for endpoint, found in declared.items() if isinstance(found, Public)} <= PUBLIC
 
 
+def test_every_page_of_the_console_declares_the_permission_that_it_needs(app: Flask) -> None:
+    for rule in app.url_map.iter_rules():
+        declared = get_authentication(app, rule.endpoint)
+        if isinstance(declared, LoginRequired):
+            assert (declared.permission is None) == bool(PERSONAL.fullmatch(rule.rule)), rule
+
+
+def test_every_permission_has_its_line_in_the_table_and_a_use() -> None:
+    assert set(MAY) == set(Permission)
+    code = "".join(path.read_text() for path in sources("webapp"))
+    assert [permission for permission in Permission if f"Permission.{permission.name})" not in code] == []
+
+
+def test_every_form_of_the_console_says_which_organisation_it_was_made_for() -> None:
+    for path in sorted((ROOT / "webapp/templates").glob("*.html")):
+        text = path.read_text()
+        # Settings are a person's own, whatever organisation they look at.
+        if path.name.startswith("settings") or ("console.html" not in text and path.name != "console.html"):
+            continue
+        for form in re.findall(r"<form[^>]*method=\"post\".*?</form>", text, re.DOTALL):
+            assert "{{ form_guard() }}" in form, path.name
+
+
 def test_every_api_route_needs_a_key(app: Flask) -> None:
     rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")]
     assert rules
     for rule in rules:
-        if rule.endpoint != "api.read_openapi":
+        if rule.endpoint not in PUBLIC:
             assert isinstance(get_authentication(app, rule.endpoint), KeyRequired), rule
 
 

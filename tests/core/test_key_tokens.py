@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from webapp.core.key_tokens import BASE62, TOKEN_LENGTH, checksum, new_shard_tag, new_token, parse_token
+from webapp.core.key_tokens import BASE62, TOKEN, TOKEN_LENGTH, checksum, new_shard_tag, new_token, parse_token
 
 tokens = st.text(BASE62, min_size=6, max_size=6).map(new_token)
 
@@ -66,3 +66,8 @@ def test_tokens_and_tags_do_not_repeat() -> None:
     assert len({new_token(tag) for _ in range(1_000)}) == 1_000
     assert len({new_token(tag)[:16] for _ in range(1_000)}) > 990
     assert set(tag) <= set(BASE62)
+
+
+def test_a_token_matches_the_pattern_that_scanners_are_given() -> None:
+    raw = new_token("AAAAAA")
+    assert TOKEN.findall(f"key={raw}&x") == [raw]

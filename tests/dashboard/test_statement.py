@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Account, make_account, make_key, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.metering.credits import grant_credits
 
 HEADER = ["time", "kind", "amount", "balance", "from", "to", "reason", "reference"]
@@ -40,6 +41,7 @@ def test_a_reason_cannot_become_a_formula(app: Flask, client: FlaskClient) -> No
             microcredits=1,
             reason="=HYPERLINK(1)",
             reference=None,
+            actor=OPERATOR,
             at=now(),
         )
     assert read_statement(client, account)[1][6] == "'=HYPERLINK(1)"

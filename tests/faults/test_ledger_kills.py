@@ -9,6 +9,7 @@ from flask import Flask
 from config import Settings
 from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
 from tests.live import run_command
+from webapp.accounts.audit import OPERATOR
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import end_overdue_holds
 from webapp.metering.reconcile import peek_account
@@ -33,6 +34,7 @@ def account(app: Flask) -> Account:
             microcredits=EXPIRING,
             reason="",
             reference=None,
+            actor=OPERATOR,
             at=now() - timedelta(hours=2),
             expires_at=now() - timedelta(hours=1),
         )

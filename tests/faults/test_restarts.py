@@ -18,6 +18,7 @@ from tests.factories import API, Key, count_jobs, make_account, make_key, now, p
 from tests.live import wait_until
 from tests.stores import make_settings
 from webapp import create_app
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import User
 from webapp.accounts.operations import disable_user
 from webapp.core.db import db
@@ -146,7 +147,7 @@ def test_an_old_file_brings_nothing_back(app: Flask, valkey: OwnValkey, key: Key
     assert post_bell(app.test_client(), key).status_code == 201
     assert count_after_flush(app, key) == (4, 4 * CALL_MICROCREDITS + BELL_MICROCREDITS)
     with app.app_context():
-        revoke_key(organisation_id=revoked.row.organisation_id, key_id=revoked.row.id, at=now())
+        revoke_key(organisation_id=revoked.row.organisation_id, key_id=revoked.row.id, actor=OPERATOR, at=now())
 
     valkey.kill()
     shutil.rmtree(valkey.folder / "valkey")
@@ -201,7 +202,7 @@ def test_a_server_that_refuses_writes_is_a_503_everywhere(app: Flask, key: Key) 
     with app.app_context():
         email = db.session.get_one(User, key.row.created_by_id).email
         with pytest.raises(StoreAwayError):
-            disable_user(email=email, at=now())
+            disable_user(email=email, actor=OPERATOR, at=now())
         with pytest.raises(StoreAwayError):
             flush(at=now())
     store.client.config_set("min-replicas-to-write", 0)
@@ -227,7 +228,7 @@ def test_a_full_redis_is_a_503_for_what_it_must_count_and_then_exact(app: Flask,
     with app.app_context():
         # What takes no more room is done all the same.
         settle_hold(hold, charged_microcredits=0)
-        revoke_key(organisation_id=stolen.row.organisation_id, key_id=stolen.row.id, at=now())
+        revoke_key(organisation_id=stolen.row.organisation_id, key_id=stolen.row.id, actor=OPERATOR, at=now())
         assert flush(at=now()).calls == 2
     assert call(app, stolen) == 401
     store.client.config_set("maxmemory", 0)
@@ -274,7 +275,7 @@ def test_a_key_revoked_under_load_is_never_served_again(app: Flask, key: Key) ->
         running = [threads.submit(load, number) for number in range(4)]
         wait_until(lambda: served.count(200) >= 20)
         with app.app_context():
-            revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+            revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         is_revoked.set()
         for future in running:
             future.result()

@@ -6,20 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from tests.factories import Account, make_account, make_key, now
+from tests.factories import Account, digest_of, make_account, make_key, now
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError, StoreAwayError
 from webapp.core.key_tokens import parse_token
 from webapp.core.redis import store
 from webapp.keys import operations
-from webapp.keys.operations import TooManyKeysError, check_new_key, create_key, revoke_key
-from webapp.keys.queries import get_key_by_digest, list_keys
+from webapp.keys.operations import TooManyKeysError, create_key, revoke_key
+from webapp.keys.queries import get_token_by_digest, list_keys
 from webapp.keys.scopes import SCOPES, sort_scopes
+from webapp.keys.settings import KeySettings, check_settings
 
 
 def paths_of_problems(name: str, *scopes: str) -> list[str]:
     try:
-        check_new_key(name, scopes)
+        check_settings(KeySettings(name=name, scopes=scopes), at=now())
     except InvalidFieldsError as error:
         return [detail.path for detail in error.details]
     return []
@@ -49,10 +51,11 @@ class TestCreation:
         token = parse_token(key.raw)
         assert token is not None
         assert token.shard_tag == account.shard_tag
-        row = get_key_by_digest(token.digest)
-        assert row is not None
+        stored = get_token_by_digest(token.digest)
+        assert stored is not None
+        row = stored.key
         assert (row.name, row.prefix, row.scopes.split()) == ("a key", key.raw[:16], list(SCOPES))
-        kept = [str(getattr(row, column.name)) for column in row.__table__.columns]
+        kept = [str(getattr(each, column.name)) for each in (row, stored) for column in each.__table__.columns]
         assert not any(key.raw[16:44] in value for value in kept)
 
     def test_a_name_of_spaces_is_none(self) -> None:
@@ -62,7 +65,7 @@ class TestCreation:
     def test_keys_are_listed_newest_first_with_the_revoked_ones(self) -> None:
         account = make_account()
         first, second = make_key(account, name="first"), make_key(account, name="second")
-        revoke_key(organisation_id=account.organisation_id, key_id=first.row.id, at=now())
+        revoke_key(organisation_id=account.organisation_id, key_id=first.row.id, actor=OPERATOR, at=now())
         make_key(make_account(), name="somebody else's")
         assert {key.id: bool(key.revoked_at) for key in list_keys(account.organisation_id)} == {
             second.row.id: False,
@@ -75,7 +78,7 @@ class TestCreation:
         key = make_key(account)
         with pytest.raises(TooManyKeysError):
             make_key(account)
-        revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=now())
+        revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         assert make_key(account).row.revoked_at is None
 
 
@@ -109,20 +112,23 @@ class TestRevocation:
         account = make_account()
         key = make_key(account)
         at = now()
-        first = revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=at)
+        first = revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=at)
         assert first.revoked_at == at
-        assert revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=now()).revoked_at == at
+        assert (
+            revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now()).revoked_at
+            == at
+        )
 
     @pytest.mark.parametrize("key_id", ["", "key_x", "' OR 1=1 --", "x" * 1_000])
     def test_what_is_not_there_cannot_be_revoked(self, key_id: str) -> None:
         with pytest.raises(NotFoundError):
-            revoke_key(organisation_id=make_account().organisation_id, key_id=key_id, at=now())
+            revoke_key(organisation_id=make_account().organisation_id, key_id=key_id, actor=OPERATOR, at=now())
 
     def test_another_accounts_key_is_not_there(self) -> None:
         owner, stranger = make_account(), make_account()
         key = make_key(owner)
         with pytest.raises(NotFoundError):
-            revoke_key(organisation_id=stranger.organisation_id, key_id=key.row.id, at=now())
+            revoke_key(organisation_id=stranger.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         assert list_keys(owner.organisation_id)[0].revoked_at is None
 
     def test_a_key_that_redis_cannot_be_told_of_is_not_revoked(self, redis_url: str) -> None:
@@ -130,14 +136,20 @@ class TestRevocation:
         key = make_key(account)
         store.connect("unix:///nowhere/valkey.sock")
         with pytest.raises(StoreAwayError):
-            revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, at=now())
+            revoke_key(organisation_id=account.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
         store.connect(redis_url)
         assert list_keys(account.organisation_id)[0].revoked_at is None
-        assert store.client.exists(names.key_record(account.shard_tag, key.row.digest)) == 0
+        assert store.client.exists(names.key_record(account.shard_tag, digest_of(key))) == 0
 
 
 @pytest.mark.usefixtures("context")
 def test_a_key_needs_an_organisation_that_exists() -> None:
     account: Account = make_account()
     with pytest.raises(Exception, match="row"):
-        create_key(organisation_id="org_x", created_by_id=account.user_id, name="a key", scopes=["jobs:read"], at=now())
+        create_key(
+            organisation_id="org_x",
+            created_by_id=account.user_id,
+            settings=KeySettings(name="a key", scopes=["jobs:read"]),
+            actor=OPERATOR,
+            at=now(),
+        )

@@ -16,14 +16,16 @@ from flask.testing import FlaskClient
 from config import ConfigurationError, RateLimit, Settings
 from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, post_bell
 from webapp import create_app
+from webapp.accounts.audit import HERE, OPERATOR
+from webapp.accounts.log_in import log_in
 from webapp.accounts.models import Organisation
-from webapp.accounts.operations import disable_user, log_in
+from webapp.accounts.operations import disable_user
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import new_token, parse_token
 from webapp.core.redis import store
-from webapp.keys.models import ApiKey
+from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.operations import revoke_key
 from webapp.keys.queries import list_keys
 from webapp.metering import admission
@@ -113,7 +115,7 @@ def test_an_unknown_key_is_looked_up_once(app: Flask, client: FlaskClient, key: 
 
 def revoke(app: Flask, key: Key) -> None:
     with app.app_context():
-        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
 
 
 def test_a_revoked_key_is_refused_by_the_very_next_call(app: Flask, client: FlaskClient, key: Key) -> None:
@@ -142,8 +144,8 @@ def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient) -> None:
         key = make_key(account)
     assert client.get(ME, headers=key.headers).status_code == 200
     with app.app_context():
-        log_in(email=account.email, password=PASSWORD, user_agent="", address="", at=now())
-        disable_user(email=account.email, at=now())
+        log_in(email=account.email, password=PASSWORD, origin=HERE, at=now())
+        disable_user(email=account.email, actor=OPERATOR, at=now())
     answer = client.get(ME, headers=key.headers)
     assert (answer.status_code, body(answer)["error"]["code"]) == (403, "account_disabled")
     store.client.flushdb()
@@ -211,23 +213,23 @@ class TestRateLimit:
         token = parse_token(key.raw)
         assert token is not None
         far_ahead = 4_000_000_000_000_000
-        store.client.hset(names.key_record(token.shard_tag, token.digest), "t:key", str(far_ahead))
+        store.client.hset(names.account_record(token.shard_tag), f"t:{key.row.id}:key", str(far_ahead))
         assert client.get(ME, headers=key.headers).status_code == 200
 
 
 def test_a_key_cannot_be_revoked_while_redis_is_being_told_of_it(
     app: Flask, client: FlaskClient, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_record = admission.key_record
+    make_record = admission.token_record
     revoking = Thread(target=revoke, args=(app, key))
 
-    def revoke_meanwhile(row: ApiKey, organisation: Organisation) -> dict[str, str]:
+    def revoke_meanwhile(row: StoredToken, organisation: Organisation) -> dict[str, str]:
         revoking.start()
         revoking.join(timeout=0.3)
         assert revoking.is_alive()
         return make_record(row, organisation)
 
-    monkeypatch.setattr(admission, "key_record", revoke_meanwhile)
+    monkeypatch.setattr(admission, "token_record", revoke_meanwhile)
     # Whether this call is still served is a race that either may win.
     client.get(ME, headers=key.headers)
     revoking.join()
@@ -378,6 +380,6 @@ class TestRedisAway:
     def test_a_revocation_is_not_claimed_to_have_happened(self, app: Flask, key: Key) -> None:
         with app.app_context():
             with pytest.raises(StoreAwayError):
-                revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+                revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
             [row] = list_keys(key.row.organisation_id)
             assert row.revoked_at is None

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import API, Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.redis import RedisScript, store
@@ -357,7 +358,7 @@ def test_another_accounts_key_has_no_budget_to_set(key: Key) -> None:
 @pytest.mark.usefixtures("context")
 def test_a_revoked_keys_budget_keeps_its_name(key: Key) -> None:
     put(key, 5)
-    revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+    revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
     [spent] = list_spent_budgets(key.row.organisation_id, at=now())
     assert spent.key_name == "a key"
 

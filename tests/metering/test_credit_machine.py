@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from config import is_cluster
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.db import transaction
 from webapp.core.ids import new_id
@@ -105,6 +106,7 @@ class CreditMachine(RuleBasedStateMachine):
             microcredits=microcredits,
             reason="",
             reference=None,
+            actor=OPERATOR,
             at=now(),
         )
         self.granted += microcredits
@@ -117,6 +119,7 @@ class CreditMachine(RuleBasedStateMachine):
             microcredits=microcredits,
             reason="",
             reference=None,
+            actor=OPERATOR,
             at=START + self.hours * HOUR,
             expires_at=START + (self.hours + hours) * HOUR,
         )

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from config import Settings
 from tests.factories import API, Key, make_account, make_key, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.db import db
 from webapp.core.redis import store
@@ -167,7 +168,12 @@ def test_a_batch_that_cannot_be_charged_waits_and_keeps_no_other_back(
 
 def grant(key: Key, microcredits: int) -> None:
     grant_credits(
-        organisation_id=key.row.organisation_id, microcredits=microcredits, reason="", reference=None, at=now()
+        organisation_id=key.row.organisation_id,
+        microcredits=microcredits,
+        reason="",
+        reference=None,
+        actor=OPERATOR,
+        at=now(),
     )
 
 
@@ -220,6 +226,7 @@ def test_a_grant_that_redis_missed_is_told_by_the_next_flush(
             microcredits=5,
             reason="",
             reference=None,
+            actor=OPERATOR,
             at=now(),
         )
         store.connect(settings.redis_url)

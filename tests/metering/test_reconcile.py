@@ -5,6 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.redis import store
 from webapp.jobs import operations
@@ -178,7 +179,7 @@ class TestLostRedis:
     def test_a_rebuild_does_not_bring_a_revoked_key_back(self, app: Flask, client: FlaskClient, key: Key) -> None:
         post_bell(client, key)
         with app.app_context():
-            revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, at=now())
+            revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
             rebuild()
         assert post_bell(client, key).status_code == 401
 
@@ -202,6 +203,7 @@ class TestLostRedis:
                 microcredits=7,
                 reason="a gift",
                 reference="gift",
+                actor=OPERATOR,
                 at=now(),
             )
             assert peek_account(key.raw[-12:-6]).available == 9 * BELL_MICROCREDITS + 7

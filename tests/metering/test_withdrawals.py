@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from config import Settings
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
+from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
 from webapp.core.errors import InvalidFieldsError, StoreAwayError
 from webapp.core.redis import store
@@ -45,6 +46,7 @@ def grant(account: Account, microcredits: int, *, expires_at: datetime | None) -
         microcredits=microcredits,
         reason="",
         reference=None,
+        actor=OPERATOR,
         at=now(),
         expires_at=expires_at,
     )

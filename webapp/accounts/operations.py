@@ -1,46 +1,29 @@
-"""What changes users and their sessions."""
+"""What changes users."""
 
-import hashlib
 import re
-import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from webapp.accounts.models import LoginSession, Membership, Organisation, User
-from webapp.accounts.passwords import check_password_rules, verify_password
+from webapp.accounts.audit import Action, Actor, ActorType, Target, record_event, user_actor
+from webapp.accounts.models import Membership, Organisation, User
+from webapp.accounts.passwords import check_password_rules
+from webapp.accounts.roles import Role
+from webapp.accounts.sessions import end_sessions
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
-from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
+from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_shard_tag
 from webapp.core.redis import asking_redis, store
 
-SESSION_LIFETIME = timedelta(days=14)
 MAX_EMAIL_LENGTH = 254
 
 # The shape of an address, not proof that it exists: only a mail to it proves that.
-EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@.\x00-\x1f\x7f]+(\.[^\s@.\x00-\x1f\x7f]+)*")
-
-
-class WrongLoginError(UpcubeError):
-    """The address or the password is wrong; which of them is not said."""
-
-    status = 401
-    code = "wrong_login"
-
-    def __init__(self) -> None:
-        super().__init__("The e-mail address or the password is wrong.")
-
-
-@dataclass(frozen=True)
-class NewSession:
-    """A session just started, and the token that its cookie carries. We keep only the token's hash."""
-
-    user_id: str
-    token: str
+# Nothing that a mail server would take for more than one address, or for a name beside it.
+NEVER = r"\s@\x00-\x1f\x7f,;:<>()\[\]\\\""
+EMAIL = re.compile(rf"[^{NEVER}]{{1,64}}@[^.{NEVER}]+(\.[^.{NEVER}]+)*")
 
 
 def normalise_email(email: str) -> str:
@@ -50,17 +33,25 @@ def normalise_email(email: str) -> str:
 
 def check_new_user(email: str, password: str) -> None:
     """Refuse an impossible address or password, naming all that is wrong at once."""
-    wrong: list[FieldError] = []
-    if len(email) > MAX_EMAIL_LENGTH or not EMAIL.fullmatch(email):
-        wrong.append(FieldError("email", "This is not an e-mail address.", "name@example.com"))
-    if problem := check_password_rules(password, email=email):
-        wrong.append(problem)
-    if wrong:
+    problems = (find_email_problem(email), check_password_rules(password, email=email))
+    if wrong := [problem for problem in problems if problem]:
         raise InvalidFieldsError(wrong)
 
 
-def add_user(session: Session, *, email: str, password_hash: str, verified: bool, at: datetime) -> Organisation:
-    """Add a user and their personal organisation to this transaction. Raises InvalidFieldsError for a taken address."""
+def find_email_problem(email: str) -> FieldError | None:
+    """Give what is wrong with an address, or None."""
+    if len(email) > MAX_EMAIL_LENGTH or not EMAIL.fullmatch(email):
+        return FieldError("email", "This is not an e-mail address.", "name@example.com")
+    return None
+
+
+def add_user(
+    session: Session, *, email: str, password_hash: str, verified: bool, actor: Actor, at: datetime
+) -> Organisation:
+    """Add a user and their personal organisation to this transaction. Raises InvalidFieldsError for a taken address.
+
+    Somebody unknown who signs up is from then on known as that user.
+    """
     if session.scalar(select(User.id).where(User.email == email)):
         raise email_taken()
     user = User(
@@ -77,8 +68,20 @@ def add_user(session: Session, *, email: str, password_hash: str, verified: bool
     )
     session.add(organisation)
     session.flush()
-    session.add(Membership(user_id=user.id, organisation_id=organisation.id, role="owner", created_at=at))
+    session.add(Membership(user_id=user.id, organisation_id=organisation.id, role=Role.OWNER, created_at=at))
+    record_event(
+        session,
+        action=Action.USER_SIGNED_UP,
+        actor=user_actor(user, actor.origin) if actor.type is ActorType.NOBODY else actor,
+        target=user_target(user),
+        at=at,
+    )
     return organisation
+
+
+def user_target(user: User) -> Target:
+    """Name a user as what was acted upon."""
+    return Target("user", user.id, user.email)
 
 
 def email_taken() -> InvalidFieldsError:
@@ -86,59 +89,12 @@ def email_taken() -> InvalidFieldsError:
     return InvalidFieldsError([FieldError("email", "This address already has an account. Log in instead.")])
 
 
-def log_in(*, email: str, password: str, user_agent: str, address: str, at: datetime) -> NewSession:
-    """Check the password and start a session. Raises WrongLoginError."""
-    # Before the transaction: hashing is slow on purpose, and SQLite has one writer.
-    user = find_user(normalise_email(email))
-    if not verify_password(user.password_hash if user else None, password) or user is None or user.disabled_at:
-        raise WrongLoginError
-    with transaction() as session:
-        return start_session(session, user_id=user.id, user_agent=user_agent, address=address, at=at)
-
-
 def find_user(email: str) -> User | None:
     """Give the user with this address. What cannot be an address is not looked up: PostgreSQL fails on a NUL."""
     return db.session.scalar(select(User).where(User.email == email)) if EMAIL.fullmatch(email) else None
 
 
-def start_session(session: Session, *, user_id: str, user_agent: str, address: str, at: datetime) -> NewSession:
-    """Add a session for the user to this transaction."""
-    token = secrets.token_urlsafe(32)
-    session.add(
-        LoginSession(
-            id=hash_session_token(token),
-            user_id=user_id,
-            created_at=at,
-            expires_at=at + SESSION_LIFETIME,
-            user_agent=user_agent[:255],
-            address=address[:45],
-        )
-    )
-    return NewSession(user_id=user_id, token=token)
-
-
-def log_out(*, token: str, at: datetime) -> None:
-    """Revoke the session; one that is unknown or over stays so."""
-    with transaction() as session:
-        session.execute(
-            update(LoginSession)
-            .where(LoginSession.id == hash_session_token(token), LoginSession.revoked_at.is_(None))
-            .values(revoked_at=at)
-        )
-
-
-def prune_sessions(*, before: datetime) -> None:
-    """Forget the sessions that were over before this moment."""
-    with transaction() as session:
-        session.execute(delete(LoginSession).where(LoginSession.expires_at < before))
-
-
-def hash_session_token(token: str) -> str:
-    """Give the SHA-256 that a session is stored under."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def disable_user(*, email: str, at: datetime) -> Organisation:
+def disable_user(*, email: str, actor: Actor, at: datetime) -> Organisation:
     """Shut a user out: no log-in, no session, and no call with a key of their personal organisation.
 
     Redis is told before SQL commits, as for a revoked key. Raises NotFoundError or StoreAwayError.
@@ -150,11 +106,8 @@ def disable_user(*, email: str, at: datetime) -> Organisation:
         organisation = session.scalars(select(Organisation).where(Organisation.personal_user_id == user.id)).one()
         user.disabled_at = user.disabled_at or at
         organisation.disabled_at = organisation.disabled_at or at
-        session.execute(
-            update(LoginSession)
-            .where(LoginSession.user_id == user.id, LoginSession.revoked_at.is_(None))
-            .values(revoked_at=at)
-        )
+        end_sessions(session, user_id=user.id, at=at)
+        record_event(session, action=Action.USER_DISABLED, actor=actor, target=user_target(user), at=at)
         session.flush()
         with asking_redis():
             store.client.hset(names.account_record(organisation.shard_tag), "state", "disabled")

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from webapp.core.errors import FieldError, StoreAwayError
 
 MIN_LENGTH = 8
 # A bound on what we hash, far above any pass phrase.
 MAX_LENGTH = 256
+# Shorter words are in too many passwords by chance.
+MIN_WORD_LENGTH = 4
+PRODUCT = "upcube"
 
 # Hashing one password takes 64 MiB and a core for a while, and anybody can ask for it: few are hashed at one time, so
 # that the rest of the process goes on.
@@ -39,14 +43,37 @@ def nobody_hash() -> str:
     return hasher.hash("nobody has this password")
 
 
+@cache
+def common_passwords() -> frozenset[str]:
+    """Give the ten thousand most frequent passwords that are long enough, in lower case."""
+    return frozenset(Path(__file__).with_name("common_passwords.txt").read_text().splitlines())
+
+
 def check_password_rules(password: str, *, email: str) -> FieldError | None:
-    """Give what is wrong with a new password, or None. Length only: no composition rules (OWASP ASVS 5.0, 6.2)."""
+    """Give what is wrong with a new password, or None (OWASP ASVS 5.0, 6.2).
+
+    Any characters will do, in any mixture; what everybody would guess first will not.
+    """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         allowed = f"{MIN_LENGTH} to {MAX_LENGTH} characters"
         return FieldError("password", f"A password has {allowed}.", allowed)
-    if password.casefold() == email.casefold():
-        return FieldError("password", "The password must not be the e-mail address.")
+    folded = password.casefold()
+    if count_unguessable(folded, email=email) < MIN_LENGTH:
+        return FieldError(
+            "password", f"Besides your e-mail address and our name, a password has {MIN_LENGTH} characters."
+        )
+    if folded in common_passwords():
+        return FieldError("password", "This is one of the passwords that are guessed first. Choose another.")
     return None
+
+
+def count_unguessable(folded: str, *, email: str) -> int:
+    """Give the length of a password without what anybody would put into it: the address, its local part, our name."""
+    address = email.strip().casefold()
+    for word in (address, address.partition("@")[0], PRODUCT):
+        if len(word) >= MIN_WORD_LENGTH:
+            folded = folded.replace(word, "")
+    return len(folded)
 
 
 def hash_password(password: str) -> str:
@@ -63,7 +90,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     with one_of_few():
         try:
             return hasher.verify(password_hash or nobody_hash(), password) and password_hash is not None
-        except (VerifyMismatchError, InvalidHashError):
+        except (VerificationError, InvalidHashError):
             return False
 
 

@@ -4,17 +4,23 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from webapp.accounts.models import LoginSession, Organisation, User
-from webapp.accounts.operations import hash_session_token, normalise_email, unknown_email
+from webapp.accounts.models import LoginSession, Membership, Organisation, User
+from webapp.accounts.operations import normalise_email, unknown_email
+from webapp.accounts.sessions import hash_session_token, is_live
 from webapp.core.db import db
 
 
 def get_live_session(token: str, *, at: datetime) -> LoginSession | None:
     """Give the session with this token while it is neither revoked nor over and its user is not disabled."""
     session = db.session.get(LoginSession, hash_session_token(token))
-    if session is None or session.revoked_at or session.expires_at <= at or session.user.disabled_at:
-        return None
-    return session
+    return session if session and is_live(session, at=at) else None
+
+
+def list_live_sessions(user_id: str, *, at: datetime) -> list[LoginSession]:
+    """Give the user's sessions that are neither revoked nor over, the last used first."""
+    statement = select(LoginSession).where(LoginSession.user_id == user_id, LoginSession.revoked_at.is_(None))
+    found = db.session.scalars(statement.order_by(LoginSession.last_seen_at.desc()))
+    return [session for session in found if is_live(session, at=at)]
 
 
 def list_users() -> list[User]:
@@ -48,3 +54,27 @@ def get_organisation_by_tag(shard_tag: str) -> Organisation | None:
 def get_organisation(organisation_id: str) -> Organisation:
     """Give an organisation that is known to exist."""
     return db.session.get_one(Organisation, organisation_id)
+
+
+def get_current_membership(user_id: str, wanted_id: str | None) -> Membership:
+    """Give the user's membership in the wanted organisation, or in their personal one where they have no such."""
+    wanted = db.session.get(Membership, (user_id, wanted_id)) if wanted_id else None
+    return wanted or db.session.get_one(Membership, (user_id, get_personal_organisation(user_id).id))
+
+
+def list_memberships(user_id: str) -> list[Membership]:
+    """Give the organisations that the user belongs to: the personal one, then the others by name."""
+    order = (Organisation.personal_user_id.is_(None), Organisation.name, Organisation.id)
+    statement = select(Membership).join(Organisation).where(Membership.user_id == user_id).order_by(*order)
+    return list(db.session.scalars(statement))
+
+
+def list_members(organisation_id: str) -> list[Membership]:
+    """Give the organisation's members, in the order in which they came."""
+    statement = select(Membership).where(Membership.organisation_id == organisation_id)
+    return list(db.session.scalars(statement.order_by(Membership.created_at, Membership.user_id)))
+
+
+def get_user(user_id: str) -> User:
+    """Give a user who is known to exist."""
+    return db.session.get_one(User, user_id)

@@ -11,8 +11,10 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.operations import disable_user
 from webapp.accounts.queries import get_organisation_by_email, get_personal_organisation, get_user_by_email, list_users
+from webapp.accounts.second_factors import remove_authenticator
 from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.db import AWAY
@@ -23,6 +25,7 @@ from webapp.keys.models import ApiKey
 from webapp.keys.operations import create_key, revoke_key
 from webapp.keys.queries import get_key
 from webapp.keys.scopes import SCOPES
+from webapp.keys.settings import KeySettings, status_of
 from webapp.ledger.sign_up import sign_up
 from webapp.metering.backlog import read_backlog
 from webapp.metering.flush import flush
@@ -106,6 +109,7 @@ def create_user(email: str, *, password_stdin: bool, microcredits: int | None, a
         password=sys.stdin.readline().rstrip("\r\n"),
         starting_microcredits=runtime().starting_microcredits if microcredits is None else microcredits,
         verified=True,
+        actor=OPERATOR,
         at=clock.now(),
     )
     user = get_user_by_email(email)
@@ -137,8 +141,17 @@ def print_users(*, as_json: bool) -> None:
 @explained
 def disable(email: str) -> None:
     """Shut a user out: log-in, sessions, and the keys of their personal organisation."""
-    disable_user(email=email, at=clock.now())
+    disable_user(email=email, actor=OPERATOR, at=clock.now())
     click.echo(f"Disabled {email}.")
+
+
+@users.command("remove-authenticator")
+@click.argument("email")
+@explained
+def remove_authenticator_app(email: str) -> None:
+    """Let somebody in with their password alone who has lost their authenticator app and its recovery codes."""
+    remove_authenticator(user=get_user_by_email(email), actor=OPERATOR, at=clock.now())
+    click.echo(f"Removed the authenticator app of {email}; a mail tells them.")
 
 
 @keys.command("create")
@@ -153,8 +166,8 @@ def create_api_key(email: str, *, name: str, scopes: tuple[str, ...], as_json: b
     new = create_key(
         organisation_id=get_personal_organisation(user.id).id,
         created_by_id=user.id,
-        name=name,
-        scopes=scopes or tuple(SCOPES),
+        settings=KeySettings(name=name, scopes=scopes or tuple(SCOPES)),
+        actor=OPERATOR,
         at=clock.now(),
     )
     row = {
@@ -185,7 +198,7 @@ def render_key(usage: KeyUsage) -> dict[str, Any]:
         "name": key.name,
         "prefix": key.prefix,
         "scopes": key.scopes,
-        "status": "revoked" if key.revoked_at else "active",
+        "status": status_of(key, at=clock.now()),
         "createdAt": format_time(key.created_at),
         "lastUsedAt": format_time(usage.last_used_at) if usage.last_used_at else None,
         "calls": usage.calls,
@@ -199,7 +212,7 @@ def render_key(usage: KeyUsage) -> dict[str, Any]:
 def revoke(key_id: str) -> None:
     """Revoke a key; the next call with it is refused."""
     key = get_key(key_id)
-    revoke_key(organisation_id=key.organisation_id, key_id=key_id, at=clock.now())
+    revoke_key(organisation_id=key.organisation_id, key_id=key_id, actor=OPERATOR, at=clock.now())
     click.echo(f"Revoked {key.name} ({key.prefix}...).")
 
 

@@ -8,6 +8,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.queries import get_organisation_by_email
 from webapp.admin.commands import Amount, as_json, explained
 from webapp.core import clock
@@ -63,6 +64,7 @@ def grant(email: str, *, microcredits: int, reason: str, reference: str | None, 
         microcredits=microcredits,
         reason=reason,
         reference=reference,
+        actor=OPERATOR,
         at=clock.now(),
         expires_at=expires_at,
     )

@@ -5,4 +5,14 @@ from flask import Blueprint
 api = Blueprint("api", __name__, url_prefix="/api/quantum/v1")
 
 # Each module registers its routes on the blueprint when it is imported.
-from webapp.api import account_credits, backends, jobs, me, openapi, templates, usage  # noqa: E402, F401 - after the blueprint that they import
+from webapp.api import (  # noqa: E402 - after the blueprint that they import
+    account_credits,  # noqa: F401
+    backends,  # noqa: F401
+    jobs,  # noqa: F401
+    keys,  # noqa: F401
+    leaks,  # noqa: F401
+    me,  # noqa: F401
+    openapi,  # noqa: F401
+    templates,  # noqa: F401
+    usage,  # noqa: F401
+)

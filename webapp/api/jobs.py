@@ -24,6 +24,7 @@ from webapp.jobs.queries import get_job, list_jobs
 from webapp.jobs.states import OPEN
 from webapp.jobs.turns import find_place
 from webapp.jobs.waiting import wait_for_job
+from webapp.keys.models import KeyMode
 
 CREATE_CONFLICT = (
     "The price wants confirming: send the same body with this quoteId as confirm. Or the Idempotency-Key belongs to "
@@ -116,7 +117,12 @@ def read_job(job_id: str) -> JobJson:
 def get_submitter() -> Submitter:
     """Give the key that pays for what this request runs."""
     principal = get_principal()
-    return Submitter(principal.key_id, principal.organisation_id, principal.shard_tag)
+    return Submitter(
+        principal.key_id,
+        principal.organisation_id,
+        principal.shard_tag,
+        is_test=principal.mode == KeyMode.TEST,
+    )
 
 
 def read_request() -> JobRequest:

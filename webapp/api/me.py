@@ -24,6 +24,7 @@ def read_me() -> KeyJson:
         "id": principal.key_id,
         "name": principal.name,
         "prefix": principal.prefix,
+        "mode": principal.mode,
         "organisationId": principal.organisation_id,
         "scopes": list(principal.scopes),
         "limits": [

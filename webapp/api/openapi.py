@@ -15,7 +15,7 @@ from webapp.api import api
 from webapp.api.examples import BODY_EXAMPLES, CONFLICT_EXAMPLES, ERROR_EXAMPLES, SUCCESS_EXAMPLES
 from webapp.api.responses import ErrorEnvelopeJson
 from webapp.api.schemas import HeaderField, Schema
-from webapp.authentication import KeyRequired, get_authentication, public
+from webapp.authentication import Authentication, KeyRequired, get_authentication, public
 
 DESCRIPTION = (
     "Run quantum circuits with an API key. Credits are decimal strings with up to 6 places; times are RFC 3339 in UTC. "
@@ -55,8 +55,8 @@ def describe_api() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for rule, method, view in list_operations(current_app):
         authentication = get_authentication(current_app, rule.endpoint)
-        if isinstance(authentication, KeyRequired):
-            operation = describe_operation(rule, view, authentication.scope, schemas)
+        if isinstance(authentication, KeyRequired) or getattr(view, "body_schema", None):
+            operation = describe_operation(rule, view, authentication, schemas)
             paths.setdefault(to_path(rule), {})[method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -79,7 +79,7 @@ def list_operations(app: Flask) -> Iterator[tuple[Rule, str, Callable[..., Any]]
 
 
 def describe_operation(
-    rule: Rule, view: Callable[..., Any], scope: str | None, schemas: dict[str, Any]
+    rule: Rule, view: Callable[..., Any], authentication: Authentication, schemas: dict[str, Any]
 ) -> dict[str, Any]:
     """Describe one method of one path."""
     body: type[Schema] | None = getattr(view, "body_schema", None)
@@ -89,8 +89,8 @@ def describe_operation(
     operation: dict[str, Any] = {
         "operationId": name_operation(rule),
         "summary": inspect.getdoc(view),
-        "description": f"Needs the scope {scope}." if scope else "Any key may call this.",
-        "security": [{"apiKey": []}],
+        "description": describe_authentication(authentication),
+        "security": [{"apiKey": []}] if isinstance(authentication, KeyRequired) else [],
         "parameters": [
             *path_parameters(rule),
             *(query_parameters(query) if query else []),
@@ -107,6 +107,13 @@ def describe_operation(
             content["example"] = BODY_EXAMPLES[body.__name__]
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
+
+
+def describe_authentication(authentication: Authentication) -> str:
+    """Say who may call."""
+    if not isinstance(authentication, KeyRequired):
+        return "Needs no key."
+    return f"Needs the scope {authentication.scope}." if authentication.scope else "Any key may call this."
 
 
 def list_successes(view: Callable[..., Any]) -> Mapping[int, str]:

@@ -96,11 +96,57 @@ class KeyJson(TypedDict):
     id: str
     name: str
     prefix: str
+    mode: str
     organisationId: str
     scopes: list[str]
     limits: list[LimitJson]
     # What bounds the key: its own budgets, then the account's.
     budget: list[BudgetJson]
+
+
+class RateLimitJson(TypedDict):
+    """A rate limit of a key's own."""
+
+    calls: int
+    seconds: int
+
+
+class ManagedKeyJson(TypedDict):
+    """An API key, as those see it who manage it."""
+
+    id: str
+    name: str
+    description: str
+    prefix: str
+    status: str
+    mode: str
+    scopes: list[str]
+    rateLimits: list[RateLimitJson]
+    addresses: list[str]
+    tags: list[str]
+    createdAt: str
+    createdByKeyId: str | None
+    expiresAt: str | None
+    revokedAt: str | None
+
+
+class NewKeyJson(ManagedKeyJson):
+    """A key with a token just made: the raw key, which is never shown again."""
+
+    key: str
+
+
+class ManagedKeyListJson(TypedDict):
+    """Some of the account's keys, newest first, and the cursor of the next page."""
+
+    keys: list[ManagedKeyJson]
+    nextCursor: str | None
+
+
+class LeakReceiptJson(TypedDict):
+    """How many reports were received; whether there is such a key is not said."""
+
+    received: int
 
 
 class CostJson(TypedDict):

@@ -303,6 +303,15 @@ def digest_request(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+def read_body(schema: type[SchemaType], *, max_bytes: int) -> SchemaType:
+    """Read the body as this schema has it."""
+    body = read_json_object(max_bytes=max_bytes)
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        refuse(field_errors(schema, error.errors()))
+
+
 def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
     """Give what is wrong with the template's parameters, as far as template and parameters can be told."""
     template_id, parameters = body.get("templateId"), body.get("parameters", {})
@@ -339,9 +348,17 @@ def refuse(details: Sequence[FieldError]) -> NoReturn:
 
 def read_json_object(*, max_bytes: int) -> dict[str, Any]:
     """Read the request's body as a JSON object."""
+    body = read_json(max_bytes=max_bytes)
+    if not isinstance(body, dict):
+        raise MalformedJsonError("The body must be a JSON object: { … }.")
+    return body
+
+
+def read_json(*, max_bytes: int) -> Any:  # noqa: ANN401 - any JSON value
+    """Read the request's body as JSON."""
     check_body_headers(max_bytes=max_bytes)
     try:
-        body = parse_json(read_whole_body())
+        return parse_json(read_whole_body())
     except RecursionError as error:
         raise MalformedJsonError("The JSON is nested too deeply.") from error
     except UnicodeDecodeError as error:
@@ -353,9 +370,6 @@ def read_json_object(*, max_bytes: int) -> dict[str, Any]:
         raise MalformedJsonError(f"The body is not JSON: {error.msg} at {where}.") from error
     except ValueError as error:
         raise MalformedJsonError(f"The body is not JSON that can be read: {error}") from error
-    if not isinstance(body, dict):
-        raise MalformedJsonError("The body must be a JSON object: { … }.")
-    return body
 
 
 def read_whole_body() -> bytes:

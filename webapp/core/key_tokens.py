@@ -6,6 +6,7 @@ before it, in base 62 (the layout GitHub uses, so that secret scanners can tell 
 """
 
 import hashlib
+import re
 import secrets
 import string
 import zlib
@@ -17,6 +18,8 @@ SHOWN_LENGTH = 6
 SECRET_LENGTH = 22
 TAG_LENGTH = 6
 CHECKSUM_LENGTH = 6
+# What a secret scanner looks for; the checksum then tells a token from noise.
+TOKEN = re.compile(r"upcube_sk_[0-9A-Za-z]{40}")
 TOKEN_LENGTH = len(SCHEME) + SHOWN_LENGTH + SECRET_LENGTH + TAG_LENGTH + CHECKSUM_LENGTH
 
 

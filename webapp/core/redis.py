@@ -33,7 +33,7 @@ TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
 # Part of every epoch. It changes when records come to mean something else, so that no server must be emptied for that.
-LAYOUT = "2"
+LAYOUT = "3"
 # Beyond any clock, and still exact as a double.
 NEVER_US = 2**52
 
@@ -408,3 +408,13 @@ def job_calls() -> str:
 def unanswered_request(shard_tag: str, organisation_id: str, key: str) -> str:
     """Name the note that a request with this Idempotency-Key is being answered."""
     return f"uq:{{{shard_tag[0]}}}:unanswered:{organisation_id}:{key}"
+
+
+def attempts(digest: str) -> str:
+    """Name the counter of somebody's attempts at something; all in one slot, as one script counts several."""
+    return f"uq:{{attempts}}:{digest}"
+
+
+def challenge(digest: str) -> str:
+    """Name the note that a passkey's challenge was given out and not used yet."""
+    return f"uq:challenge:{digest}"

@@ -8,7 +8,8 @@ from flask_wtf import FlaskForm
 from wtforms import SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
-from webapp.authentication import login_required
+from webapp.accounts.roles import Permission
+from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.money import InvalidAmountError, parse_credits
@@ -39,14 +40,14 @@ class BudgetForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
 
 @dashboard.get("/console/budgets")
-@login_required
+@permission_required(Permission.CREDITS_READ)
 def budgets() -> str:
     """Show the budgets with what is used of each."""
     return render_budgets(make_form())
 
 
 @dashboard.post("/console/budgets")
-@login_required
+@permission_required(Permission.BUDGETS_MANAGE)
 def put_budget() -> ResponseReturnValue:
     """Set a budget, in place of the one that the same spender has for the same period."""
     form = make_form()
@@ -74,7 +75,7 @@ def put_budget() -> ResponseReturnValue:
 
 @dashboard.post("/console/budgets/<period>/remove", defaults={"key_id": ACCOUNT})
 @dashboard.post("/console/budgets/<period>/<key_id>/remove")
-@login_required
+@permission_required(Permission.BUDGETS_MANAGE)
 def remove_budget(period: str, key_id: str) -> ResponseReturnValue:
     """Remove a budget."""
     unset_budget(organisation_id=get_own_organisation().id, key_id=key_id or None, period=period)

@@ -1,16 +1,18 @@
 """Credits: where they are, and every movement of them."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 
-from flask import Response, render_template, stream_with_context
+from flask import Response, render_template
 
-from webapp.authentication import login_required
+from webapp.accounts.audit import Action, record_export
+from webapp.accounts.roles import Permission
+from webapp.authentication import permission_required
+from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.dashboard import dashboard
-from webapp.dashboard.visitor import get_own_organisation
+from webapp.dashboard.exports import as_text, send_file, write_csv
+from webapp.dashboard.visitor import get_actor, get_own_organisation
 from webapp.ledger.models import Account, Transfer
 from webapp.ledger.queries import each_transfer, list_transfers
 from webapp.metering.credits import get_credits
@@ -19,7 +21,7 @@ SHOWN_TRANSFERS = 100
 
 
 @dashboard.get("/console/credits")
-@login_required
+@permission_required(Permission.CREDITS_READ)
 def credit_ledger() -> str:
     """Show what became of the credits that were granted, and the ledger's last lines."""
     organisation = get_own_organisation()
@@ -32,15 +34,13 @@ def credit_ledger() -> str:
 
 
 @dashboard.get("/console/credits/statement.csv")
-@login_required
+@permission_required(Permission.CREDITS_EXPORT)
 def statement() -> Response:
     """Give every line of the ledger as a CSV file (RFC 4180), oldest first."""
-    lines = map(write_line, each_row(each_transfer(get_own_organisation().id)))
-    return Response(
-        stream_with_context(lines),
-        mimetype="text/csv",
-        headers={"Content-Disposition": 'attachment; filename="upcube-statement.csv"'},
-    )
+    organisation = get_own_organisation()
+    record_export(action=Action.STATEMENT_EXPORTED, organisation_id=organisation.id, actor=get_actor(), at=clock.now())
+    rows = each_row(each_transfer(organisation.id))
+    return send_file(write_csv(rows), name="upcube-statement.csv", mimetype="text/csv")
 
 
 def each_row(transfers: Iterable[Transfer]) -> Iterator[tuple[str, ...]]:
@@ -58,14 +58,6 @@ def each_row(transfers: Iterable[Transfer]) -> Iterator[tuple[str, ...]]:
             format_credits(balance),
             transfer.debit_account,
             transfer.credit_account,
-            # A spreadsheet takes a cell that begins like this for a formula.
-            f"'{transfer.reason}" if transfer.reason.startswith(("=", "+", "-", "@")) else transfer.reason,
+            as_text(transfer.reason),
             transfer.reference,
         )
-
-
-def write_line(row: Iterable[str]) -> str:
-    """Write one line of CSV."""
-    line = io.StringIO()
-    csv.writer(line).writerow(row)
-    return line.getvalue()

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import request
+from flask_login import current_user
 from markupsafe import Markup
 
+from webapp.accounts.models import Organisation
 from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.dashboard import dashboard
+from webapp.dashboard.browser import get_site_url
 from webapp.extensions import runtime
+from webapp.keys.models import ApiKey
+from webapp.keys.settings import status_of
 
 API_ROOT = "api/quantum/v1"
 # What stands for the caller's key in examples: a shell variable, so that a key need not be typed into a history.
@@ -35,7 +39,32 @@ dashboard.add_app_template_filter(format_time, "rfc3339")
 @dashboard.app_context_processor
 def provide_names() -> dict[str, Any]:
     """Give every template the time and the example maker."""
-    return {"now": clock.now(), "curl": format_curl}
+    return {
+        "now": clock.now(),
+        "curl": format_curl,
+        "must_verify": must_verify(),
+        "organisation_name": format_organisation,
+        "key_status": key_status,
+    }
+
+
+def key_status(key: ApiKey) -> str:
+    """Say what a key is now."""
+    return status_of(key, at=clock.now())
+
+
+def format_organisation(organisation: Organisation) -> str:
+    """Name an organisation as its member sees it: their personal one bears their address, which says less."""
+    return "Personal account" if organisation.personal_user_id else organisation.name
+
+
+def must_verify() -> bool:
+    """Tell whether somebody looks at the page whose address must be verified and is not."""
+    return (
+        runtime().require_verified_email
+        and current_user.is_authenticated
+        and current_user.user.email_verified_at is None
+    )
 
 
 @dashboard.app_template_filter("number")
@@ -109,7 +138,7 @@ def format_curl(
     path: str, *, body: Mapping[str, Any] | None = None, prefer: str | None = None, key: str | None = KEY_VARIABLE
 ) -> str:
     """Write the curl command that calls this service's API: GET, or POST where there is a body."""
-    parts = [f"curl {runtime().public_url or request.host_url.rstrip('/')}/{API_ROOT}{path}"]
+    parts = [f"curl {get_site_url()}/{API_ROOT}{path}"]
     if key:
         parts.append(f'-H "Authorization: Bearer {key}"')
     if prefer:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from flask import flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.authentication import login_required
+from webapp.accounts.roles import Permission
+from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
@@ -43,7 +44,7 @@ class Outcome:
 
 
 @dashboard.get("/console/jobs")
-@login_required
+@permission_required(Permission.JOBS_READ)
 def jobs() -> str:
     """List the organisation's jobs, newest first."""
     status = request.args.get("status", "")
@@ -58,7 +59,7 @@ def jobs() -> str:
 
 
 @dashboard.get("/console/jobs/<job_id>")
-@login_required
+@permission_required(Permission.JOBS_READ)
 def job(job_id: str) -> ResponseReturnValue:
     """Show one job. A page that watches an open job is made anew only when something has happened."""
     found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)
@@ -72,7 +73,7 @@ def job(job_id: str) -> ResponseReturnValue:
 
 
 @dashboard.post("/console/jobs/<job_id>/cancel")
-@login_required
+@permission_required(Permission.JOBS_MANAGE)
 def cancel_job(job_id: str) -> ResponseReturnValue:
     """Cancel a job that has not ended."""
     try:
@@ -104,7 +105,7 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
 
 
 @dashboard.get("/console/jobs/<job_id>/result.json")
-@login_required
+@permission_required(Permission.JOBS_READ)
 def job_result(job_id: str) -> ResponseReturnValue:
     """Give the result as a file."""
     found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)

@@ -4,7 +4,8 @@ from functools import cache
 
 from flask import render_template
 
-from webapp.authentication import login_required
+from webapp.accounts.roles import Permission
+from webapp.authentication import permission_required
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.examples import EXAMPLE_SHOTS
@@ -12,7 +13,7 @@ from webapp.quantum.templates import get_template, list_templates
 
 
 @dashboard.get("/console/templates")
-@login_required
+@permission_required(Permission.OVERVIEW_READ)
 def template_gallery() -> str:
     """Show every template, drawn with its default parameters."""
     templates = list_templates()

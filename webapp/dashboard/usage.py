@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from flask import render_template, request
 
-from webapp.authentication import login_required
+from webapp.accounts.roles import Permission
+from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.dashboard import dashboard
 from webapp.dashboard.visitor import get_own_organisation
@@ -37,7 +38,7 @@ class UsageDay:
 
 
 @dashboard.get("/console/usage")
-@login_required
+@permission_required(Permission.USAGE_READ)
 def usage() -> str:
     """Show the last days, by key and day or hour."""
     by_hour = request.args.get("by") == "hour"

@@ -29,7 +29,7 @@ def estimate_job(
     *, submitter: Submitter, request: JobRequest, service: Service, wants_worker: bool, at: datetime
 ) -> Estimate:
     """Put a job before every gate. Raises NotFoundError, InvalidFieldsError or StoreAwayError."""
-    plan = make_plan(request, limits=service.limits, wants_worker=wants_worker)
+    plan = make_plan(request, limits=service.limits, wants_worker=wants_worker, is_test=submitter.is_test)
     organisation = get_organisation(submitter.organisation_id)
     verdicts = tuple(
         judge(

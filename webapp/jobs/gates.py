@@ -12,6 +12,11 @@ from webapp.quantum.backends import Backend
 SCOPE = "jobs:write"
 NO_LIMIT = "none"
 
+# The largest job of a test key.
+TEST_QUBITS = 5
+TEST_GATES = 100
+TEST_SHOTS = 1000
+
 
 @dataclass(frozen=True)
 class GateVerdict:
@@ -71,6 +76,8 @@ def judge_plan(plan: Plan, limits: JobLimits) -> Iterator[GateVerdict]:
     """Give the verdicts of the gates that look at the job alone."""
     yield judge_backend(plan.backend)
     yield judge_size(plan, limits)
+    if plan.is_test:
+        yield judge_test(plan)
     yield judge_max_credits(plan)
 
 
@@ -116,6 +123,20 @@ def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
         value=f"{seconds} core-seconds",
         message=f"The circuit takes about {seconds} core-seconds and a job may take {limits.timeout_seconds}. "
         "Use fewer qubits or fewer gates.",
+    )
+
+
+def judge_test(plan: Plan) -> GateVerdict:
+    """Let through a test key's jobs while they are tiny."""
+    profile = plan.profile
+    is_tiny = profile.qubits <= TEST_QUBITS and profile.gates <= TEST_GATES and plan.work.shots <= TEST_SHOTS
+    limit = f"{TEST_QUBITS} qubits, {TEST_GATES} gates and {TEST_SHOTS} shots"
+    return GateVerdict(
+        name="size",
+        passed=is_tiny,
+        limit=limit,
+        value=f"{profile.qubits} qubits, {profile.gates} gates and {plan.work.shots} shots",
+        message=f"A test key runs up to {limit}, free of charge. Use a live key for more.",
     )
 
 

@@ -49,6 +49,7 @@ class Submitter:
     key_id: str
     organisation_id: str
     shard_tag: str
+    is_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def submit_once(
     at: datetime,
 ) -> Job:
     """Pass the gates, hold the price, and run or queue the job."""
-    plan = make_plan(request, limits=service.limits, wants_worker=wants_worker)
+    plan = make_plan(request, limits=service.limits, wants_worker=wants_worker, is_test=submitter.is_test)
     check_plan(plan, service.limits)
     check_engine(plan)
     check_confirmation(

@@ -12,7 +12,7 @@ from webapp.quantum.circuits import Circuit, Profile, measure
 from webapp.quantum.engines import get_capabilities
 from webapp.quantum.engines.base import check_request
 from webapp.quantum.limits import MAX_SEED
-from webapp.quantum.pricing import Price, price_microcredits
+from webapp.quantum.pricing import FREE, Price, price_microcredits
 from webapp.quantum.router import Route, choose_engine
 
 
@@ -61,9 +61,11 @@ class Plan:
     lane: Lane
     price: Price
     max_microcredits: int | None
+    # A test key's job: free, and tiny.
+    is_test: bool
 
 
-def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool) -> Plan:
+def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_test: bool) -> Plan:
     """Work out how the job would run; a seed is drawn where none was asked for.
 
     Raises NotFoundError, InvalidFieldsError, or what a program's reader raises.
@@ -89,8 +91,9 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool) -> 
         profile=profile,
         route=route,
         lane=Lane.INLINE if is_light and is_small and not wants_worker else Lane.WORKER,
-        price=price_microcredits(profile, request.shots),
+        price=FREE if is_test else price_microcredits(profile, request.shots),
         max_microcredits=request.max_microcredits,
+        is_test=is_test,
     )
 
 

@@ -12,6 +12,13 @@ SCOPES: dict[str, str] = {
     "keys:write": "Create, rotate and revoke API keys",
 }
 
+# Usual choices of scopes.
+PRESETS: dict[str, tuple[str, ...]] = {
+    "Read-only": tuple(scope for scope in SCOPES if scope.endswith(":read")),
+    "Run jobs": ("templates:read", "backends:read", "jobs:read", "jobs:write"),
+    "Full": tuple(SCOPES),
+}
+
 
 def sort_scopes(scopes: Iterable[str]) -> list[str]:
     """Put scopes in the order of SCOPES, each once; unknown ones are dropped."""

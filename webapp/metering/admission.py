@@ -9,19 +9,25 @@ from typing import Any
 
 from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
+from webapp.core import clock
 from webapp.core import redis as names
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken
 from webapp.core.redis import RedisScript, store
-from webapp.keys.models import ApiKey
-from webapp.keys.queries import get_key_by_digest
+from webapp.keys.models import ApiKey, StoredToken
+from webapp.keys.networks import encode_address, encode_network, is_within
+from webapp.keys.queries import get_token_by_digest
 from webapp.metering.budgets import BudgetState, read_budgets
-from webapp.metering.limits import LimitPolicy, LimitState
+from webapp.metering.callers import NOWHERE, Caller
+from webapp.metering.limits import LimitPolicy, LimitState, encode_own_limits
 from webapp.metering.reconcile import BUDGETS, SCRIPTS, reconcile_account
 
 ADMIT = RedisScript(SCRIPTS / "admit.lua", library=BUDGETS, takes_epoch=True, takes_deadline=True)
 FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua", takes_epoch=True)
+
+# The state of a token that is good.
+ACTIVE = "active"
 
 # A token that SQL does not know is remembered this long, so that many guesses do not become as many queries.
 ABSENT_SECONDS = 30
@@ -36,8 +42,11 @@ class Verdict(StrEnum):
     ADMITTED = "admitted"
     ABSENT = "absent"
     REVOKED = "revoked"
+    # The key; DISABLED is its account.
+    OFF = "off"
     EXPIRED = "expired"
     DISABLED = "disabled"
+    ADDRESS = "address"
     SCOPE = "scope"
     RATE = "rate"
     BUDGET = "budget"
@@ -53,6 +62,7 @@ class Principal:
     shard_tag: str
     name: str
     prefix: str
+    mode: str
     scopes: tuple[str, ...]
 
 
@@ -69,7 +79,13 @@ class Admission:
 
 
 def admit(
-    *, token: KeyToken, scope: str | None, price_microcredits: int, request_id: str, policy: LimitPolicy
+    *,
+    token: KeyToken,
+    scope: str | None,
+    price_microcredits: int,
+    request_id: str,
+    policy: LimitPolicy,
+    caller: Caller = NOWHERE,
 ) -> Admission:
     """Decide on one call, in one round trip once Redis knows the key and its account.
 
@@ -81,7 +97,10 @@ def admit(
         names.live_counters(names.group_of(token.shard_tag)),
         names.sealed_batches(names.group_of(token.shard_tag)),
     ]
-    arguments: list[str | int] = [scope or "", price_microcredits, request_id, policy.key_json, policy.account_json]
+    arguments: list[str | int] = [
+        *(scope or "", price_microcredits, request_id, policy.key_json, policy.account_json),
+        *(encode_address(caller.address), f"{caller.address} {caller.operation}"),
+    ]
     for _ in range(MAX_TRIES):
         reply = ADMIT.run(keys, arguments)
         outcome = reply[0].decode()
@@ -97,22 +116,23 @@ def admit(
     raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
 
 
-def admit_without_redis(*, token: KeyToken, scope: str | None, at: datetime) -> Admission:
+def admit_without_redis(*, token: KeyToken, scope: str | None, at: datetime, caller: Caller = NOWHERE) -> Admission:
     """Decide on a free call that only reads, by SQL alone, while Redis is away.
 
     Nothing is counted and no rate limit holds meanwhile; a revoked or expired key is refused as ever.
     """
-    key = get_key_by_digest(token.digest)
-    if key is None:
+    found = get_token_by_digest(token.digest)
+    if found is None:
         return Admission(verdict=Verdict.ABSENT)
+    key = found.key
     organisation = get_organisation(key.organisation_id)
     verdict = Verdict.ADMITTED
-    if key.revoked_at:
-        verdict = Verdict.REVOKED
+    if (state := state_of(found, at=at)) != ACTIVE:
+        verdict = Verdict(state)
     elif organisation.disabled_at:
         verdict = Verdict.DISABLED
-    elif key.expires_at and key.expires_at <= at:
-        verdict = Verdict.EXPIRED
+    elif key.addresses and not is_within(caller.address, key.addresses):
+        verdict = Verdict.ADDRESS
     elif scope is not None and scope not in key.scopes.split():
         verdict = Verdict.SCOPE
     return Admission(verdict=verdict, principal=make_principal(key, organisation))
@@ -144,28 +164,54 @@ def read_profile(profile: bytes) -> Principal:
 
 
 def fill_key(token: KeyToken) -> None:
-    """Give Redis the key's record from SQL, or a short-lived note that there is no such key."""
+    """Give Redis the token's record from SQL, or a short-lived note that there is no such token."""
     with transaction():
         # The row stays as it is until Redis has been told: a key cannot be revoked in between, whatever Redis does.
-        key = get_key_by_digest(token.digest, is_locked=True)
-        if key is None:
+        found = get_token_by_digest(token.digest, is_locked=True)
+        if found is None:
             seconds, record = ABSENT_SECONDS, {"state": "absent"}
         else:
-            seconds, record = 0, key_record(key, get_organisation(key.organisation_id))
+            seconds, record = 0, token_record(found, get_organisation(found.key.organisation_id))
         pairs = [text for pair in record.items() for text in pair]
         FILL_KEY.run([names.key_record(token.shard_tag, token.digest)], [seconds, *pairs])
 
 
-def key_record(key: ApiKey, organisation: Organisation) -> dict[str, str]:
-    """Write a key as admit.lua reads it."""
-    return {
-        "state": "revoked" if key.revoked_at else "active",
+def token_record(token: StoredToken, organisation: Organisation) -> dict[str, str]:
+    """Write a token and its key as admit.lua reads them."""
+    key = token.key
+    ends_at = end_of(token)
+    record = {
+        "state": state_of(token, at=clock.now()),
         "id": key.id,
+        "mode": key.mode,
         "profile": json.dumps(asdict(make_principal(key, organisation))),
         # A space on both sides of each, so that one is found by plain search and never inside another.
         "scopes": f" {key.scopes} ",
-        "expires": str(int(key.expires_at.timestamp())) if key.expires_at else "",
+        "expires": str(int(ends_at.timestamp())) if ends_at else "",
     }
+    if key.rate_limits:
+        record["limits"] = encode_own_limits(key.rate_limits)
+    if key.addresses:
+        record["networks"] = " ".join(map(encode_network, key.addresses))
+    return record
+
+
+def state_of(token: StoredToken, *, at: datetime) -> str:
+    """Say whether a token is good: active, or the verdict on its calls.
+
+    One that has ended is said to have, and not left to the store's clock: that may be behind.
+    """
+    ends_at = end_of(token)
+    if token.key.revoked_at:
+        return Verdict.REVOKED
+    if token.key.disabled_at:
+        return Verdict.OFF
+    return Verdict.EXPIRED if ends_at and ends_at <= at else ACTIVE
+
+
+def end_of(token: StoredToken) -> datetime | None:
+    """Give when a token ends: with its key, or after it was replaced."""
+    return min(filter(None, (token.expires_at, token.key.expires_at)), default=None)
 
 
 def make_principal(key: ApiKey, organisation: Organisation) -> Principal:
@@ -176,5 +222,6 @@ def make_principal(key: ApiKey, organisation: Organisation) -> Principal:
         shard_tag=organisation.shard_tag,
         name=key.name,
         prefix=key.prefix,
+        mode=key.mode,
         scopes=tuple(key.scopes.split()),
     )

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
+from webapp.core.money import format_credits
 from webapp.ledger.models import CreditLot, TransferKind
 from webapp.ledger.operations import add_grant
 from webapp.ledger.queries import get_balance, list_open_lots
@@ -47,6 +49,7 @@ def grant_credits(
     microcredits: int,
     reason: str,
     reference: str | None,
+    actor: Actor,
     at: datetime,
     expires_at: datetime | None = None,
     kind: TransferKind = TransferKind.GRANT,
@@ -65,6 +68,15 @@ def grant_credits(
             at=at,
             expires_at=expires_at,
             kind=kind,
+        )
+        record_event(
+            session,
+            action=Action.CREDITS_GRANTED,
+            actor=actor,
+            target=Target("organisation", organisation_id, get_organisation(organisation_id).name),
+            organisation_id=organisation_id,
+            details={"credits": format_credits(microcredits), "reason": reason, "reference": reference},
+            at=at,
         )
     tell_redis(organisation_id)
 

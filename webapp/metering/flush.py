@@ -28,6 +28,7 @@ from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import OverdraftError, add_charge
+from webapp.metering.callers import NOWHERE, Caller
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import FlushBatch
 from webapp.metering.reconcile import SCRIPTS, reconcile_changed_accounts
@@ -59,6 +60,8 @@ class Batch:
     id: str
     hours: dict[tuple[str, datetime], KeyHour] = field(default_factory=lambda: defaultdict(KeyHour))
     last_used: dict[str, datetime] = field(default_factory=dict)
+    # What each key was last used for, and from which address.
+    callers: dict[str, Caller] = field(default_factory=dict)
     # Shard tag to micro-credits.
     charges: dict[str, int] = field(default_factory=dict)
 
@@ -169,9 +172,18 @@ def parse_counters(group: str, batch_id: str, counters: Mapping[bytes, bytes]) -
             batch.hours[rest[0], read_moment(rest[1])].microcredits = int(value)
         elif kind == "used":
             batch.last_used[rest[0]] = read_moment(value.decode())
+        elif kind == "from":
+            batch.callers[rest[0]] = read_caller(value.decode())
         elif kind == "account":
             batch.charges[rest[0]] = int(value)
     return batch
+
+
+@lru_cache(maxsize=4096)
+def read_caller(text: str) -> Caller:
+    """Read a caller as admission writes it: the address, a space, the operation."""
+    address, _, operation = text.partition(" ")
+    return Caller(address, operation)
 
 
 @lru_cache(maxsize=4096)
@@ -230,14 +242,25 @@ def add_up_usage(batches: Iterable[Batch]) -> list[UsageChange]:
     """Add up what each key did in each hour: a batch and the one sealed after it may both have counted it."""
     hours: dict[tuple[str, datetime], KeyHour] = defaultdict(KeyHour)
     last_used: dict[str, datetime] = {}
+    callers: dict[str, Caller] = {}
     for batch in batches:
         for key_hour, counted in batch.hours.items():
             hours[key_hour].calls += counted.calls
             hours[key_hour].microcredits += counted.microcredits
         for key_id, moment in batch.last_used.items():
-            last_used[key_id] = max(moment, last_used.get(key_id, moment))
+            if moment >= last_used.get(key_id, moment):
+                last_used[key_id] = moment
+                callers[key_id] = batch.callers.get(key_id, NOWHERE)
     return [
-        UsageChange(key_id, hour, counted.calls, counted.microcredits, last_used.get(key_id))
+        UsageChange(
+            key_id,
+            hour,
+            counted.calls,
+            counted.microcredits,
+            last_used.get(key_id),
+            callers.get(key_id, NOWHERE).address,
+            callers.get(key_id, NOWHERE).operation,
+        )
         for (key_id, hour), counted in hours.items()
     ]
 

@@ -1,7 +1,7 @@
 """Rate limits: what the operator set for every key and account, and what a call finds of them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -42,6 +42,11 @@ class LimitPolicy:
     def account_json(self) -> str:
         """Every account's limits as admit.lua reads them."""
         return encode_limits(self.account)
+
+
+def encode_own_limits(limits: Iterable[Sequence[int]]) -> str:
+    """Write a key's own limits, of calls and seconds each, as admit.lua reads them."""
+    return encode_limits([Limit(f"own-{seconds}s", calls, seconds) for calls, seconds in limits])
 
 
 def encode_limits(limits: Sequence[Limit]) -> str:

@@ -26,6 +26,9 @@ class Usage(Base):
     # Everything the key was charged: for calls and for jobs.
     microcredits: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Of that last call.
+    last_address: Mapped[str] = mapped_column(sa.String(45), default="")
+    last_operation: Mapped[str] = mapped_column(sa.String(60), default="")
     # How many hours the row covers: 1, or 24.
     hours: Mapped[int] = mapped_column(sa.SmallInteger, default=1, server_default="1")
 

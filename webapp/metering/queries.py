@@ -1,13 +1,17 @@
 """Usage as it has been flushed."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
 from webapp.core.db import db
 from webapp.keys.models import ApiKey
+from webapp.keys.settings import status_of
 from webapp.metering.models import Usage
+
+# Who has not used a key for so long may not need it.
+UNUSED = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,34 @@ class KeyUsage:
     calls: int
     microcredits: int
     last_used_at: datetime | None
+
+    def is_unused(self, at: datetime) -> bool:
+        """Tell whether a key that could be used has not been for a long time, and might as well be revoked."""
+        last = max(self.last_used_at or self.key.created_at, self.key.created_at)
+        return status_of(self.key, at=at) == "active" and last < at - UNUSED
+
+
+@dataclass(frozen=True)
+class LastUse:
+    """A key's last flushed call: when, what of the API, and from which address."""
+
+    at: datetime
+    operation: str
+    address: str
+
+
+def get_last_use(key_id: str) -> LastUse | None:
+    """Give a key's last call, or None for a key that was never used."""
+    statement = select(Usage).where(Usage.key_id == key_id, Usage.last_used_at.is_not(None))
+    row = db.session.scalar(statement.order_by(Usage.last_used_at.desc()).limit(1))
+    return LastUse(row.last_used_at, row.last_operation, row.last_address) if row and row.last_used_at else None
+
+
+def get_key_usage(key: ApiKey) -> KeyUsage:
+    """Give a key with its totals."""
+    totals = select(func.sum(Usage.calls), func.sum(Usage.microcredits), func.max(Usage.last_used_at))
+    calls, microcredits, last_used_at = db.session.execute(totals.where(Usage.key_id == key.id)).one()
+    return KeyUsage(key=key, calls=int(calls or 0), microcredits=int(microcredits or 0), last_used_at=last_used_at)
 
 
 def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:

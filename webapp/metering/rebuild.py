@@ -9,8 +9,8 @@ from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
 from webapp.core.redis import RedisScript
-from webapp.keys.models import ApiKey
-from webapp.metering.admission import key_record
+from webapp.keys.models import ApiKey, StoredToken
+from webapp.metering.admission import token_record
 from webapp.metering.reconcile import SCRIPTS, reconcile_account
 
 WRITE_KEY = RedisScript(SCRIPTS / "write_key.lua", takes_epoch=True)
@@ -45,18 +45,20 @@ def write_key_records() -> int:
     key_ids = db.session.scalars(select(ApiKey.id).order_by(ApiKey.id)).all()
     for start in range(0, len(key_ids), KEYS_PER_ROUND_TRIP):
         chunk = key_ids[start : start + KEYS_PER_ROUND_TRIP]
-        statement = select(ApiKey, Organisation).join(Organisation).where(ApiKey.id.in_(chunk)).order_by(ApiKey.id)
         with transaction() as session:
-            write_records(session.execute(statement.with_for_update(of=ApiKey)).all())
+            locked = select(ApiKey.id).where(ApiKey.id.in_(chunk)).order_by(ApiKey.id).with_for_update()
+            session.execute(locked)
+            tokens = select(StoredToken, Organisation).join(ApiKey, ApiKey.id == StoredToken.key_id).join(Organisation)
+            write_records(session.execute(tokens.where(StoredToken.key_id.in_(chunk))).all())
     return len(key_ids)
 
 
-def write_records(rows: Sequence[Row[ApiKey, Organisation]]) -> None:
+def write_records(rows: Sequence[Row[StoredToken, Organisation]]) -> None:
     """Write these keys' records in one round trip. Raises StoreAwayError."""
     WRITE_KEY.run_many(
         (
-            [names.key_record(organisation.shard_tag, key.digest)],
-            [text for pair in key_record(key, organisation).items() for text in pair],
+            [names.key_record(organisation.shard_tag, token.digest)],
+            [text for pair in token_record(token, organisation).items() for text in pair],
         )
-        for key, organisation in rows
+        for token, organisation in rows
     )

@@ -23,10 +23,19 @@ HOURS_AT_A_TIME = 2_000
 # Written out and given to the driver as it stands: SQLAlchemy's own executemany takes twice as long, mostly to convert
 # the two moments of every row. `?` is a parameter.
 UPSERT = """
-INSERT INTO usage (key_id, hour, calls, microcredits, last_used_at, hours) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO usage (key_id, hour, calls, microcredits, last_used_at, last_address, last_operation, hours)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key_id, hour) DO UPDATE SET
     calls = usage.calls + excluded.calls,
     microcredits = usage.microcredits + excluded.microcredits,
+    last_address = CASE
+        WHEN usage.last_used_at IS NULL OR excluded.last_used_at > usage.last_used_at THEN excluded.last_address
+        ELSE usage.last_address
+    END,
+    last_operation = CASE
+        WHEN usage.last_used_at IS NULL OR excluded.last_used_at > usage.last_used_at THEN excluded.last_operation
+        ELSE usage.last_operation
+    END,
     last_used_at = CASE
         WHEN usage.last_used_at IS NULL OR excluded.last_used_at > usage.last_used_at THEN excluded.last_used_at
         ELSE usage.last_used_at
@@ -44,6 +53,8 @@ class UsageChange:
     calls: int = 0
     microcredits: int = 0
     last_used_at: datetime | None = None
+    last_address: str = ""
+    last_operation: str = ""
     hours: int = 1
 
 
@@ -79,6 +90,8 @@ def each_row(changes: Sequence[UsageChange], dialect: Dialect) -> Iterator[tuple
             change.calls,
             change.microcredits,
             written[change.last_used_at],
+            change.last_address,
+            change.last_operation,
             change.hours,
         )
         for change in changes
@@ -114,7 +127,15 @@ def roll_up_some(*, before: datetime, from_key_id: str) -> list[UsageChange]:
         rows = session.execute(
             delete(Usage)
             .where(tuple_(Usage.key_id, Usage.hour).in_(some))
-            .returning(Usage.key_id, Usage.hour, Usage.calls, Usage.microcredits, Usage.last_used_at)
+            .returning(
+                Usage.key_id,
+                Usage.hour,
+                Usage.calls,
+                Usage.microcredits,
+                Usage.last_used_at,
+                Usage.last_address,
+                Usage.last_operation,
+            )
         )
         taken = [UsageChange(*row) for row in rows]
         add_usage(session, merge_by_day(taken))
@@ -127,14 +148,20 @@ def merge_by_day(hours: Iterable[UsageChange]) -> list[UsageChange]:
     days: dict[tuple[str, datetime], list[UsageChange]] = defaultdict(list)
     for change in hours:
         days[change.key_id, start_of_day(change.hour)].append(change)
-    return [
-        UsageChange(
-            key_id=key_id,
-            hour=day,
-            calls=sum(change.calls for change in changes),
-            microcredits=sum(change.microcredits for change in changes),
-            last_used_at=max((change.last_used_at for change in changes if change.last_used_at), default=None),
-            hours=HOURS_PER_DAY,
-        )
-        for (key_id, day), changes in days.items()
-    ]
+    return [add_up(key_id, day, changes) for (key_id, day), changes in days.items()]
+
+
+def add_up(key_id: str, day: datetime, changes: Sequence[UsageChange]) -> UsageChange:
+    """Add up one key's hours of one day; where it was used from is what the last use says."""
+    used = [change for change in changes if change.last_used_at]
+    last = max(used, key=lambda change: change.last_used_at or day, default=UsageChange(key_id, day))
+    return UsageChange(
+        key_id=key_id,
+        hour=day,
+        calls=sum(change.calls for change in changes),
+        microcredits=sum(change.microcredits for change in changes),
+        last_used_at=last.last_used_at,
+        last_address=last.last_address,
+        last_operation=last.last_operation,
+        hours=HOURS_PER_DAY,
+    )

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, transaction
@@ -64,6 +65,7 @@ def adjust_credits(
             microcredits=microcredits,
             reason=reason,
             reference=reference,
+            actor=OPERATOR,
             at=at,
             kind=TransferKind.ADJUSTMENT,
         )

@@ -30,6 +30,10 @@ class Price:
     total: int
 
 
+# What a test key's jobs cost.
+FREE = Price(PRICE_LIST_VERSION, base=0, work=0, shots=0, total=0)
+
+
 def price_microcredits(profile: Profile, shots: int) -> Price:
     """Price a run on a state vector engine: a base, the gates times 2^qubits amplitudes, and the shots.
 

@@ -2,15 +2,16 @@
 --
 -- KEYS: 1 record of the key's token   2 account record   3 live counters of the group   4 set of the group's sealed batches
 -- ARGV: 1 scope that the call needs, or ''   2 price of the call in micro-credits   3 request id
---       4 limits of a key that has none of its own   5 limits of an account that has none of its own, both as JSON
---       6 deadline, in microseconds of this server's clock   7 epoch: which run of the server this is
+--       4 limits of every key, beside its own   5 limits of an account that has none of its own, both as JSON
+--       6 where the call comes from, as `n` and 128 bits   7 what the key is then said to have been used for, and where from
+--       8 deadline, in microseconds of this server's clock   9 epoch: which run of the server this is
 --
 -- Returns {verdict, profile, retry_after_us, available, budgets, limit, limit, …}, a limit being
 -- {name, quota, window_seconds, remaining, reset_seconds} and a budget as budgets.lua has it. Verdicts:
 --   unknown   Redis has no record of the token from this epoch: load it from SQL and ask again
 --   cold      Redis has no record of the account from this epoch: reconcile it with SQL and ask again
 --   late      the caller has given up on this call by now: nothing was done
---   absent, revoked, expired, disabled, scope, rate, budget, credits   refused; nothing was counted
+--   absent, revoked, off, expired, disabled, address, scope, rate, budget, credits   refused; nothing was counted
 --   admitted  counted and paid for
 --
 -- Rate limits are GCRA (ATM Forum TM 4.0, 1996, "virtual scheduling"): a limit of `quota` per window keeps one moment,
@@ -23,12 +24,22 @@
 
 local MICROSECONDS = 1000000
 
+-- Networks are written as the bits that their addresses begin with, so that one holds what begins with it.
+local function is_within(networks, address)
+    for network in string.gmatch(networks, '%S+') do
+        if string.sub(address, 1, #network) == network then
+            return true
+        end
+    end
+    return false
+end
+
 local function integer(number)
     return string.format('%.0f', number)
 end
 
-local key = redis.call('HMGET', KEYS[1], 'state', 'profile', 'limits', 'scopes', 'expires', 'id', 'epoch')
-if not key[1] or key[7] ~= ARGV[7] then
+local key = redis.call('HMGET', KEYS[1], 'state', 'profile', 'limits', 'scopes', 'expires', 'id', 'epoch', 'networks', 'mode')
+if not key[1] or key[7] ~= ARGV[9] then
     return {'unknown'}
 elseif key[1] ~= 'active' then
     return {key[1]}
@@ -36,7 +47,7 @@ end
 local key_id = key[6]
 
 local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits', 'epoch', 'b:' .. key_id, 'b:')
-if not account[3] or account[5] ~= ARGV[7] then
+if not account[3] or account[5] ~= ARGV[9] then
     return {'cold'}
 elseif account[1] ~= 'active' then
     return {account[1]}
@@ -45,15 +56,20 @@ end
 local time = redis.call('TIME')
 local now_seconds = tonumber(time[1])
 local now = now_seconds * MICROSECONDS + tonumber(time[2])
-if now > tonumber(ARGV[6]) then
+if now > tonumber(ARGV[8]) then
     return {'late'}
 end
 if key[5] ~= '' and tonumber(key[5]) <= now_seconds then
     return {'expired'}
 end
 
+if key[8] and not is_within(key[8], ARGV[6]) then
+    return {'address'}
+end
+
 local verdict = 'admitted'
-local price = tonumber(ARGV[2])
+-- A test key's calls cost nothing, as its jobs do.
+local price = key[9] == 'test' and 0 or tonumber(ARGV[2])
 local available = tonumber(account[3])
 if ARGV[1] ~= '' and not string.find(key[4], ' ' .. ARGV[1] .. ' ', 1, true) then
     verdict = 'scope'
@@ -61,8 +77,12 @@ end
 
 -- What every limit and budget says, before anything is changed.
 local limits, fields = {}, {}
-for level, encoded in ipairs({key[3] or ARGV[4], account[4] or ARGV[5]}) do
-    local clock = level == 1 and 't:' .. key_id .. ':' or 't:'
+local levels = {ARGV[4], account[4] or ARGV[5]}
+if key[3] then
+    levels[3] = key[3]
+end
+for level, encoded in ipairs(levels) do
+    local clock = level == 2 and 't:' or 't:' .. key_id .. ':'
     for _, limit in ipairs(cjson.decode(encoded)) do
         fields[#fields + 1] = clock .. limit[1]
         limits[#limits + 1] = {name = limit[1], quota = limit[2], window = limit[3] * MICROSECONDS}
@@ -99,7 +119,7 @@ if verdict == 'admitted' then
     end
     redis.call('HSET', KEYS[2], unpack(moved))
     local counted_in = redis.call('HMGET', KEYS[3], 'batch', 'epoch')
-    if counted_in[1] and counted_in[2] ~= ARGV[7] then
+    if counted_in[1] and counted_in[2] ~= ARGV[9] then
         -- These counters are as old as the file that the server was started from. SQL may have applied them since, so
         -- they are set aside under their own name, and nothing new is added to them.
         redis.call('RENAME', KEYS[3], KEYS[4] .. ':' .. counted_in[1])
@@ -108,11 +128,11 @@ if verdict == 'admitted' then
     end
     if not counted_in[1] then
         -- A batch is named by the first call in it, so that the same counters can never be applied under two names.
-        redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[7])
+        redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[9])
     end
     local hour = ':' .. integer(now_seconds - now_seconds % 3600)
     redis.call('HINCRBY', KEYS[3], 'calls:' .. key_id .. hour, 1)
-    redis.call('HSET', KEYS[3], 'used:' .. key_id, integer(now_seconds))
+    redis.call('HSET', KEYS[3], 'used:' .. key_id, integer(now_seconds), 'from:' .. key_id, ARGV[7])
     if price > 0 then
         available = available - price
         redis.call('HINCRBY', KEYS[2], 'available', integer(-price))

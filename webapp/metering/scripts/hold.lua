@@ -40,4 +40,4 @@ end
 spend(KEYS[1], budgets, spenders, tonumber(ARGV[2]))
 redis.call('HSET', KEYS[2], ARGV[1], value)
 redis.call('ZADD', KEYS[3], now_seconds + tonumber(ARGV[3]), ARGV[4] .. ':' .. ARGV[1])
-return {'held', tostring(redis.call('HINCRBY', KEYS[1], 'available', '-' .. ARGV[2])), {}}
+return {'held', tostring(redis.call('HINCRBY', KEYS[1], 'available', string.format('%.0f', 0 - tonumber(ARGV[2])))), {}}

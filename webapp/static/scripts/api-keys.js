@@ -2,7 +2,7 @@
 
 // The page that shows a new key answered a POST. From here on a reload is a plain GET, which no longer has the key.
 if (document.getElementById("new-key")) {
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname.replace(/\/rotate$/, ""));
   document.getElementById("reveal-title").focus();
 }
 
@@ -20,15 +20,16 @@ document.addEventListener("submit", (event) => {
   dialog.showModal();
 });
 
-dialog.addEventListener("click", (event) => {
+dialog?.addEventListener("click", (event) => {
   if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
 });
 
 // Scopes
 
+// Absent for a reader who may not make or change keys.
 const scopes = document.getElementById("scopes");
-const boxes = [...scopes.querySelectorAll("input[type=checkbox]")];
-const presets = [...scopes.querySelectorAll("[data-scopes]")];
+const boxes = [...(scopes?.querySelectorAll("input[type=checkbox]") ?? [])];
+const presets = [...(scopes?.querySelectorAll("[data-scopes]") ?? [])];
 
 function showScopes() {
   const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
@@ -40,12 +41,12 @@ function showScopes() {
   document.getElementById("scope-summary").textContent = preset ? `${preset.textContent.trim()} (${count})` : count;
 }
 
-scopes.addEventListener("change", showScopes);
-scopes.addEventListener("click", (event) => {
+scopes?.addEventListener("change", showScopes);
+scopes?.addEventListener("click", (event) => {
   const preset = event.target.closest("[data-scopes]");
   if (!preset) return;
   const wanted = preset.dataset.scopes.split(" ");
   for (const box of boxes) box.checked = wanted.includes(box.value);
   showScopes();
 });
-showScopes();
+if (scopes) showScopes();

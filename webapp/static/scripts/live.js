@@ -52,9 +52,13 @@ function syncChildren(before, after) {
 
 // Gives whether there was anything new.
 async function refresh(address) {
+  // The organisation that this page shows: in another tab its reader may have gone on to another one.
+  const organisation = document.querySelector("[data-organisation]").dataset.organisation;
   const tag = tags.get(address);
-  const answer = await fetch(address, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) } });
-  // Redirected: the session is over. The page stays as it is until the reader does something.
+  const answer = await fetch(address, {
+    headers: { Accept: "text/html", "X-Upcube-Organisation": organisation, ...(tag && { "If-None-Match": tag }) },
+  });
+  // Redirected: the session is over. Refused: see above. The page stays as it is until the reader does something.
   if (!answer.ok || answer.redirected) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   // A question is open, and what it is about must not change behind it.

@@ -59,7 +59,7 @@ function togglePassword(button) {
   const shown = input.type === "text";
   input.type = shown ? "password" : "text";
   button.textContent = shown ? "Show" : "Hide";
-  button.setAttribute("aria-label", shown ? "Show password" : "Hide password");
+  button.setAttribute("aria-label", `${shown ? "Show" : "Hide"} ${button.dataset.label}`);
   input.focus();
 }
 
