@@ -52,6 +52,8 @@ def test_a_line_has_its_level_name_and_time(read_lines: ReadLines) -> None:
         f"Authorization: Bearer {RAW_KEY}",
         f"GET /any?token={SECRET}&more=1",
         f"Cookie: upcube_session={SECRET}; other=1",
+        f"GET /reset/{SECRET} failed",
+        f"http://q.test/verify/{SECRET}",
         f"{{'Authorization': 'bearer {SECRET}'}}",
     ],
 )

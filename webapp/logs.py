@@ -14,7 +14,9 @@ from webapp.metering.admission import Admission
 # What must never be written down, should it ever get into a message, a path or a traceback: tokens of keys, bearer
 # headers, our cookies, and the tokens of links in mail.
 SECRETS = re.compile(
-    r"(upcube_sk_)[0-9A-Za-z]+|(\bBearer +)[^\s\"',]+|(upcube_\w+=)[^\s;\"']+|([?&]token=)[^\s&\"']+", re.IGNORECASE
+    r"(upcube_sk_)[0-9A-Za-z]+|(\bBearer +)[^\s\"',]+|(upcube_\w+=)[^\s;\"']+|([?&]token=)[^\s&\"']+"
+    r"|(/(?:reset|verify)/)[\w-]{12,}",
+    re.IGNORECASE,
 )
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,12 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, body, make_account, make_key, make_team
+from tests.accounts.steps import make_code
+from tests.factories import API, body, make_account, make_key, make_team, now
+from webapp.accounts.audit import OPERATOR
+from webapp.accounts.queries import get_user_by_email
 from webapp.accounts.roles import Role
+from webapp.accounts.second_factors import confirm_authenticator, has_authenticator, start_authenticator
 from webapp.core import redis as names
 from webapp.core.redis import store
 from webapp.keys.scopes import SCOPES
@@ -53,6 +57,17 @@ class TestWithAUser:
     def test_a_disabled_user_is_listed_so(self, run: Run) -> None:
         assert run("users", "disable", EMAIL).exit_code == 0
         assert json.loads(run("users", "list", "--json").stdout)[0]["status"] == "disabled"
+
+    def test_somebody_who_lost_their_app_is_let_in_with_their_password(self, app: Flask, run: Run) -> None:
+        with app.app_context():
+            user = get_user_by_email(EMAIL)
+            secret = start_authenticator(user_id=user.id, at=now())
+            confirm_authenticator(user=user, code=make_code(secret), actor=OPERATOR, at=now())
+            assert has_authenticator(user.id)
+        assert run("users", "remove-authenticator", EMAIL).exit_code == 0
+        with app.app_context():
+            assert not has_authenticator(user.id)
+        assert run("users", "remove-authenticator", "nobody@example.com").exit_code == 1
 
     def test_a_key_is_made_printed_once_and_works(self, run: Run, client: FlaskClient) -> None:
         made = json.loads(run("keys", "create", EMAIL, "--name", "ci", "--json").stdout)

@@ -11,6 +11,9 @@ PUBLIC_PAGES = {
     "/docs": "Quickstart · Upcube Quantum",
     "/login": "Log in · Upcube Quantum",
     "/signup": "Sign up · Upcube Quantum",
+    "/reset": "Reset your password · Upcube Quantum",
+    "/reset/nothing": "That link is over · Upcube Quantum",
+    "/outbox": "Outbox · Upcube Quantum",
     "/nowhere": "Nothing to observe here · Upcube Quantum",
 }
 CONSOLE_PAGES = {
@@ -27,6 +30,14 @@ CONSOLE_PAGES = {
     "/console/audit": "Audit trail · Upcube Quantum",
     "/console/audit?action=key.created": "Audit trail · Upcube Quantum",
     "/console/activity": "Your activity · Upcube Quantum",
+    "/console/settings": "Profile · Upcube Quantum",
+    "/console/settings/email": "Change address · Upcube Quantum",
+    "/console/settings/password": "Password · Upcube Quantum",
+    "/console/settings/second-factors": "Second factors · Upcube Quantum",
+    "/console/settings/sessions": "Sessions · Upcube Quantum",
+    "/console/settings/data": "Your data · Upcube Quantum",
+    "/console/settings/data/deletion": "Delete account · Upcube Quantum",
+    "/console/confirm": "Is it you? · Upcube Quantum",
 }
 NARROW = {"width": 360, "height": 740}
 

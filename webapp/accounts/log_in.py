@@ -99,7 +99,7 @@ def finish_log_in(*, ticket: str, code: str, origin: Origin, at: datetime, devic
     Raises TicketOverError, WrongCodeError or TooManyAttemptsError.
     """
     user = read_ticket(ticket, at=at)
-    with guessing(count_codes(user.email, origin.address, device)):
+    with guessing(count_codes(user.email, user.password_hash, origin.address, device)):
         try:
             with transaction() as session:
                 method = use_code(session, user=user, code=code, origin=origin, at=at)

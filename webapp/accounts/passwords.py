@@ -49,27 +49,31 @@ def common_passwords() -> frozenset[str]:
     return frozenset(Path(__file__).with_name("common_passwords.txt").read_text().splitlines())
 
 
-def check_password_rules(password: str, *, email: str, field: str = "password") -> FieldError | None:
+def check_password_rules(password: str, *, email: str) -> FieldError | None:
     """Give what is wrong with a new password, or None (OWASP ASVS 5.0, 6.2).
 
     Any characters will do, in any mixture; what everybody would guess first will not.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         allowed = f"{MIN_LENGTH} to {MAX_LENGTH} characters"
-        return FieldError(field, f"A password has {allowed}.", allowed)
+        return FieldError("password", f"A password has {allowed}.", allowed)
     folded = password.casefold()
-    if any(word in folded for word in guessable_words(email)):
-        return FieldError(field, "The password must not contain your e-mail address or our name.")
+    if count_unguessable(folded, email=email) < MIN_LENGTH:
+        return FieldError(
+            "password", f"Besides your e-mail address and our name, a password has {MIN_LENGTH} characters."
+        )
     if folded in common_passwords():
-        return FieldError(field, "This is one of the passwords that are guessed first. Choose another.")
+        return FieldError("password", "This is one of the passwords that are guessed first. Choose another.")
     return None
 
 
-def guessable_words(email: str) -> list[str]:
-    """Give the words that a password of this person must not contain: the address, its local part, and our name."""
+def count_unguessable(folded: str, *, email: str) -> int:
+    """Give the length of a password without what anybody would put into it: the address, its local part, our name."""
     address = email.strip().casefold()
-    words = [address, address.partition("@")[0]]
-    return [word for word in words if len(word) >= MIN_WORD_LENGTH] + [PRODUCT]
+    for word in (address, address.partition("@")[0], PRODUCT):
+        if len(word) >= MIN_WORD_LENGTH:
+            folded = folded.replace(word, "")
+    return len(folded)
 
 
 def hash_password(password: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,7 +21,7 @@ from webapp.accounts.audit import (
 )
 from webapp.accounts.models import LoginSession
 from webapp.core.db import transaction
-from webapp.core.errors import NotFoundError
+from webapp.core.errors import NotFoundError, StoreAwayError
 
 SESSION_LIFETIME = timedelta(days=14)
 # A session that nobody uses for so long is over earlier.
@@ -87,10 +88,10 @@ def renew_session(session: Session, *, token: str, at: datetime) -> str:
 
 
 def note_use(found: LoginSession, *, origin: Origin, at: datetime) -> None:
-    """Note that a session is in use, and from where, every few minutes."""
+    """Note that a session is in use, and from where, every few minutes; no page fails because that cannot be noted."""
     if found.last_seen_at + SEEN_INTERVAL > at:
         return
-    with transaction() as session:
+    with suppress(StoreAwayError), transaction() as session:
         session.execute(
             update(LoginSession)
             .where(LoginSession.id == found.id, LoginSession.last_seen_at < at)

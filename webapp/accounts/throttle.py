@@ -74,13 +74,14 @@ def count_log_ins(email: str, address: str, device: str) -> list[Counter]:
     ]
 
 
-def count_codes(email: str, address: str, device: str) -> list[Counter]:
+def count_codes(email: str, password_hash: str, address: str, device: str) -> list[Counter]:
     """Give the counters of guesses at a second factor, which only somebody with the password can make.
 
-    Of a million codes three are right at any moment: 30 guesses in a day find one with a chance of 1 in 11,000.
+    Of a million codes three are right at any moment: 30 guesses in a day find one with a chance of 1 in 11,000. Another
+    password begins the count anew, so that its owner, who alone can set one, gets past whoever knew the old one.
     """
     known = find_device(device, email)
-    who = f"device {known} {email}" if known else email
+    who = f"device {known} {email}" if known else f"{email} {password_hash}"
     counters = [Counter(f"code {who}", 5), Counter(f"code by day {who}", 30, DAY)]
     return counters if known else [*counters, Counter(f"code from {network_of(address)}", 30)]
 
@@ -91,6 +92,16 @@ def count_mails(email: str, address: str) -> list[Counter]:
     Nobody is locked out by another's asking: each link that was sent works, and goes to the owner.
     """
     return [Counter(f"mail to {email}", 3), Counter(f"mail from {network_of(address)}", 20)]
+
+
+def count_challenges(address: str) -> list[Counter]:
+    """Give the counter of challenges that somebody who is not logged in is given, each of which takes up memory."""
+    return [Counter(f"challenge for {network_of(address)}", 100)]
+
+
+def count_sign_ups(address: str) -> list[Counter]:
+    """Give the counter of sign-ups where each writes to an address that may be a stranger's."""
+    return [Counter(f"sign-up from {network_of(address)}", 50)]
 
 
 def network_of(address: str) -> str:

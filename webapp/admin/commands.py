@@ -14,6 +14,7 @@ from flask.cli import AppGroup
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.operations import disable_user
 from webapp.accounts.queries import get_organisation_named, get_personal_organisation, get_user_by_email, list_users
+from webapp.accounts.second_factors import remove_authenticator
 from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.db import AWAY
@@ -142,6 +143,15 @@ def disable(email: str) -> None:
     """Shut a user out: log-in, sessions, and the keys of their personal organisation."""
     disable_user(email=email, actor=OPERATOR, at=clock.now())
     click.echo(f"Disabled {email}.")
+
+
+@users.command("remove-authenticator")
+@click.argument("email")
+@explained
+def remove_authenticator_app(email: str) -> None:
+    """Let somebody in with their password alone who has lost their authenticator app and its recovery codes."""
+    remove_authenticator(user=get_user_by_email(email), actor=OPERATOR, at=clock.now())
+    click.echo(f"Removed the authenticator app of {email}; a mail tells them.")
 
 
 @keys.command("create")

@@ -42,9 +42,15 @@ def begin_session(new: NewSession, user: User) -> ResponseReturnValue:
     session.clear()
     session.permanent = True
     login_user(Visitor(new.token, user))
+    know_browser(user)
+    return redirect(get_next_page())
+
+
+def know_browser(user: User) -> None:
+    """Know this browser from now on as one of the user's: strangers who guess no longer keep it out."""
     known_by = remember_device(get_device(), user.email)
 
-    def know_browser(response: Response) -> Response:
+    def set_cookie(response: Response) -> Response:
         response.set_cookie(
             name_device_cookie(),
             known_by,
@@ -55,8 +61,7 @@ def begin_session(new: NewSession, user: User) -> ResponseReturnValue:
         )
         return response
 
-    after_this_request(know_browser)
-    return redirect(get_next_page())
+    after_this_request(set_cookie)
 
 
 def renew_session(new: NewSession, user: User) -> None:

@@ -85,8 +85,6 @@ def render_confirmation(form: FlaskForm) -> ResponseReturnValue:
     page = render_template(
         "confirm.html",
         form=form,
-        passkey_form=PasskeyForm(formdata=None),
-        party=get_party(),
         has_passkeys=bool(list_passkeys(get_visitor().user.id)),
     )
     return page, 422 if form.errors else 200

@@ -14,6 +14,7 @@ from webapp.accounts.passkeys import PasskeyError, log_in_with_passkey, start_au
 from webapp.accounts.queries import get_user, get_user_by_email
 from webapp.accounts.second_factors import WrongCodeError
 from webapp.accounts.sessions import log_out as end_session
+from webapp.accounts.throttle import count_challenges, count_sign_ups, take_attempt
 from webapp.authentication import login_required, public
 from webapp.core import clock
 from webapp.core.errors import InvalidFieldsError
@@ -58,6 +59,8 @@ def sign_up_page() -> ResponseReturnValue:
     if form.validate_on_submit():
         email, password = form.email.data or "", form.password.data or ""
         try:
+            if runtime().mail_server:
+                take_attempt(count_sign_ups(get_origin().address))
             sign_up(
                 email=email,
                 password=password,
@@ -101,8 +104,7 @@ def enter(email: str, password: str) -> ResponseReturnValue:
 
 def render_log_in(form: FlaskForm) -> ResponseReturnValue:
     """Render the log-in page."""
-    page = render_template("login.html", form=form, passkey_form=PasskeyForm(formdata=None), party=get_party())
-    return page, 422 if form.errors else 200
+    return render_template("login.html", form=form, party=get_party()), 422 if form.errors else 200
 
 
 @dashboard.route("/login/code", methods=["GET", "POST"])
@@ -137,6 +139,7 @@ def second_factor() -> ResponseReturnValue:
 @public
 def passkey_log_in_options() -> ResponseReturnValue:
     """Give what the browser needs to ask for a passkey."""
+    take_attempt(count_challenges(get_origin().address))
     ceremony = start_authentication(party=get_party())
     session["passkey_challenge"] = ceremony.challenge
     return current_app.response_class(ceremony.options, mimetype=JSON)

@@ -16,9 +16,10 @@ from webapp.authentication import public
 from webapp.core import clock
 from webapp.core.errors import InvalidFieldsError
 from webapp.dashboard import dashboard
-from webapp.dashboard.browser import get_site_url
+from webapp.dashboard.browser import get_site_url, know_browser
 from webapp.dashboard.entrance import forget_session
 from webapp.dashboard.forms import add_errors
+from webapp.dashboard.outbox import may_read_outbox
 from webapp.hooks import get_origin
 
 TOKEN = "reset_token"  # noqa: S105 - where it is kept
@@ -47,7 +48,7 @@ def reset() -> ResponseReturnValue:
         except InvalidFieldsError as error:
             add_errors(form, error)
         else:
-            return render_template("reset.html", form=form, is_sent=True)
+            return render_template("reset.html", form=form, is_sent=True, has_outbox=may_read_outbox())
     return render_template("reset.html", form=form, is_sent=False), 422 if form.errors else 200
 
 
@@ -69,11 +70,12 @@ def new_password() -> ResponseReturnValue:
     form = NewPasswordForm()
     if form.validate_on_submit():
         try:
-            reset_password(token=token, password=form.password.data or "", origin=get_origin(), at=clock.now())
+            user = reset_password(token=token, password=form.password.data or "", origin=get_origin(), at=clock.now())
         except InvalidFieldsError as error:
             add_errors(form, error)
         else:
             forget_session()
+            know_browser(user)
             flash("Your password is changed. Log in with the new one.")
             return redirect(url_for("dashboard.log_in"))
     return render_template("reset_password.html", form=form, email=link.email), 422 if form.errors else 200

@@ -3,7 +3,6 @@
 import segno
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 from markupsafe import Markup
 
 from webapp.accounts.passkeys import MAX_NAME_LENGTH, list_passkeys
@@ -22,7 +21,7 @@ from webapp.authentication import login_required, recent_login_required
 from webapp.core import clock
 from webapp.dashboard import dashboard
 from webapp.dashboard.browser import get_party
-from webapp.dashboard.entrance import CodeForm, PasskeyForm
+from webapp.dashboard.entrance import CodeForm
 from webapp.dashboard.visitor import get_actor, get_visitor
 
 
@@ -35,8 +34,6 @@ def settings_second_factors() -> str:
         "settings_second_factors.html",
         factors=get_second_factors(user.id),
         passkeys=list_passkeys(user.id),
-        form=FlaskForm(),
-        passkey_form=PasskeyForm(formdata=None),
         party=get_party(),
         max_name_length=MAX_NAME_LENGTH,
     )
@@ -79,7 +76,7 @@ def draw_qr(text: str) -> Markup:
     svg = segno.make(text, error="m").svg_inline(
         scale=5, border=4, dark="#000", light="#fff", svgclass="qr", omitsize=True, title="QR code"
     )
-    return Markup(svg)  # noqa: S704 - segno writes numbers and the title above, nothing of a stranger's
+    return Markup(svg)  # noqa: S704  # nosec B704  # segno writes numbers and the title above
 
 
 @dashboard.post("/console/settings/second-factors/authenticator/remove")

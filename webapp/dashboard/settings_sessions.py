@@ -2,7 +2,6 @@
 
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 
 from webapp.accounts.queries import list_live_sessions
 from webapp.accounts.sessions import end_all_sessions, end_session, hash_session_token
@@ -34,7 +33,6 @@ def settings_sessions() -> str:
         "settings_sessions.html",
         sessions=list_live_sessions(visitor.user.id, at=clock.now()),
         this_session_id=hash_session_token(visitor.token),
-        form=FlaskForm(),
     )
 
 

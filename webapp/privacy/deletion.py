@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased
 from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.letters import send_letter, write_farewell
 from webapp.accounts.links import drop_links
-from webapp.accounts.models import LoginSession, Membership, Organisation, Passkey, ResetRequest, User
+from webapp.accounts.models import Invitation, LoginSession, Membership, Organisation, Passkey, ResetRequest, User
 from webapp.accounts.second_factors import drop_second_factors
 from webapp.core import redis as names
 from webapp.core.db import transaction
@@ -44,12 +44,9 @@ def delete_account(*, user_id: str, actor: Actor, at: datetime) -> None:
     """
     with transaction() as session:
         user = session.get_one(User, user_id, with_for_update=True)
-        organisation = session.scalars(
-            select(Organisation).where(Organisation.personal_user_id == user_id).with_for_update()
-        ).one()
-        # Nobody leaves or changes a role meanwhile.
-        shared = select(Organisation.id).join(Membership).where(Membership.user_id == user_id)
-        session.execute(shared.order_by(Organisation.id).with_for_update(of=Organisation))
+        # Nobody joins, leaves or changes a role meanwhile.
+        joined = select(Organisation.id).join(Membership).where(Membership.user_id == user_id)
+        session.execute(joined.order_by(Organisation.id).with_for_update(of=Organisation))
         if found := list_organisations_left_alone(session, user_id):
             raise LastOwnerError(found)
         email, erased = user.email, f"deleted-{user_id}@deleted.invalid"
@@ -62,13 +59,14 @@ def delete_account(*, user_id: str, actor: Actor, at: datetime) -> None:
             at=at,
         )
         erase_proofs(session, user_id=user_id, email=email)
-        revoke_keys(session, user_id=user_id, organisation=organisation, at=at)
+        closed = close_organisations(session, user_id=user_id, at=at)
         send_letter(session, write_farewell(), to=email, at=at)
         user.email, user.password_hash, user.email_verified_at = erased, NO_PASSWORD, None
         user.deleted_at, user.disabled_at = at, user.disabled_at or at
         session.flush()
         with asking_redis():
-            store.client.hset(names.account_record(organisation.shard_tag), "state", "disabled")
+            for organisation in closed:
+                store.client.hset(names.account_record(organisation.shard_tag), "state", "disabled")
         fault("deletion_before_commit")
 
 
@@ -98,20 +96,26 @@ def erase_proofs(session: Session, *, user_id: str, email: str) -> None:
     drop_links(session, user_id=user_id)
     session.execute(delete(ResetRequest).where(ResetRequest.email == email))
     session.execute(delete(MailMessage).where(MailMessage.recipient == email))
+    session.execute(delete(Invitation).where(Invitation.email == email))
 
 
-def revoke_keys(session: Session, *, user_id: str, organisation: Organisation, at: datetime) -> None:
-    """Revoke the keys of the personal organisation, leave the shared ones, and erase what the user named."""
-    session.execute(
-        update(ApiKey)
-        .where(ApiKey.organisation_id == organisation.id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=at)
-    )
-    session.execute(
-        update(ApiKey).where(ApiKey.organisation_id == organisation.id).values(name=ERASED, description="", tags=[])
-    )
-    session.execute(update(Job).where(Job.organisation_id == organisation.id).values(name=None))
-    session.execute(
-        delete(Membership).where(Membership.user_id == user_id, Membership.organisation_id != organisation.id)
-    )
-    organisation.name, organisation.disabled_at = ERASED, organisation.disabled_at or at
+def close_organisations(session: Session, *, user_id: str, at: datetime) -> list[Organisation]:
+    """Close the user's personal organisation and those that nobody else is in; leave the others to their members."""
+    other = aliased(Membership)
+    others = exists().where(other.organisation_id == Organisation.id, other.user_id != user_id)
+    mine = select(Organisation).join(Membership).where(Membership.user_id == user_id, ~others)
+    closed = list(session.scalars(mine.order_by(Organisation.id)))
+    for organisation in closed:
+        revoke_keys(session, organisation_id=organisation.id, at=at)
+        organisation.name, organisation.disabled_at = ERASED, organisation.disabled_at or at
+    kept = [organisation.id for organisation in closed]
+    session.execute(delete(Membership).where(Membership.user_id == user_id, Membership.organisation_id.not_in(kept)))
+    return closed
+
+
+def revoke_keys(session: Session, *, organisation_id: str, at: datetime) -> None:
+    """Revoke an organisation's keys, and erase what people named."""
+    keys = update(ApiKey).where(ApiKey.organisation_id == organisation_id)
+    session.execute(keys.where(ApiKey.revoked_at.is_(None)).values(revoked_at=at))
+    session.execute(keys.values(name=ERASED, description="", tags=[], addresses=[]))
+    session.execute(update(Job).where(Job.organisation_id == organisation_id).values(name=None))

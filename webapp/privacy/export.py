@@ -37,8 +37,9 @@ PASSKEY: Columns = (Passkey.id, Passkey.name, Passkey.created_at, Passkey.last_u
 ORGANISATION: Columns = (Organisation.id, Organisation.name, Organisation.created_at)
 MEMBERSHIP: Columns = (Membership.organisation_id, Membership.role, Membership.created_at)
 KEY: Columns = (
-    *(ApiKey.id, ApiKey.organisation_id, ApiKey.name, ApiKey.prefix, ApiKey.scopes),
-    *(ApiKey.created_at, ApiKey.expires_at, ApiKey.revoked_at),
+    *(ApiKey.id, ApiKey.organisation_id, ApiKey.name, ApiKey.description, ApiKey.tags, ApiKey.prefix, ApiKey.mode),
+    *(ApiKey.scopes, ApiKey.rate_limits, ApiKey.addresses),
+    *(ApiKey.created_at, ApiKey.expires_at, ApiKey.disabled_at, ApiKey.revoked_at),
 )
 JOB: Columns = (
     *(Job.id, Job.key_id, Job.name, Job.status, Job.template_id, Job.parameters, Job.backend, Job.engine),
@@ -46,7 +47,7 @@ JOB: Columns = (
     *(Job.estimated_microcredits, Job.held_microcredits, Job.charged_microcredits),
     *(Job.created_at, Job.started_at, Job.completed_at),
 )
-USAGE: Columns = (Usage.key_id, Usage.hour, Usage.calls, Usage.microcredits)
+USAGE: Columns = (Usage.key_id, Usage.hour, Usage.hours, Usage.calls, Usage.microcredits, Usage.last_used_at)
 TRANSFER: Columns = (
     *(Transfer.id, Transfer.debit_account, Transfer.credit_account, Transfer.microcredits),
     *(Transfer.reason, Transfer.reference, Transfer.created_at),

@@ -1,0 +1,79 @@
+"""A copy of all that we keep about somebody."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.accounts.steps import add_authenticator, list_actions, log_in_by_form
+from tests.factories import Account, Key, make_account, make_key, now, post_bell
+from webapp.metering.flush import flush
+
+SECTIONS = [
+    *("exportedAt", "profile", "sessions", "passkeys", "organisations", "memberships"),
+    *("keys", "jobs", "usage", "ledger", "audit"),
+]
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    with app.app_context():
+        return make_account(email="ada@example.com")
+
+
+@pytest.fixture
+def key(app: Flask, account: Account, client: FlaskClient) -> Key:
+    with app.app_context():
+        key = make_key(account, name='a "key" </script>')
+    assert post_bell(client, key).status_code == 201
+    with app.app_context():
+        flush(at=now())
+    return key
+
+
+def export(client: FlaskClient) -> dict[str, Any]:
+    answer = client.get("/console/settings/data/export.json")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="upcube-data.json"'
+    document: dict[str, Any] = json.loads(answer.text)
+    return document
+
+
+def test_it_holds_everything_of_its_owner(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:
+    log_in_by_form(client)
+    document = export(client)
+    assert list(document) == SECTIONS
+    assert document["profile"]["email"] == "ada@example.com"
+    assert [each["name"] for each in document["keys"]] == ['a "key" </script>']
+    assert document["jobs"][0]["counts"]
+    assert document["usage"][0]["keyId"] == key.row.id
+    assert len(document["ledger"]) == 2
+    assert document["organisations"][0]["id"] == account.organisation_id
+    assert {"user.signed_up", "login.succeeded", "data.exported"} <= {each["action"] for each in document["audit"]}
+    assert len(document["sessions"]) == 1
+    with app.app_context():
+        assert list_actions()[-1] == "data.exported"
+
+
+def test_it_holds_no_secret(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:
+    log_in_by_form(client)
+    with client.session_transaction() as cookie:
+        token = cookie["_user_id"]
+    with app.app_context():
+        secret, codes = add_authenticator(account)
+    text = json.dumps(export(client))
+    for kept_from_it in (key.raw[16:], token, secret, *codes, "$argon2"):
+        assert kept_from_it not in text
+
+
+@pytest.mark.usefixtures("key")
+def test_it_holds_nothing_of_anybody_else(app: Flask) -> None:
+    with app.app_context():
+        make_account(email="eve@example.com")
+    client = app.test_client()
+    log_in_by_form(client, "eve@example.com")
+    document = export(client)
+    assert "ada@example.com" not in json.dumps(document)
+    assert (document["keys"], document["jobs"], document["usage"]) == ([], [], [])
