@@ -9,12 +9,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from config import ROOT, Settings
+from worker.reaper import kill_session
 
 DEADLINE_SECONDS = 30.0
 
@@ -36,6 +37,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
+        "QUEUE_REDIS_URL": settings.queue_redis_url,
         "SECRET_KEY": settings.secret_key,
         "PYTHONWARNINGS": "default",
         **more,
@@ -53,6 +55,26 @@ def run_command(settings: Settings, *arguments: str, **environ: str) -> subproce
         check=False,
         timeout=DEADLINE_SECONDS,
     )
+
+
+@contextmanager
+def worker_process(settings: Settings, role: str, **environ: str) -> Iterator[None]:
+    """Run a worker (`work`) or a clock (`clock`), killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker", role],
+        cwd=ROOT,
+        env=environment(settings, **environ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+        assert process.poll() is None, f"the {role} process has died"
+    finally:
+        with suppress(ProcessLookupError):
+            kill_session(process.pid)
+        process.wait()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, has_request_context
 
 from config import ConfigurationError, Settings, load_settings
 from webapp import errors, hooks, logs
@@ -11,7 +11,7 @@ from webapp.admin import budget_commands, commands, credit_commands, health
 from webapp.api import api
 from webapp.authentication import check_routes, public
 from webapp.cookies import ConsoleSessions, name_cookie
-from webapp.core.db import db, engine_options
+from webapp.core.db import db, engine_options, limit_waits
 from webapp.core.redis import store
 from webapp.core.sealing import sealer
 from webapp.dashboard import dashboard
@@ -28,6 +28,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     store.connect(settings.redis_url)
     sealer.use(settings.secret_key)
     db.init_app(app)
+    with app.app_context():
+        limit_waits(db.engine, is_request=has_request_context)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
     if settings.requests_are_logged:
         logs.log_requests(app)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from webapp.core import clock
-from webapp.core.db import transaction
+from webapp.core.db import CommitLostError, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
@@ -79,7 +79,7 @@ def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, 
         end_hold(hold, charged_microcredits=0)
         reconcile_account(shard_tag=hold.shard_tag)
         raise
-    except StoreAwayError:
+    except CommitLostError:
         # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
         hurry_hold(hold)
         raise

@@ -11,6 +11,7 @@ A crash before 2 leaves the batch for the next flush; a crash after 2 leaves a b
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -23,6 +24,7 @@ from sqlalchemy.orm import Session
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import insert_for, transaction
+from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import OverdraftError, add_charge
@@ -105,7 +107,8 @@ def flush(*, at: datetime) -> FlushReport:
         )
         applied += rows
         waiting += len(refused)
-    with asking_redis():
+    # A full Redis refuses the note, and nothing before it: the flush is what makes room again.
+    with suppress(StoreAwayError), asking_redis():
         store.client.set(names.last_flush(), int(at.timestamp()))
     return FlushReport(
         waiting=waiting,

@@ -17,6 +17,7 @@ from webapp.metering.groups import GROUPS
 from webapp.metering.reconcile import BUDGETS, SCRIPTS, hold_reference, reconcile_account
 
 HOLD = RedisScript(SCRIPTS / "hold.lua", library=BUDGETS, takes_epoch=True, takes_deadline=True)
+OVERDUE = RedisScript(SCRIPTS / "overdue.lua")
 RENEW = RedisScript(SCRIPTS / "renew.lua")
 SETTLE = RedisScript(SCRIPTS / "settle.lua", library=BUDGETS, takes_epoch=True)
 
@@ -147,12 +148,7 @@ def end_overdue_holds(*, at: datetime) -> int:
 
 def list_overdue_holds() -> list[tuple[str, str]]:
     """Give the shard tag and id of every hold that is past its deadline, by the clock that set the deadline."""
-    with asking_redis():
-        seconds, _ = store.client.time()
-        pipeline = store.client.pipeline(transaction=False)
-        for group in GROUPS:
-            pipeline.zrangebyscore(names.hold_deadlines(group), "-inf", seconds)
-        found = pipeline.execute()
+    found = OVERDUE.run_many(([names.hold_deadlines(group)], ()) for group in GROUPS)
     overdue = []
     for member in (member.decode() for members in found for member in members):
         shard_tag, _, hold_id = member.partition(":")

@@ -1,18 +1,19 @@
 """Redis rebuilt from SQL: every account's balance, and every key's record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Row, select
 
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
-from webapp.core.redis import asking_redis, read_epoch, store
+from webapp.core.redis import RedisScript
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.metering.admission import token_record
-from webapp.metering.reconcile import reconcile_account
+from webapp.metering.reconcile import SCRIPTS, reconcile_account
+
+WRITE_KEY = RedisScript(SCRIPTS / "write_key.lua", takes_epoch=True)
 
 KEYS_PER_ROUND_TRIP = 1000
 
@@ -54,13 +55,10 @@ def write_key_records() -> int:
 
 def write_records(rows: Sequence[Row[StoredToken, Organisation]]) -> None:
     """Write these keys' records in one round trip. Raises StoreAwayError."""
-    with asking_redis():
-        epoch = read_epoch(store.client)
-        pipeline = store.client.pipeline(transaction=False)
-        for token, organisation in rows:
-            name = names.key_record(organisation.shard_tag, token.digest)
-            record: Mapping[Any, Any] = token_record(token, organisation) | {"epoch": epoch}
-            # What it may have beside these, such as networks that are no more, must not stay.
-            pipeline.delete(name)
-            pipeline.hset(name, mapping=record)
-        pipeline.execute()
+    WRITE_KEY.run_many(
+        (
+            [names.key_record(organisation.shard_tag, token.digest)],
+            [text for pair in token_record(token, organisation).items() for text in pair],
+        )
+        for token, organisation in rows
+    )

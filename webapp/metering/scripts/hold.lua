@@ -21,7 +21,8 @@ end
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
     return {'held', available, {}}
 end
-if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[5]) then
+-- What expires or is taken back is no job, and is not kept waiting by jobs.
+if ARGV[6] ~= '' and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[5]) then
     return {'concurrency', available, {}}
 end
 local value = ARGV[2]
