@@ -149,14 +149,16 @@ def test_an_address_of_nothing_is_a_404(refusing: Service, path: str) -> None:
 
 
 def test_every_other_method_is_refused_with_those_allowed(refusing: Service) -> None:
-    routes = refusing.app.url_map.bind("localhost")
-    rules = [rule.rule for rule in refusing.app.url_map.iter_rules() if rule.rule.startswith(API)]
-    assert {f"{API}/jobs", f"{API}/me"} <= set(rules)
-    for path in {rule.replace("<", "").replace(">", "") for rule in rules}:
-        # Of all rules that fit: /keys/report-leak is also the address that a key of that id would have.
-        methods = set(routes.allowed_methods(path))
+    # /keys/report-leak is also the address that a key of that id would have, with that one's methods.
+    shared = f"{API}/keys/report-leak"
+    rules = [rule for rule in refusing.app.url_map.iter_rules() if rule.rule.startswith(API) and rule.rule != shared]
+    allowed: dict[str, set[str]] = {}
+    for rule in rules:
+        allowed.setdefault(rule.rule, set()).update(rule.methods or ())
+    assert {f"{API}/jobs", f"{API}/me"} <= set(allowed)
+    for path, methods in allowed.items():
         for method in set(METHODS) - methods:
-            answer = refusing.client.open(path, method=method)
+            answer = refusing.client.open(path.replace("<", "").replace(">", ""), method=method)
             read_error(answer, 405, "method_not_allowed")
             assert answer.headers["Allow"] == ", ".join(sorted(methods))
 
