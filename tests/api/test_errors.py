@@ -159,7 +159,10 @@ def test_every_other_method_is_refused_with_those_allowed(refusing: Service) -> 
     for path, methods in allowed.items():
         for method in set(METHODS) - methods:
             answer = refusing.client.open(path.replace("<", "").replace(">", ""), method=method)
-            read_error(answer, 405, "method_not_allowed")
+            assert answer.status_code == 405
+            if method != "HEAD":
+                # Which has no body.
+                read_error(answer, 405, "method_not_allowed")
             assert answer.headers["Allow"] == ", ".join(sorted(methods))
 
 
