@@ -26,6 +26,8 @@ from webapp.metering.callers import Caller
 from webapp.metering.limits import LimitState
 
 API_PATH = "/api/"
+# More are not looked up: an address has room for many.
+MAX_KEYS_IN_ADDRESS = 3
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
 
@@ -142,7 +144,8 @@ def identify_request() -> None:
 
 def refuse_keys_in(address: str) -> None:
     """Refuse a request with a key in its address, and tell the key's owners once. Raises KeyInAddressError."""
-    tokens = [token for raw in TOKEN.findall(address) if (token := parse_token(raw))]
+    found = TOKEN.findall(address)[:MAX_KEYS_IN_ADDRESS]
+    tokens = [token for raw in found if (token := parse_token(raw))]
     for token in tokens:
         with suppress(StoreAwayError):
             warn_of_address(token, actor=unknown_actor(get_origin()), at=clock.now())

@@ -10,9 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.accounts.steps import make_code
-from tests.factories import API, body, make_account, make_key, now
+from tests.factories import API, body, make_account, make_key, make_team, now
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.queries import get_user_by_email
+from webapp.accounts.roles import Role
 from webapp.accounts.second_factors import confirm_authenticator, has_authenticator, start_authenticator
 from webapp.core import redis as names
 from webapp.core.redis import store
@@ -96,6 +97,15 @@ class TestWithAUser:
         refused = run("keys", "create", EMAIL, "--name", "ci", "--scope", "moon:read")
         assert refused.exit_code == 1
         assert "moon:read" in refused.stderr
+
+
+def test_an_organisation_is_named_by_its_id(run: Run, app: Flask) -> None:
+    with app.app_context():
+        organisation_id, _ = make_team(owner=Role.OWNER)
+    assert run("credits", "grant", organisation_id, "2.5", "--reason", "a gift").exit_code == 0
+    assert json.loads(run("credits", "balance", organisation_id, "--json").stdout)["available"] == "2.5"
+    refused = run("credits", "balance", "org_nothing")
+    assert (refused.exit_code, "no organisation org_nothing" in refused.stderr) == (1, True)
 
 
 def test_a_user_can_start_with_exactly_this_much(run: Run) -> None:

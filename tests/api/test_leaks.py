@@ -167,5 +167,6 @@ class TestAddress:
         assert not is_refused(client, key)
 
     def test_what_only_looks_like_one_is_let_through(self, client: FlaskClient, key: Key) -> None:
-        assert client.get(f"/docs?key={key.raw[:-1]}x").status_code == 200
+        other = "y" if key.raw.endswith("x") else "x"
+        assert client.get(f"/docs?key={key.raw[:-1]}{other}").status_code == 200
         assert client.get("/docs?key=upcube_sk_").status_code == 200

@@ -26,6 +26,11 @@ CONSOLE_PAGES = {
     "/console/credits": "Credits · Upcube Quantum",
     "/console/confirmation": "Confirmation · Upcube Quantum",
     "/console/templates": "Templates · Upcube Quantum",
+    "/console/organisation": "Organisation · Upcube Quantum",
+    "/console/organisations/new": "New organisation · Upcube Quantum",
+    "/console/audit": "Audit trail · Upcube Quantum",
+    "/console/audit?action=key.created": "Audit trail · Upcube Quantum",
+    "/console/activity": "Your activity · Upcube Quantum",
     "/console/settings": "Profile · Upcube Quantum",
     "/console/settings/email": "Change address · Upcube Quantum",
     "/console/settings/password": "Password · Upcube Quantum",
@@ -127,6 +132,16 @@ def test_console_pages_are_sound_and_fit_a_narrow_screen_empty_or_full(
     for path, title in CONSOLE_PAGES.items():
         check_page(page, path, title)
     check_page(page, f"/console/jobs/{job['id']}", f"{'W' * 80} · Jobs · Upcube Quantum")
+    page.goto("/console/api-keys")
+    key = page.get_by_role("link", name="W" * 80).get_attribute("href")
+    check_page(page, str(key), f"{'W' * 80} · API keys · Upcube Quantum")
+    page.goto("/console/organisations/new")
+    page.get_by_label("Name").fill("W" * 80)
+    page.get_by_role("button", name="Create organisation").click()
+    page.get_by_label("E-mail address").fill(f"{'w' * 60}@example.com")
+    page.get_by_role("button", name="Invite").click()
+    check_page(page, "/console/organisation", "Organisation · Upcube Quantum")
+    check_page(page, "/console/organisation/leave", "Leave the organisation · Upcube Quantum")
 
 
 def test_a_job_s_page_shows_what_was_measured_and_what_it_cost(page: Page, live_server: str) -> None:

@@ -8,6 +8,7 @@ from webapp.accounts.models import LoginSession, Membership, Organisation, User
 from webapp.accounts.operations import normalise_email, unknown_email
 from webapp.accounts.sessions import hash_session_token, is_live
 from webapp.core.db import db
+from webapp.core.errors import NotFoundError
 
 
 def get_live_session(token: str, *, at: datetime) -> LoginSession | None:
@@ -41,9 +42,14 @@ def get_personal_organisation(user_id: str) -> Organisation:
     return db.session.scalars(select(Organisation).where(Organisation.personal_user_id == user_id)).one()
 
 
-def get_organisation_by_email(email: str) -> Organisation:
-    """Give the personal organisation of the user with this address. Raises NotFoundError."""
-    return get_personal_organisation(get_user_by_email(email).id)
+def get_organisation_named(name: str) -> Organisation:
+    """Give the organisation with this id, or the personal one of the user with this address. Raises NotFoundError."""
+    if "@" in name or not name.startswith("org_"):
+        return get_personal_organisation(get_user_by_email(name).id)
+    organisation = db.session.get(Organisation, name)
+    if organisation is None:
+        raise NotFoundError(f"There is no organisation {name}.", target="organisation")
+    return organisation
 
 
 def get_organisation_by_tag(shard_tag: str) -> Organisation | None:

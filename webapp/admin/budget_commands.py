@@ -4,7 +4,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from webapp.accounts.queries import get_organisation_by_email
+from webapp.accounts.queries import get_organisation_named
 from webapp.admin.commands import Amount, as_json, explained, print_rows
 from webapp.core import clock
 from webapp.core.money import format_credits
@@ -37,7 +37,7 @@ def install(app: Flask) -> None:
 def put(email: str, *, microcredits: int, period: str, key_id: str | None, alert_only: bool) -> None:
     """Let no more than AMOUNT decimal credits be spent in each period."""
     set_budget(
-        organisation_id=get_organisation_by_email(email).id,
+        organisation_id=get_organisation_named(email).id,
         key_id=key_id,
         period=period,
         microcredits=microcredits,
@@ -54,7 +54,7 @@ def put(email: str, *, microcredits: int, period: str, key_id: str | None, alert
 @explained
 def remove(email: str, *, period: str, key_id: str | None) -> None:
     """Take a budget away."""
-    unset_budget(organisation_id=get_organisation_by_email(email).id, key_id=key_id, period=period)
+    unset_budget(organisation_id=get_organisation_named(email).id, key_id=key_id, period=period)
     click.echo(f"{key_id or email} has no budget any more ({period}).")
 
 
@@ -64,7 +64,7 @@ def remove(email: str, *, period: str, key_id: str | None) -> None:
 @explained
 def print_budgets(email: str, *, as_json: bool) -> None:
     """List the budgets of an account and its keys, with what is used of each."""
-    found = list_spent_budgets(get_organisation_by_email(email).id, at=clock.now())
+    found = list_spent_budgets(get_organisation_named(email).id, at=clock.now())
     print_rows([render_budget(spent) for spent in found], in_json=as_json)
 
 

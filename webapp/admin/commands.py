@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.operations import disable_user
-from webapp.accounts.queries import get_organisation_by_email, get_personal_organisation, get_user_by_email, list_users
+from webapp.accounts.queries import get_organisation_named, get_personal_organisation, get_user_by_email, list_users
 from webapp.accounts.second_factors import remove_authenticator
 from webapp.core import clock
 from webapp.core.clock import format_time
@@ -186,7 +186,7 @@ def create_api_key(email: str, *, name: str, scopes: tuple[str, ...], as_json: b
 @explained
 def print_keys(email: str, *, as_json: bool) -> None:
     """List the keys of a user's personal organisation, newest first."""
-    found = list_keys_with_usage(get_organisation_by_email(email).id)
+    found = list_keys_with_usage(get_organisation_named(email).id)
     print_rows([render_key(usage) for usage in found], in_json=as_json)
 
 

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from webapp.accounts.audit import OPERATOR
-from webapp.accounts.queries import get_organisation_by_email
+from webapp.accounts.queries import get_organisation_named
 from webapp.admin.commands import Amount, as_json, explained
 from webapp.core import clock
 from webapp.core.clock import format_time
@@ -60,7 +60,7 @@ def read_moment(text: str) -> datetime | None:
 def grant(email: str, *, microcredits: int, reason: str, reference: str | None, expires_at: datetime | None) -> None:
     """Give an account AMOUNT decimal credits."""
     grant_credits(
-        organisation_id=get_organisation_by_email(email).id,
+        organisation_id=get_organisation_named(email).id,
         microcredits=microcredits,
         reason=reason,
         reference=reference,
@@ -82,7 +82,7 @@ def grant(email: str, *, microcredits: int, reason: str, reference: str | None, 
 def refund(email: str, job_id: str, *, microcredits: int | None, reason: str, reference: str | None) -> None:
     """Give back what a job was charged, or some of it."""
     refunded = refund_job(
-        organisation_id=get_organisation_by_email(email).id,
+        organisation_id=get_organisation_named(email).id,
         job_id=job_id,
         microcredits=microcredits,
         reason=reason,
@@ -102,7 +102,7 @@ def refund(email: str, job_id: str, *, microcredits: int | None, reason: str, re
 def adjust(email: str, *, microcredits: int, reason: str, reference: str | None) -> None:
     """Correct what an account was granted: +AMOUNT adds credits, -AMOUNT takes available ones back."""
     adjust_credits(
-        organisation_id=get_organisation_by_email(email).id,
+        organisation_id=get_organisation_named(email).id,
         microcredits=microcredits,
         reason=reason,
         reference=reference,
@@ -117,7 +117,7 @@ def adjust(email: str, *, microcredits: int, reason: str, reference: str | None)
 @explained
 def print_balance(email: str, *, as_json: bool) -> None:
     """Say where an account's credits are."""
-    found = get_credits(get_organisation_by_email(email).id)
+    found = get_credits(get_organisation_named(email).id)
     row = {
         "granted": format_credits(found.granted),
         "available": format_credits(found.available),
