@@ -45,6 +45,7 @@ lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive config.py wsgi.py webapp worker
 
 format: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check --fix

@@ -5,6 +5,7 @@ This module imports nothing of ours, so that the launcher can read it before any
 """
 
 import hashlib
+import ipaddress
 import os
 import re
 import secrets
@@ -21,6 +22,11 @@ MAX_SOCKET_PATH_BYTES = 103
 
 SECONDS_PER_DAY = 86_400
 MAX_QUOTA = 1_000_000
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
+# Nodes as host, host:port or [IPv6]:port; then options such as ?ssl_ca_certs=/path.
+REDIS_NODE = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/,@:?\[\]]+)(?::[0-9]{1,5})?"
+REDIS_CLUSTER_URL = re.compile(rf"rediss?\+cluster://(?:[^\s@/]*@)?{REDIS_NODE}(?:,{REDIS_NODE})*/?(?:\?\S*)?")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 RATE_LIMIT = re.compile(r"(?:([a-z][a-z0-9-]{0,19})=)?([0-9]{1,7})/([0-9]{1,5})")
 
 
@@ -57,10 +63,14 @@ class Settings:
     account_rate_limits: tuple[RateLimit, ...]
     max_concurrent_jobs: int
     flush_interval_seconds: int
+    usage_hours_kept_days: int
     max_body_bytes: int
     max_inline_work: int
     secure_cookies: bool
     public_url: str
+    trusted_proxies: tuple[Network, ...]
+    logs_are_json: bool
+    requests_are_logged: bool
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -70,7 +80,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """
     data_dir = make_data_dir(Path(environ.get("DATA_DIR") or ROOT / "instance").expanduser().absolute())
     database_url = get_database_url(environ.get("DATABASE_URL", ""), data_dir)
-    redis_url = environ.get("REDIS_URL", "")
+    redis_url = get_redis_url(environ.get("REDIS_URL", ""))
     embedded_url = f"unix://{get_valkey_socket(data_dir)}"
     return Settings(
         data_dir=data_dir,
@@ -79,7 +89,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=database_url,
         redis_url=redis_url or embedded_url,
         redis_is_embedded=not redis_url,
-        queue_redis_url=environ.get("QUEUE_REDIS_URL") or redis_url or embedded_url,
+        queue_redis_url=get_queue_redis_url(environ.get("QUEUE_REDIS_URL", ""), redis_url) or embedded_url,
         secret_key=get_secret_key(environ.get("SECRET_KEY", ""), database_url, data_dir),
         starting_credits=get_credits(environ, "STARTING_CREDITS", default="100"),
         call_price_credits=get_credits(environ, "CALL_PRICE_CREDITS", default="0"),
@@ -88,10 +98,15 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         account_rate_limits=get_rate_limits(environ, "ACCOUNT_RATE_LIMITS", default="1200/60"),
         max_concurrent_jobs=get_integer(environ, "MAX_CONCURRENT_JOBS", default=16, minimum=1, maximum=10_000),
         flush_interval_seconds=get_integer(environ, "FLUSH_INTERVAL_SECONDS", default=5, minimum=1, maximum=3600),
+        # The pages show the last week by the hour.
+        usage_hours_kept_days=get_integer(environ, "USAGE_HOURS_KEPT_DAYS", default=90, minimum=8, maximum=36_500),
         max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
         secure_cookies=get_boolean(environ, "SECURE_COOKIES", default=False),
         public_url=get_public_url(environ.get("PUBLIC_URL", "")),
+        trusted_proxies=get_networks(environ, "TRUSTED_PROXIES"),
+        logs_are_json=get_boolean(environ, "LOG_JSON", default=True),
+        requests_are_logged=get_boolean(environ, "LOG_REQUESTS", default=False),
     )
 
 
@@ -124,6 +139,53 @@ def get_database_url(url: str, data_dir: Path) -> str:
     if scheme not in {"sqlite", "postgresql+psycopg"}:
         raise ConfigurationError(f"DATABASE_URL must be a postgresql:// or sqlite:// address, not {scheme}://.")
     return url
+
+
+def get_redis_url(url: str) -> str:
+    """Check the address of a Redis server, or of some nodes of a Redis Cluster with commas between them."""
+    if is_cluster(url):
+        if not REDIS_CLUSTER_URL.fullmatch(url):
+            raise ConfigurationError(
+                "REDIS_URL must name nodes of the cluster as in redis+cluster://user:password@host:port,host:port "
+                "(rediss+cluster:// for TLS), with no database number: a cluster has only one."
+            )
+    elif url and url.partition("://")[0] not in REDIS_SCHEMES:
+        raise ConfigurationError(
+            "REDIS_URL must look like redis://host:6379/0, rediss:// for TLS, unix:///path/to/socket, "
+            "or redis+cluster://host:port,host:port for a cluster."
+        )
+    return url
+
+
+def is_cluster(redis_url: str) -> bool:
+    """Tell whether a REDIS_URL names nodes of a cluster."""
+    return redis_url.partition("://")[0].endswith("+cluster")
+
+
+def split_cluster_url(redis_url: str) -> list[str]:
+    """Give a URL for each node that a cluster's REDIS_URL names, all with the same user and options."""
+    scheme, _, rest = redis_url.partition("://")
+    credentials, at_sign, hosts = rest.rpartition("@")
+    hosts, question_mark, options = hosts.partition("?")
+    return [
+        f"{scheme.removesuffix('+cluster')}://{credentials}{at_sign}{host}{question_mark}{options}"
+        for host in hosts.rstrip("/").split(",")
+    ]
+
+
+def get_queue_redis_url(url: str, redis_url: str) -> str:
+    """Give the address of RQ's Redis, one server: REDIS_URL by default, which may then not be a cluster."""
+    if not url and is_cluster(redis_url):
+        raise ConfigurationError(
+            "QUEUE_REDIS_URL must be set when REDIS_URL is a cluster: the queues need a Redis server of their own, "
+            "as in redis://host:6379/0."
+        )
+    if url and url.partition("://")[0] not in REDIS_SCHEMES:
+        raise ConfigurationError(
+            "QUEUE_REDIS_URL must name one server, as in redis://host:6379/0, rediss:// for TLS, or "
+            "unix:///path/to/socket: RQ cannot use a cluster."
+        )
+    return url or redis_url
 
 
 def get_valkey_socket(data_dir: Path) -> Path:
@@ -224,6 +286,15 @@ def get_rate_limits(environ: Mapping[str, str], name: str, *, default: str) -> t
             f"burst=20/1,day=50000/86400, not {text!r}."
         )
     return limits
+
+
+def get_networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    """Read addresses and networks written as 10.0.0.0/8,::1."""
+    parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+    try:
+        return tuple(ipaddress.ip_network(part) for part in parts)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} must be addresses or networks such as 10.0.0.0/8,::1: {error}.") from error
 
 
 def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -1,9 +1,11 @@
 """The WSGI application, and the one that `flask --app wsgi` works on."""
 
-from config import ConfigurationError
-from webapp import create_app
+from config import ConfigurationError, load_settings
+from webapp import create_app, logs
 
 try:
-    app = create_app()
+    settings = load_settings()
+    logs.configure(in_json=settings.logs_are_json)
+    app = create_app(settings)
 except ConfigurationError as error:
     raise SystemExit(str(error)) from None

@@ -132,7 +132,7 @@ def upsert_bare(home: Place, rows: list[UsageChange]) -> None:
     ]
     database = make_url(home.settings.database_url).database
     with closing(sqlite3.connect(str(database), isolation_level=None)) as connection:
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(UPSERT, values)
         connection.execute("COMMIT")

@@ -14,6 +14,7 @@ from redis import Redis
 
 from config import Settings
 from tests import stores
+from tests.clusters import ValkeyCluster, running_cluster
 from tests.stores import PostgresqlStore, SqliteStore, make_settings
 from webapp import create_app
 from webapp.accounts import passwords
@@ -57,6 +58,13 @@ def redis_url(valkey_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def cluster(short_folder: Path) -> Iterator[ValkeyCluster]:
+    """A real cluster that holds nothing."""
+    with running_cluster(short_folder / "cluster") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def databases(short_folder: Path) -> Iterator[dict[str, SqliteStore | PostgresqlStore]]:
     """The migrated databases that tests are given copies of, made when first asked for."""
     with ExitStack() as stack:
@@ -88,9 +96,10 @@ def environ() -> dict[str, str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str, redis_url: str, environ: dict[str, str]) -> Settings:
+def settings(tmp_path: Path, database_url: str, redis_url: str, valkey_url: str, environ: dict[str, str]) -> Settings:
     """Settings on this test's stores."""
-    return make_settings(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url, **environ)
+    stores = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "QUEUE_REDIS_URL": valkey_url}
+    return make_settings(tmp_path, **stores, **environ)
 
 
 @pytest.fixture

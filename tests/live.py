@@ -9,11 +9,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from config import ROOT, Settings
+from worker.reaper import kill_session
 
 DEADLINE_SECONDS = 30.0
 
@@ -35,6 +37,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
+        "QUEUE_REDIS_URL": settings.queue_redis_url,
         "SECRET_KEY": settings.secret_key,
         "PYTHONWARNINGS": "default",
         **more,
@@ -55,16 +58,37 @@ def run_command(settings: Settings, *arguments: str, **environ: str) -> subproce
 
 
 @contextmanager
-def web_process(settings: Settings, **environ: str) -> Iterator[str]:
-    """Run the web process, killed at the end, and give the address of its API."""
-    port = free_port()
-    command = ["granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "wsgi:app"]
+def worker_process(settings: Settings, role: str, **environ: str) -> Iterator[None]:
+    """Run a worker (`work`) or a clock (`clock`), killed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-m", "worker", role],
         cwd=ROOT,
         env=environment(settings, **environ),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+        assert process.poll() is None, f"the {role} process has died"
+    finally:
+        with suppress(ProcessLookupError):
+            kill_session(process.pid)
+        process.wait()
+
+
+@contextmanager
+def web_process(settings: Settings, *, log: Path | None = None, **environ: str) -> Iterator[str]:
+    """Run the web process, killed at the end, and give the address of its API; what it says goes to `log`."""
+    port = free_port()
+    command = ["granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "wsgi:app"]
+    output = log.open("wb") if log else subprocess.DEVNULL
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment(settings, **environ),
+        stdout=output,
+        stderr=output,
         start_new_session=True,
     )
     address = f"http://127.0.0.1:{port}"
@@ -74,6 +98,8 @@ def web_process(settings: Settings, **environ: str) -> Iterator[str]:
     finally:
         os.killpg(process.pid, 9)
         process.wait()
+        if not isinstance(output, int):
+            output.close()
 
 
 def free_port() -> int:

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, has_request_context
 
 from config import ConfigurationError, Settings, load_settings
-from webapp import errors, hooks
+from webapp import errors, hooks, logs
 from webapp.accounts.operations import SESSION_LIFETIME
-from webapp.admin import commands, health
+from webapp.admin import budget_commands, commands, credit_commands, health
 from webapp.api import api
 from webapp.authentication import check_routes, public
 from webapp.cookies import ConsoleSessions
-from webapp.core.db import db, engine_options
+from webapp.core.db import db, engine_options, limit_waits
 from webapp.core.redis import store
 from webapp.dashboard import dashboard
 from webapp.extensions import csrf, login_manager, make_runtime, migrate
+from webapp.proxies import TrustedProxies
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -25,7 +26,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure(app, settings)
     store.connect(settings.redis_url)
     db.init_app(app)
+    with app.app_context():
+        limit_waits(db.engine, is_request=has_request_context)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
+    if settings.requests_are_logged:
+        logs.log_requests(app)
     # Before CSRF, whose own hook would otherwise answer before the request has an id.
     hooks.install(app)
     errors.install(app)
@@ -35,8 +40,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(dashboard)
     app.register_blueprint(health.health)
     commands.install(app)
+    credit_commands.install(app)
+    budget_commands.install(app)
     csrf.exempt(api)
     public(app.view_functions["static"])
+    if settings.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     check_routes(app)
     check_prices(app)
     return app

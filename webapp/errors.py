@@ -45,12 +45,14 @@ def render_http(error: HTTPException) -> ResponseReturnValue:
 
 def render_unexpected(error: Exception) -> ResponseReturnValue:
     """Answer 500 and log why; the client learns only the request's id."""
-    log.error("request %s failed", g.get("request_id"), exc_info=error)
+    log.error("the request failed", exc_info=error)
     return render_error(UpcubeError("Something went wrong on our side. No job was charged."))
 
 
 def render_error(error: UpcubeError) -> ResponseReturnValue:
     """Answer with the error in the caller's language."""
+    if isinstance(error, StoreAwayError):
+        log.warning("answered 503: %s", error.message, exc_info=error.__cause__)
     headers = dict(error.headers)
     if request.path.startswith(API_PATH):
         return {"error": render_envelope(error)}, error.status, headers

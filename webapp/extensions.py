@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
 from flask import current_app
@@ -30,6 +31,8 @@ class Runtime:
     call_price_microcredits: int
     # By endpoint, where it differs from the price of any other call.
     endpoint_prices_microcredits: Mapping[str, int]
+    # For how long usage is kept by the hour, before it is rolled up to days.
+    usage_hours_kept: timedelta
     max_body_bytes: int
     # Empty where the address of the request is the right one.
     public_url: str
@@ -54,6 +57,7 @@ def make_runtime(settings: Settings) -> Runtime:
         endpoint_prices_microcredits={
             f"api.{operation}": parse_credits(price) for operation, price in settings.operation_prices_credits.items()
         },
+        usage_hours_kept=timedelta(days=settings.usage_hours_kept_days),
         max_body_bytes=settings.max_body_bytes,
         public_url=settings.public_url,
     )

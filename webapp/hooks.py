@@ -16,6 +16,7 @@ from webapp.core.key_tokens import KeyToken, parse_token
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
 from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
+from webapp.metering.budgets import BudgetExceededError
 from webapp.metering.limits import LimitState
 
 API_PATH = "/api/"
@@ -168,6 +169,8 @@ def check_admission(admission: Admission, scope: str | None, *, price_microcredi
         error = RateLimitedError(f"Too many calls. Try again in {seconds} second{'' if seconds == 1 else 's'}.")
         error.headers = {"Retry-After": str(seconds)}
         raise error
+    if verdict is Verdict.BUDGET:
+        raise BudgetExceededError(admission.budgets, required=price_microcredits, at=clock.now())
     if verdict is Verdict.CREDITS:
         available = format_credits(admission.available_microcredits)
         price = format_credits(price_microcredits)

@@ -10,7 +10,7 @@ from rq.utils import import_attribute
 from rq.worker import Worker
 
 from config import ConfigurationError, Settings, load_settings
-from webapp import create_app
+from webapp import create_app, logs
 from worker.schedule import METERING_QUEUE, list_periodic_tasks
 
 # A dead worker's task is seen to be lost within this time.
@@ -52,11 +52,12 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in processes:
         sys.stderr.write("Usage: python -m worker work|clock\n")
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # RQ tells of every task twice.
     logging.getLogger("rq").setLevel(logging.WARNING)
     try:
-        processes[arguments[0]](load_settings())
+        settings = load_settings()
+        logs.configure(in_json=settings.logs_are_json)
+        processes[arguments[0]](settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -174,6 +174,8 @@ def make_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str
         **environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
+        # A person reads what `make run` prints.
+        "LOG_JSON": environ.get("LOG_JSON") or "0",
         "DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database_url,
         "HOST": settings.host,

@@ -7,10 +7,11 @@ import socket
 import sqlite3
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from config import ROOT
+from config import ROOT, is_cluster, split_cluster_url
 
 REVISIONS = ROOT / "webapp" / "migrations" / "versions"
 CONNECT_SECONDS = 5
@@ -109,22 +110,35 @@ def share_with_server(reservation: socket.socket) -> None:
 
 def get_url_host(host: str) -> str:
     """Give a host as a URL on this machine names it."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # read, not bound
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # nosec B104  # read, not bound
     return f"[{host}]" if ":" in host else host
 
 
 def check_redis(name: str, url: str) -> None:
-    """Check that a Redis of the operator's answers. Raises PreflightError."""
+    """Check that a Redis of the operator's answers, one node if it is a cluster. Raises PreflightError."""
+    *some, last = split_cluster_url(url) if is_cluster(url) else [url]
+    for node in some:
+        with suppress(PreflightError):
+            check_redis_server(name, node, is_node=True)
+            return
+    check_redis_server(name, last, is_node=is_cluster(url))
+
+
+def check_redis_server(name: str, url: str, *, is_node: bool) -> None:
+    """Check that a server answers, and that it is a node of a cluster where it should be. Raises PreflightError."""
     import redis  # noqa: PLC0415  # an eighth of a second, which the embedded Valkey does not need
 
+    where = describe_server(url)
     try:
         with redis.Redis.from_url(
             url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
         ) as client:
-            client.ping()
+            is_found_node = bool(client.info("cluster").get("cluster_enabled"))
     except (redis.RedisError, ValueError, OSError) as error:
-        where = describe_server(url)
         raise PreflightError(f"{name} cannot be reached at {where}: {first_line(error)}.") from error
+    if is_found_node != is_node:
+        found, right = ("a node of a cluster", "redis+cluster://") if is_found_node else ("no cluster", "redis://")
+        raise PreflightError(f"{name}: {where} is {found}; write {right} before its address.")
 
 
 def needs_migration(database_url: str) -> bool:

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from webapp.accounts import operations as accounts
 from webapp.core import clock
-from webapp.metering import flush, holds
+from webapp.extensions import runtime
+from webapp.metering import budgets, flush, holds, usage, withdrawals
 
 KEPT_FOR = timedelta(days=30)
 
@@ -29,3 +30,24 @@ def end_overdue_holds() -> None:
     ended = holds.end_overdue_holds(at=clock.now())
     if ended:
         log.warning("ended %s overdue holds", ended)
+
+
+def check_budgets() -> None:
+    """Tell of budgets that have reached a threshold."""
+    for alert in budgets.record_alerts(at=clock.now()):
+        log.info(
+            "%s percent of the budget of %s (%s) are used",
+            alert.threshold_percent,
+            alert.spender or alert.organisation_id,
+            alert.period,
+        )
+
+
+def expire_credits() -> None:
+    """Take the credits that are past their date."""
+    withdrawals.expire_credits(at=clock.now())
+
+
+def roll_up_usage() -> None:
+    """Keep old usage by the day instead of the hour."""
+    usage.roll_up_usage(before=clock.now() - runtime().usage_hours_kept)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -31,8 +32,8 @@ def ada(run: Run) -> None:
     assert run("users", "create", EMAIL, "--password-stdin", stdin="correct horse battery\n").exit_code == 0
 
 
-def balance(run: Run) -> dict[str, str]:
-    found: dict[str, str] = json.loads(run("credits", "balance", EMAIL, "--json").stdout)
+def balance(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("credits", "balance", EMAIL, "--json").stdout)
     return found
 
 
@@ -89,7 +90,10 @@ def test_a_user_can_start_with_exactly_this_much(run: Run) -> None:
 
 def test_a_user_can_start_with_nothing(run: Run) -> None:
     run("users", "create", EMAIL, "--password-stdin", "--credits", "0", stdin="correct horse battery")
-    assert balance(run) == dict.fromkeys(["granted", "available", "held", "unflushed", "spent", "expired"], "0")
+    assert balance(run) == {
+        **dict.fromkeys(["granted", "available", "held", "unflushed", "spent", "expired"], "0"),
+        "expiring": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -156,3 +160,25 @@ def test_redis_away_is_one_line(run: Run) -> None:
     refused = run("metering", "flush")
     assert refused.exit_code == 1
     assert "does not answer" in refused.stderr
+
+
+@pytest.mark.usefixtures("ada")
+class TestBudgets:
+    """Budgets from the command line."""
+
+    def test_they_are_set_listed_and_removed(self, run: Run) -> None:
+        key_id = json.loads(run("keys", "create", EMAIL, "--name", "ci", "--json").stdout)["id"]
+        assert run("budgets", "set", EMAIL, "10", "--period", "month").exit_code == 0
+        assert run("budgets", "set", EMAIL, "0.5", "--period", "day", "--key", key_id, "--alert-only").exit_code == 0
+        listed = json.loads(run("budgets", "list", EMAIL, "--json").stdout)
+        assert listed == [
+            {"keyId": None, "period": "month", "limit": "10", "used": "0", "percent": 0, "effect": "refuses"},
+            {"keyId": key_id, "period": "day", "limit": "0.5", "used": "0", "percent": 0, "effect": "alerts"},
+        ]
+        assert run("budgets", "remove", EMAIL, "--period", "month").exit_code == 0
+        assert "no such budget" in run("budgets", "remove", EMAIL, "--period", "month").stderr
+
+    def test_a_wrong_one_is_refused_in_a_line(self, run: Run) -> None:
+        assert run("budgets", "set", EMAIL, "10", "--period", "year").exit_code == 2
+        unknown = run("budgets", "set", EMAIL, "10", "--period", "day", "--key", "key_none")
+        assert (unknown.exit_code, unknown.stderr) == (1, "Error: This account has no such key.\n")

@@ -1,12 +1,14 @@
 """GET /credits: where the credits are, and every movement of them."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, Account, Key, body, make_account, make_key, post_bell
+from tests.factories import API, Account, Key, body, make_account, make_key, now, post_bell
+from webapp.metering.credits import grant_credits
 
 CREDITS = f"{API}/credits"
 
@@ -29,10 +31,31 @@ def test_the_parts_add_up_and_the_lines_tell_why(client: FlaskClient, key: Key) 
     parts = [Decimal(found[name]) for name in ("available", "held", "unflushed", "spent", "expired")]
     assert sum(parts) == Decimal(found["granted"]) == 10
     charge, grant = found["transfers"]
-    assert (charge["amount"], charge["from"], charge["to"]) == ("-0.001101", "customer", "revenue")
+    assert (charge["kind"], charge["amount"]) == ("charge", "-0.001101")
+    assert (charge["from"], charge["to"]) == ("customer", "revenue")
     assert charge["reference"] == f"hold:{job['id']}"
     assert (grant["amount"], grant["from"], grant["to"]) == ("10", "grants", "customer")
     assert found["nextCursor"] is None
+
+
+def test_it_says_what_expires_when_the_soonest_first(
+    app: Flask, client: FlaskClient, account: Account, key: Key
+) -> None:
+    with app.app_context():
+        for day, microcredits in ((30, 2_000_000), (20, 1_000_000)):
+            grant_credits(
+                organisation_id=account.organisation_id,
+                microcredits=microcredits,
+                reason="",
+                reference=None,
+                at=now(),
+                expires_at=datetime(2100, 1, day, tzinfo=UTC),
+            )
+    post_bell(client, key)
+    assert body(client.get(CREDITS, headers=key.headers))["expiring"] == [
+        {"amount": "0.998899", "expiresAt": "2100-01-20T00:00:00.000Z"},
+        {"amount": "2", "expiresAt": "2100-01-30T00:00:00.000Z"},
+    ]
 
 
 def test_lines_come_page_by_page(client: FlaskClient, key: Key) -> None:

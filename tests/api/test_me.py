@@ -11,7 +11,7 @@ from webapp.keys.scopes import SCOPES
 def test_a_key_learns_about_itself_and_not_its_secret(refusing: Service) -> None:
     answer = refusing.get("/me")
     me = answer.get_json()
-    assert (me["id"], me["name"], me["budget"]) == (refusing.key.row.id, "a key", None)
+    assert (me["id"], me["name"], me["budget"]) == (refusing.key.row.id, "a key", [])
     assert me["prefix"] == refusing.key.raw[:16]
     assert me["organisationId"] == refusing.account.organisation_id
     assert me["scopes"] == list(SCOPES)

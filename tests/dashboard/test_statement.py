@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from tests.factories import PASSWORD, Account, make_account, make_key, now, post_bell
 from webapp.metering.credits import grant_credits
 
-HEADER = ["time", "amount", "balance", "from", "to", "reason", "reference"]
+HEADER = ["time", "kind", "amount", "balance", "from", "to", "reason", "reference"]
 
 
 def read_statement(client: FlaskClient, account: Account) -> list[list[str]]:
@@ -28,8 +28,8 @@ def test_it_has_every_line_with_the_balance_after_it(app: Flask, client: FlaskCl
     assert post_bell(client, key).status_code == 201
     header, grant, charge = read_statement(client, account)
     assert header == HEADER
-    assert grant[1:6] == ["5", "5", "grants", "customer", "Starting credits"]
-    assert charge[1:5] == ["-0.001101", "4.998899", "customer", "revenue"]
+    assert grant[1:7] == ["grant", "5", "5", "grants", "customer", "Starting credits"]
+    assert charge[1:6] == ["charge", "-0.001101", "4.998899", "customer", "revenue"]
 
 
 def test_a_reason_cannot_become_a_formula(app: Flask, client: FlaskClient) -> None:
@@ -42,7 +42,7 @@ def test_a_reason_cannot_become_a_formula(app: Flask, client: FlaskClient) -> No
             reference=None,
             at=now(),
         )
-    assert read_statement(client, account)[1][5] == "'=HYPERLINK(1)"
+    assert read_statement(client, account)[1][6] == "'=HYPERLINK(1)"
 
 
 def test_it_needs_a_login_and_shows_nobody_elses_lines(app: Flask, client: FlaskClient) -> None:

@@ -82,8 +82,10 @@ def test_a_web_process_killed_around_a_job_charges_exactly_what_it_stored(
 def test_a_hundred_parallel_jobs_in_two_processes_spend_what_is_there(settings: Settings, app: Flask) -> None:
     with app.app_context():
         key = make_key(make_account(microcredits=10 * BELL_MICROCREDITS))
-    price = {"CALL_PRICE_CREDITS": "0"}
-    with web_process(settings, **price) as first, web_process(settings, **price) as second:
+    with (
+        web_process(settings, CALL_PRICE_CREDITS="0") as first,
+        web_process(settings, CALL_PRICE_CREDITS="0") as second,
+    ):
 
         def post(number: int) -> int:
             return call("POST", f"{(first, second)[number % 2]}/jobs", raw_key=key.raw, body=BELL).status

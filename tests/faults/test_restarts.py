@@ -26,6 +26,7 @@ from webapp.core.redis import store
 from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
+from webapp.metering.holds import hold_credits, settle_hold
 from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.verify import verify
 from worker.embedded_valkey import is_ready, valkey_command
@@ -71,7 +72,11 @@ def valkey(short_folder: Path) -> Iterator[OwnValkey]:
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str, valkey: OwnValkey) -> Settings:
     return make_settings(
-        tmp_path, DATABASE_URL=database_url, REDIS_URL=f"unix://{valkey.socket}", CALL_PRICE_CREDITS="0.0001"
+        tmp_path,
+        DATABASE_URL=database_url,
+        REDIS_URL=f"unix://{valkey.socket}",
+        CALL_PRICE_CREDITS="0.0001",
+        OPERATION_PRICES="read_templates=0",
     )
 
 
@@ -183,7 +188,7 @@ def test_a_server_that_was_made_a_replica_is_left_for_whoever_has_its_address(
     operator = Redis(unix_socket_path=str(valkey.socket))
     operator.replicaof("127.0.0.1", "1")
     assert post_bell(app.test_client(), key).status_code == 503
-    assert store._threads.connection is None  # noqa: SLF001 - what a failover needs, and no test has one
+    assert not store._threads.connections  # noqa: SLF001 - what a failover needs, and no test has one
     operator.replicaof("NO", "ONE")
     operator.close()
     wait_until(lambda: post_bell(app.test_client(), key).status_code == 201)
@@ -204,6 +209,30 @@ def test_a_server_that_refuses_writes_is_a_503_everywhere(app: Flask, key: Key) 
     with app.app_context():
         flush(at=now())
         assert verify() == []
+
+
+def test_a_full_redis_is_a_503_for_what_it_must_count_and_then_exact(app: Flask, key: Key) -> None:
+    tag = key.raw[-12:-6]
+    with app.app_context():
+        stolen = make_key(make_account())
+    assert (call(app, key), call(app, stolen)) == (200, 200)
+    hold = hold_credits(shard_tag=tag, hold_id="open", microcredits=75, max_holds=16)
+    store.client.config_set("maxmemory", 1)
+    client = app.test_client()
+    for _ in range(3):
+        for refused in (client.get(ME, headers=key.headers), post_bell(client, key)):
+            assert (refused.status_code, int(refused.headers["Retry-After"]) >= 1) == (503, True)
+        # What costs nothing is served by SQL.
+        assert client.get(f"{API}/templates", headers=key.headers).status_code == 200
+    with app.app_context():
+        # What takes no more room is done all the same.
+        settle_hold(hold, charged_microcredits=0)
+        revoke_key(organisation_id=stolen.row.organisation_id, key_id=stolen.row.id, at=now())
+        assert flush(at=now()).calls == 2
+    assert call(app, stolen) == 401
+    store.client.config_set("maxmemory", 0)
+    assert post_bell(client, key).status_code == 201
+    assert count_after_flush(app, key) == (2, 2 * CALL_MICROCREDITS + BELL_MICROCREDITS)
 
 
 def test_redis_emptied_under_load_leaves_the_ledger_exact(app: Flask, key: Key) -> None:

@@ -3,20 +3,25 @@
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from config import Settings
 from tests.factories import API, Key, body, count_jobs, make_account, make_key, now, post_bell
 from tests.live import wait_until
+from webapp import create_app
 from webapp.core import db as database
+from webapp.core.db import db
+from webapp.core.errors import StoreAwayError
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
 from webapp.metering.holds import end_overdue_holds
+from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 
 BELL_MICROCREDITS = 1_101
@@ -24,9 +29,11 @@ BELL_MICROCREDITS = 1_101
 
 @pytest.fixture(autouse=True, scope="module")
 def short_wait() -> Iterator[None]:
-    """Wait for SQLite's lock a moment, not the 20 s that users are given."""
+    """Wait for locks and slow statements a moment, not the 20 s, 5 s and 10 s that users are given."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "SQLITE_BUSY_SECONDS", 0.1)
+        patch.setattr(database, "SQLITE_BUSY_SECONDS", 0.5)
+        patch.setattr(database, "POSTGRESQL_LOCK_SECONDS", 0.5)
+        patch.setattr(database, "POSTGRESQL_STATEMENT_SECONDS", 1)
         yield
 
 
@@ -42,21 +49,83 @@ def key(app: Flask) -> Key:
         return make_key(make_account(microcredits=1_000_000))
 
 
+@contextmanager
+def locked_for_writing(settings: Settings) -> Iterator[None]:
+    """Let another program hold what every writer needs."""
+    if settings.database_url.startswith("sqlite"):
+        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+    else:
+        with psycopg.connect(plain_url(settings)) as other_server:
+            other_server.execute(f"LOCK TABLE {', '.join(db.metadata.tables)} IN EXCLUSIVE MODE".encode())
+            yield
+            other_server.rollback()
+
+
+def plain_url(settings: Settings) -> str:
+    """Give DATABASE_URL as psycopg takes it."""
+    return settings.database_url.replace("postgresql+psycopg://", "postgresql://")
+
+
+def check_refusal(answer: TestResponse) -> None:
+    """Check that the answer says that it is not the caller's fault, and when to come back."""
+    assert (answer.status_code, body(answer)["error"]["code"]) == (503, "store_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
 def test_a_locked_database_refuses_jobs_and_serves_reads(
     settings: Settings, app: Flask, client: FlaskClient, key: Key
 ) -> None:
-    if not settings.database_url.startswith("sqlite"):
-        pytest.skip("PostgreSQL has no lock on everything")
     assert post_bell(client, key).status_code == 201
-    with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as other:
-        other.execute("BEGIN IMMEDIATE")
-        refused = post_bell(client, key)
-        assert (refused.status_code, body(refused)["error"]["code"]) == (503, "store_unavailable")
-        assert int(refused.headers["Retry-After"]) >= 1
+    with locked_for_writing(settings):
+        check_refusal(post_bell(client, key))
+        # Nothing was committed, so nothing stays held: an account is not told that it has too many jobs instead.
+        assert peek_account(key.raw[-12:-6]).holds == {}
         for path in ("/templates", "/jobs", "/me"):
             assert client.get(API + path, headers=key.headers).status_code == 200
+        with app.app_context(), pytest.raises(StoreAwayError):
+            flush(at=now())
     assert post_bell(client, key).status_code == 201
     check_exact(app, key, jobs=2)
+
+
+def test_a_lock_that_is_let_go_in_time_is_waited_for(
+    settings: Settings, app: Flask, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "SQLITE_BUSY_SECONDS", 20)
+    monkeypatch.setattr(database, "POSTGRESQL_LOCK_SECONDS", 20)
+    # With a connection that knows of it.
+    patient = create_app(settings)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with locked_for_writing(settings):
+            waiting = thread.submit(post_bell, patient.test_client(), key)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=1)
+        assert waiting.result().status_code == 201
+    with patient.app_context():
+        db.engine.dispose()
+    check_exact(app, key, jobs=1)
+
+
+def test_a_statement_that_takes_too_long_is_ended(
+    settings: Settings, app: Flask, client: FlaskClient, key: Key
+) -> None:
+    if settings.database_url.startswith("sqlite"):
+        pytest.skip("SQLite is read and written by this process itself")
+    with app.app_context():
+        # Connections that were not made by a request have no limit.
+        db.engine.dispose()
+    with psycopg.connect(plain_url(settings), autocommit=True) as operator:
+        operator.execute(
+            "CREATE FUNCTION doze() RETURNS trigger AS $$BEGIN PERFORM pg_sleep(60); RETURN NEW; END$$ LANGUAGE plpgsql"
+        )
+        operator.execute("CREATE TRIGGER doze BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION doze()")
+        check_refusal(post_bell(client, key))
+        assert client.get(f"{API}/jobs", headers=key.headers).status_code == 200
+        operator.execute("DROP TRIGGER doze ON jobs")
+    assert post_bell(client, key).status_code == 201
+    check_exact(app, key, jobs=1)
 
 
 def test_connections_cut_under_load_leave_the_ledger_exact(settings: Settings, app: Flask, key: Key) -> None:
@@ -69,8 +138,10 @@ def test_connections_cut_under_load_leave_the_ledger_exact(settings: Settings, a
         for _ in range(15):
             statuses.append(post_bell(client, key).status_code)  # noqa: PERF401 - the main thread watches it grow
 
-    url = settings.database_url.replace("postgresql+psycopg://", "postgresql://")
-    with ThreadPoolExecutor(max_workers=4) as threads, psycopg.connect(url, autocommit=True) as operator:
+    with (
+        ThreadPoolExecutor(max_workers=4) as threads,
+        psycopg.connect(plain_url(settings), autocommit=True) as operator,
+    ):
         running = [threads.submit(load, number) for number in range(4)]
         for answered in range(5, 60, 5):
             wait_until(lambda answered=answered: len(statuses) >= answered)  # type: ignore[misc]  # it takes no argument

@@ -1,5 +1,6 @@
 """What one call costs, and which calls are refused."""
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -57,8 +58,11 @@ def counted_statements(app: Flask) -> Iterator[list[str]]:
 
 def count_commands() -> dict[str, int]:
     """Count the commands that clients have sent, by name. Scripts' own commands are not a client's."""
-    stats = store.client.info("commandstats")
-    return {name.removeprefix("cmdstat_"): int(entry["calls"]) for name, entry in stats.items()}
+    counts: Counter[str] = Counter()
+    for server in store.servers.list_known():
+        stats = server.client.info("commandstats")
+        counts.update({name.removeprefix("cmdstat_"): int(entry["calls"]) for name, entry in stats.items()})
+    return counts
 
 
 @pytest.mark.parametrize("path", ["/me", "/templates", "/templates/bell-state", "/backends", "/backends/qulacs"])
@@ -332,7 +336,8 @@ class TestOperationPrices:
 def test_clocks_that_drifted_apart_are_compared_again(client: FlaskClient, app: Flask, key: Key) -> None:
     client.get(ME, headers=key.headers)
     # As if Redis' host had slept, or its clock had been set forward, since this connection was made.
-    store._threads.clock_offset_us -= 3_600_000_000  # noqa: SLF001 - no test can set the server's clock
+    for connection in store._threads.connections.values():  # noqa: SLF001 - no test can set the server's clock
+        connection.clock_offset_us -= 3_600_000_000
     answer = client.get(ME, headers=key.headers)
     assert (answer.status_code, "RateLimit" in answer.headers) == (200, True)
     with app.app_context():

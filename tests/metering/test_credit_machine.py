@@ -1,28 +1,45 @@
 """The credit machine against a plain model: any sequence of spending, holding, crashing and losing comes out exact."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+from config import is_cluster
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
 from webapp.core import redis as names
 from webapp.core.db import transaction
 from webapp.core.ids import new_id
 from webapp.core.redis import store
-from webapp.ledger.operations import VoidReferenceError, add_charge
-from webapp.metering.credits import get_credits, grant_credits
-from webapp.metering.flush import apply_batch, flush, read_batch, seal_all
+from webapp.ledger.operations import OverdraftError, VoidReferenceError, add_charge, add_refund
+from webapp.ledger.queries import list_open_lots
+from webapp.metering.budgets import set_budget
+from webapp.metering.credits import get_credits, grant_credits, tell_redis
+from webapp.metering.flush import apply_batches, flush, read_batch, seal_all
 from webapp.metering.holds import Hold, InsufficientCreditsError, end_overdue_holds, hold_credits, settle_hold
 from webapp.metering.rebuild import rebuild
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
 from webapp.metering.verify import verify
+from webapp.metering.withdrawals import NotAvailableError, adjust_credits, expire_lots_of
 
 CALL_MICROCREDITS = 100
 MAX_HOLDS = 1_000
+HOUR = timedelta(hours=1)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -41,8 +58,23 @@ class CreditMachine(RuleBasedStateMachine):
         super().__init__()
         self.account: Account = make_account(microcredits=1_000)
         self.key: Key = make_key(self.account)
+        # It refuses nothing; what is used of it must add up like everything else.
+        set_budget(
+            organisation_id=self.account.organisation_id,
+            key_id=None,
+            period="total",
+            microcredits=1,
+            refuses=False,
+            at=now(),
+        )
         self.granted = 1_000
         self.spent = 0
+        self.expired = 0
+        # What is left of what expires, by the hour, on a clock of its own.
+        self.lots: dict[int, int] = {}
+        self.hours = 0
+        # By job, what was charged and is not refunded.
+        self.charged: dict[str, int] = {}
         self.unflushed = 0
         # Holds that are open, by id.
         self.held: dict[str, int] = {}
@@ -53,7 +85,7 @@ class CreditMachine(RuleBasedStateMachine):
 
     def available(self) -> int:
         """What may still be spent, as SQL would say."""
-        return self.granted - self.spent - self.unflushed - sum(self.held.values())
+        return self.granted - self.spent - self.expired - self.unflushed - sum(self.held.values())
 
     def meet_redis(self) -> int:
         """Count on Redis knowing the account from now on; give what it would let the account spend."""
@@ -78,6 +110,79 @@ class CreditMachine(RuleBasedStateMachine):
         self.granted += microcredits
         self.reconciled()
 
+    @rule(microcredits=st.integers(1, 900), hours=st.integers(1, 5))
+    def grant_for_some_hours(self, microcredits: int, hours: int) -> None:
+        grant_credits(
+            organisation_id=self.account.organisation_id,
+            microcredits=microcredits,
+            reason="",
+            reference=None,
+            at=START + self.hours * HOUR,
+            expires_at=START + (self.hours + hours) * HOUR,
+        )
+        self.granted += microcredits
+        self.lots[self.hours + hours] = self.lots.get(self.hours + hours, 0) + microcredits
+        self.reconciled()
+
+    def posted(self, microcredits: int) -> None:
+        """Credits have left the account in SQL: the soonest to expire go first."""
+        for hour in sorted(self.lots):
+            taken = min(self.lots[hour], microcredits)
+            self.lots[hour] -= taken
+            microcredits -= taken
+
+    @rule(hours=st.integers(0, 3))
+    def expire(self, hours: int) -> None:
+        """Time passes, and what is past its date goes, but for what is held or waits to be posted."""
+        self.hours += hours
+        past = sum(left for hour, left in self.lots.items() if hour <= self.hours)
+        due = max(0, past - sum(self.held.values()) - self.unflushed)
+        if due:
+            due = min(due, self.meet_redis_or(due))
+        assert expire_lots_of(self.account.organisation_id, at=START + self.hours * HOUR) == due
+        self.expired += due
+        self.posted(due)
+
+    def meet_redis_or(self, wanted: int) -> int:
+        """Give all of it, or nothing where Redis, not told of every settlement yet, does not have that much."""
+        return wanted if self.meet_redis() >= wanted else 0
+
+    @rule(microcredits=st.integers(-600, 600).filter(bool))
+    def adjust(self, microcredits: int) -> None:
+        is_covered = microcredits > 0 or self.meet_redis() >= -microcredits
+        arguments: dict[str, Any] = {"organisation_id": self.account.organisation_id, "reason": "", "reference": None}
+        if not is_covered:
+            with pytest.raises(NotAvailableError):
+                adjust_credits(microcredits=microcredits, at=now(), **arguments)
+            return
+        adjust_credits(microcredits=microcredits, at=now(), **arguments)
+        self.granted += microcredits
+        if microcredits > 0:
+            self.reconciled()
+        else:
+            self.posted(-microcredits)
+
+    @precondition(lambda self: any(self.charged.values()))
+    @rule(share=st.integers(1, 100), data=st.data())
+    def refund(self, share: int, data: st.DataObject) -> None:
+        hold_id = data.draw(st.sampled_from(sorted(id_ for id_, left in self.charged.items() if left)))
+        microcredits = max(1, self.charged[hold_id] * share // 100)
+        with transaction() as session:
+            add_refund(
+                session,
+                organisation_id=self.account.organisation_id,
+                charge_reference=hold_reference(hold_id),
+                subject="",
+                microcredits=microcredits,
+                reason="",
+                reference=None,
+                at=now(),
+            )
+        tell_redis(self.account.organisation_id)
+        self.charged[hold_id] -= microcredits
+        self.spent -= microcredits
+        self.reconciled()
+
     @rule()
     def call(self) -> None:
         is_covered = self.meet_redis() >= CALL_MICROCREDITS
@@ -91,7 +196,13 @@ class CreditMachine(RuleBasedStateMachine):
         hold_id = new_id("job", at=now())
         shard_tag = self.account.shard_tag
         try:
-            hold_credits(shard_tag=shard_tag, hold_id=hold_id, microcredits=microcredits, max_holds=MAX_HOLDS)
+            hold_credits(
+                shard_tag=shard_tag,
+                hold_id=hold_id,
+                microcredits=microcredits,
+                max_holds=MAX_HOLDS,
+                key_id=self.key.row.id,
+            )
         except InsufficientCreditsError:
             assert not is_covered
         else:
@@ -104,13 +215,16 @@ class CreditMachine(RuleBasedStateMachine):
         """Charge a part of the hold in SQL, and settle it in Redis unless the process dies in between."""
         charged = hold.microcredits * share // 100
         if hold.id in self.ended and charged:
-            with pytest.raises(VoidReferenceError):
+            # Whichever the database notices first: a void reference, or that others have spent the credits.
+            with pytest.raises((VoidReferenceError, OverdraftError)):
                 self.charge(hold, charged)
             return
         if hold.id not in self.held:
             return
         self.charge(hold, charged)
         self.spent += charged
+        self.posted(charged)
+        self.charged[hold.id] = charged
         if charged:
             self.unsettled[hold.id] = self.held.pop(hold.id) - charged
         if is_settled:
@@ -164,11 +278,12 @@ class CreditMachine(RuleBasedStateMachine):
         for group, batch_id in seal_all():
             batch = read_batch(group, batch_id)
             assert batch is not None
-            apply_batch(batch_id, batch, at=now())
+            apply_batches([batch], at=now())
         self.flushed()
 
     def flushed(self) -> None:
         self.spent += self.unflushed
+        self.posted(self.unflushed)
         self.unflushed = 0
 
     @rule()
@@ -198,20 +313,27 @@ class CreditMachine(RuleBasedStateMachine):
     @invariant()
     def every_microcredit_is_accounted_for(self) -> None:
         found = get_credits(self.account.organisation_id)
-        assert (found.granted, found.spent, found.expired) == (self.granted, self.spent, 0)
+        assert (found.granted, found.spent, found.expired) == (self.granted, self.spent, self.expired)
         assert (found.held, found.unflushed) == (sum(self.held.values()), self.unflushed)
         assert found.available == self.available()
         assert found.available >= 0
+        lots = list_open_lots(self.account.organisation_id)
+        left = [((lot.expires_at - START) // HOUR, lot.remaining) for lot in lots]
+        assert {hour: sum(kept for at, kept in left if at == hour) for hour, _ in left} == {
+            hour: kept for hour, kept in self.lots.items() if kept
+        }
         assert verify() == []
 
 
-def test_any_sequence_of_spending_crashing_and_losing_comes_out_exact(app: Flask, client: FlaskClient) -> None:
+def test_any_sequence_of_spending_crashing_and_losing_comes_out_exact(
+    app: Flask, client: FlaskClient, redis_url: str
+) -> None:
     CreditMachine.client = client
     with app.app_context():
         run_state_machine_as_test(
             CreditMachine,
             settings=settings(
-                max_examples=25,
+                max_examples=8 if is_cluster(redis_url) else 25,
                 stateful_step_count=25,
                 deadline=None,
                 derandomize=True,

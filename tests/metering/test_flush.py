@@ -13,7 +13,7 @@ from webapp.core import redis as names
 from webapp.core.db import db
 from webapp.core.redis import store
 from webapp.metering.credits import get_credits, grant_credits
-from webapp.metering.flush import apply_batch, flush, prune_batches, read_batch, seal_all
+from webapp.metering.flush import apply_batches, each_chunk, flush, prune_batches, read_batch, seal_all
 from webapp.metering.models import FlushBatch, Usage
 from webapp.metering.verify import verify
 
@@ -66,7 +66,7 @@ def test_a_batch_that_was_applied_but_not_dropped_is_only_dropped(app: Flask, cl
         [(group, batch_id)] = seal_all()
         batch = read_batch(group, batch_id)
         assert batch is not None
-        assert apply_batch(batch_id, batch, at=now()) is not None
+        assert len(apply_batches([batch], at=now())) == 1
         assert verify() == []
         assert get_credits(key.row.organisation_id).spent == 100
         assert flush(at=now()).batches == 0
@@ -113,6 +113,22 @@ def test_many_keys_of_many_accounts_are_flushed_together(app: Flask, client: Fla
         report = flush(at=now())
         assert (report.keys, report.calls, report.microcredits) == (12, 12, 1_200)
         assert {get_credits(account.organisation_id).spent for account in accounts} == {300}
+        assert verify() == []
+
+
+def test_what_does_not_fit_into_one_transaction_takes_several(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        keys = [make_key(make_account()) for _ in range(6)]
+    for key in keys:
+        client.get(ME, headers=key.headers)
+    monkeypatch.setattr("webapp.metering.flush.MAX_CHUNK_WEIGHT", 1)
+    with app.app_context():
+        sealed = seal_all()
+        assert [len(chunk) for chunk in each_chunk(sealed)] == [1] * len(sealed)
+        assert flush(at=now()).calls == 6
+        assert [usage_of(key) for key in keys] == [(1, 100)] * 6
         assert verify() == []
 
 

@@ -13,6 +13,7 @@ from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import (
     HOLD_SECONDS,
+    Hold,
     InsufficientCreditsError,
     TooManyHoldsError,
     end_overdue_holds,
@@ -65,16 +66,22 @@ class TestHolds:
             assert available(account) == 500
         assert verify() == []
 
-    def test_an_account_has_a_number_of_holds_open_at_once(self, account: Account) -> None:
+    def test_an_account_has_a_number_of_jobs_holds_open_at_once(self, account: Account) -> None:
+        def hold(number: int, *, key_id: str | None = "key_1") -> Hold:
+            return hold_credits(
+                shard_tag=account.shard_tag, hold_id=str(number), microcredits=1, max_holds=3, key_id=key_id
+            )
+
         for number in range(3):
-            hold_credits(shard_tag=account.shard_tag, hold_id=str(number), microcredits=1, max_holds=3)
+            hold(number)
         with pytest.raises(TooManyHoldsError) as caught:
-            hold_credits(shard_tag=account.shard_tag, hold_id="3", microcredits=1, max_holds=3)
+            hold(3)
         assert caught.value.extra == {"gate": "concurrency", "limit": "3", "value": "4"}
         assert available(account) == 497
-        again = hold_credits(shard_tag=account.shard_tag, hold_id="0", microcredits=1, max_holds=3)
-        settle_hold(again, charged_microcredits=0)
-        hold_credits(shard_tag=account.shard_tag, hold_id="3", microcredits=1, max_holds=3)
+        settle_hold(hold(0), charged_microcredits=0)
+        hold(3)
+        # What no key spends is no job.
+        hold(4, key_id=None)
 
     def test_a_refused_hold_says_what_is_missing(self, account: Account) -> None:
         with pytest.raises(InsufficientCreditsError) as caught:

@@ -19,6 +19,7 @@ import pytest
 from redis import Redis
 
 from config import ROOT, get_valkey_socket
+from tests.clusters import ValkeyCluster
 
 # For a busy machine: nothing here waits this long unless something is broken.
 DEADLINE_SECONDS = 60.0
@@ -221,6 +222,18 @@ def test_an_unreachable_redis_is_one_sentence_without_its_password(tmp_path: Pat
     sentence = run_and_fail(tmp_path / "data", REDIS_URL="redis://:hunter2@127.0.0.1:1/0")
     assert sentence.startswith("REDIS_URL cannot be reached at 127.0.0.1:1/0: ")
     assert "hunter2" not in sentence
+
+
+def test_a_cluster_is_used_where_redis_url_names_one(tmp_path: Path, cluster: ValkeyCluster, valkey_url: str) -> None:
+    with running(tmp_path / "data", REDIS_URL=cluster.url, QUEUE_REDIS_URL=valkey_url) as instance:
+        assert instance.get_health() == (200, {"status": "ok"})
+        assert cluster.url.partition("://")[2] in instance.read_log()
+
+
+def test_a_node_of_a_cluster_is_not_taken_for_a_server(tmp_path: Path, cluster: ValkeyCluster) -> None:
+    node = f"127.0.0.1:{cluster.nodes[0].port}"
+    sentence = run_and_fail(tmp_path / "data", REDIS_URL=f"redis://{node}")
+    assert sentence == f"REDIS_URL: {node} is a node of a cluster; write redis+cluster:// before its address.\n"
 
 
 def test_a_database_server_without_a_secret_key_is_one_sentence(tmp_path: Path) -> None:

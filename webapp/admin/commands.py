@@ -1,8 +1,9 @@
-"""The operator's command line: `flask --app wsgi users|keys|credits|ledger|metering …`."""
+"""The operator's command line: `flask --app wsgi users|keys|ledger|metering …`; credits are next door."""
 
 import json
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -23,17 +24,18 @@ from webapp.keys.operations import create_key, revoke_key
 from webapp.keys.queries import get_key
 from webapp.keys.scopes import SCOPES
 from webapp.ledger.sign_up import sign_up
-from webapp.metering.credits import get_credits, grant_credits
+from webapp.metering.backlog import read_backlog
 from webapp.metering.flush import flush
 from webapp.metering.queries import KeyUsage, list_keys_with_usage
 from webapp.metering.rebuild import rebuild
+from webapp.metering.usage import roll_up_usage
 from webapp.metering.verify import verify
+from webapp.metering.withdrawals import expire_credits
 
 Arguments = ParamSpec("Arguments")
 
 users = AppGroup("users", help="People who can log in.")
 keys = AppGroup("keys", help="API keys.")
-credits_group = AppGroup("credits", help="Credits of an account.")
 ledger = AppGroup("ledger", help="The ledger.")
 metering = AppGroup("metering", help="Usage and credits in Redis.")
 
@@ -45,17 +47,22 @@ class Amount(click.ParamType[int]):
 
     name = "credits"
 
+    def __init__(self, *, signed: bool = False) -> None:
+        self.signed = signed
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
-        """Read decimal credits."""
+        """Read decimal credits, with a sign where one is allowed."""
+        unsigned = value[1:] if self.signed and value[:1] in {"+", "-"} else value
         try:
-            return parse_credits(value)
+            microcredits = parse_credits(unsigned)
         except InvalidAmountError as error:
             self.fail(str(error), param, ctx)
+        return -microcredits if self.signed and value.startswith("-") else microcredits
 
 
 def install(app: Flask) -> None:
     """Add the commands to `flask`."""
-    for group in (users, keys, credits_group, ledger, metering):
+    for group in (users, keys, ledger, metering):
         app.cli.add_command(group)
 
 
@@ -196,42 +203,6 @@ def revoke(key_id: str) -> None:
     click.echo(f"Revoked {key.name} ({key.prefix}...).")
 
 
-@credits_group.command("grant")
-@click.argument("email")
-@click.argument("microcredits", metavar="AMOUNT", type=Amount())
-@click.option("--reason", required=True, help="Why, for the statement.")
-@click.option("--reference", help="Grant at most once for this reference.")
-@explained
-def grant(email: str, *, microcredits: int, reason: str, reference: str | None) -> None:
-    """Give an account AMOUNT decimal credits."""
-    grant_credits(
-        organisation_id=get_organisation_by_email(email).id,
-        microcredits=microcredits,
-        reason=reason,
-        reference=reference,
-        at=clock.now(),
-    )
-    click.echo(f"Granted {format_credits(microcredits)} credits to {email}.")
-
-
-@credits_group.command("balance")
-@click.argument("email")
-@as_json
-@explained
-def print_balance(email: str, *, as_json: bool) -> None:
-    """Say where an account's credits are."""
-    found = get_credits(get_organisation_by_email(email).id)
-    row = {
-        "granted": format_credits(found.granted),
-        "available": format_credits(found.available),
-        "held": format_credits(found.held),
-        "unflushed": format_credits(found.unflushed),
-        "spent": format_credits(found.spent),
-        "expired": format_credits(found.expired),
-    }
-    click.echo(json.dumps(row) if as_json else "\n".join(f"{name}\t{value}" for name, value in row.items()))
-
-
 @ledger.command("verify")
 @as_json
 @explained
@@ -254,6 +225,40 @@ def verify_ledger(*, as_json: bool) -> None:
     sys.exit(1 if found else 0)
 
 
+@ledger.command("expire")
+@explained
+def run_expiry() -> None:
+    """Take the credits that are past their date now. A periodic task does so every minute."""
+    click.echo(f"Expired {format_credits(expire_credits(at=clock.now()))} credits.")
+
+
+@metering.command("status")
+@as_json
+@explained
+def print_status(*, as_json: bool) -> None:
+    """Say what waits in Redis to be flushed, and when the last flush was."""
+    found, now = read_backlog(), clock.now()
+    row = {
+        "liveBatches": found.live_batches,
+        "sealedBatches": found.sealed_batches,
+        "calls": found.calls,
+        "credits": format_credits(found.microcredits),
+        "oldestAgeSeconds": seconds_since(found.oldest_at, now),
+        "lastFlushAt": format_time(found.last_flush_at) if found.last_flush_at else None,
+        "lastFlushAgeSeconds": seconds_since(found.last_flush_at, now),
+    }
+    if as_json:
+        click.echo(json.dumps(row))
+        return
+    for name, value in row.items():
+        click.echo(f"{name}\t{'-' if value is None else value}")
+
+
+def seconds_since(moment: datetime | None, now: datetime) -> int | None:
+    """Give the age of a moment in whole seconds; two clocks may differ by a little."""
+    return None if moment is None else max(0, int((now - moment).total_seconds()))
+
+
 @metering.command("flush")
 @explained
 def run_flush() -> None:
@@ -266,6 +271,14 @@ def run_flush() -> None:
     if report.waiting:
         click.echo(f"Error: {report.waiting} batches charge an account more than it has, and wait.", err=True)
         sys.exit(1)
+
+
+@metering.command("roll-up")
+@explained
+def run_roll_up() -> None:
+    """Keep old usage by the day instead of the hour, now. A periodic task does so every day."""
+    hours = roll_up_usage(before=clock.now() - runtime().usage_hours_kept)
+    click.echo(f"Rolled up {hours} hours.")
 
 
 @metering.command("rebuild")

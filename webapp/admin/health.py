@@ -17,5 +17,5 @@ def read_health() -> ResponseReturnValue:
     """Answer ok when both stores answer; 503 otherwise."""
     db.session.execute(text("SELECT 1"))
     with asking_redis():
-        store.client.ping()
+        store.servers.ping()
     return {"status": "ok"}

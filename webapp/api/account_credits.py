@@ -28,6 +28,10 @@ def read_credits() -> CreditsJson:
         "unflushed": format_credits(found.unflushed),
         "spent": format_credits(found.spent),
         "expired": format_credits(found.expired),
+        "expiring": [
+            {"amount": format_credits(lot.microcredits), "expiresAt": format_time(lot.expires_at)}
+            for lot in found.expiring
+        ],
         "transfers": [render_transfer(transfer) for transfer in page.rows],
         "nextCursor": page.next_cursor,
     }
@@ -38,6 +42,7 @@ def render_transfer(transfer: Transfer) -> TransferJson:
     came = transfer.credit_account == Account.CUSTOMER
     return {
         "id": transfer.id,
+        "kind": transfer.kind,
         "amount": format_credits(transfer.microcredits if came else -transfer.microcredits),
         "from": transfer.debit_account,
         "to": transfer.credit_account,

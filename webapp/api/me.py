@@ -3,10 +3,15 @@
 from flask import g
 
 from webapp.api import api
-from webapp.api.responses import KeyJson
+from webapp.api.responses import BudgetJson, KeyJson
 from webapp.authentication import key_required
+from webapp.core import clock
+from webapp.core.clock import format_time
+from webapp.core.money import format_credits
 from webapp.hooks import get_principal
+from webapp.ledger.budgets import end_of_period
 from webapp.metering.admission import Admission
+from webapp.metering.budgets import BudgetState
 
 
 @api.get("/me")
@@ -30,6 +35,19 @@ def read_me() -> KeyJson:
             }
             for limit in admission.limits
         ],
-        # No key has a budget of its own yet: the account's balance is the only bound.
-        "budget": None,
+        "budget": [render_budget(budget) for budget in admission.budgets],
+    }
+
+
+def render_budget(budget: BudgetState) -> BudgetJson:
+    """Write a budget that bounds this key, its own or the account's, as JSON."""
+    resets_at = end_of_period(budget.period, clock.now())
+    return {
+        "source": f"{budget.level}_budget",
+        "period": budget.period,
+        "limit": format_credits(budget.limit_microcredits),
+        "used": format_credits(budget.used_microcredits),
+        "remaining": format_credits(budget.remaining_microcredits),
+        "refuses": budget.refuses,
+        "resetsAt": format_time(resets_at) if resets_at else None,
     }

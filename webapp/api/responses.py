@@ -78,6 +78,18 @@ class LimitJson(TypedDict):
     remaining: int
 
 
+class BudgetJson(TypedDict):
+    """A budget, in decimal credits; one that does not refuse only warns, and one in all never resets."""
+
+    source: str
+    period: str
+    limit: str
+    used: str
+    remaining: str
+    refuses: bool
+    resetsAt: str | None
+
+
 class KeyJson(TypedDict):
     """An API key, as it sees itself."""
 
@@ -87,7 +99,8 @@ class KeyJson(TypedDict):
     organisationId: str
     scopes: list[str]
     limits: list[LimitJson]
-    budget: None
+    # What bounds the key: its own budgets, then the account's.
+    budget: list[BudgetJson]
 
 
 class CostJson(TypedDict):
@@ -140,12 +153,31 @@ class JobListJson(TypedDict):
 # A line of the ledger. Written as a call because `from` is a word of Python.
 TransferJson = TypedDict(
     "TransferJson",
-    {"id": str, "amount": str, "from": str, "to": str, "reference": str, "reason": str, "createdAt": str},
+    {
+        "id": str,
+        "kind": str,
+        "amount": str,
+        "from": str,
+        "to": str,
+        "reference": str,
+        "reason": str,
+        "createdAt": str,
+    },
 )
 
 
+class ExpiringJson(TypedDict):
+    """Available credits that expire at one moment."""
+
+    amount: str
+    expiresAt: str
+
+
 class CreditsJson(TypedDict):
-    """Where an account's credits are: granted = available + held + unflushed + spent + expired, and how they moved."""
+    """Where an account's credits are: granted = available + held + unflushed + spent + expired, and how they moved.
+
+    `expiring` says which of the available ones expire, the soonest first; these are also used first.
+    """
 
     granted: str
     available: str
@@ -153,6 +185,7 @@ class CreditsJson(TypedDict):
     unflushed: str
     spent: str
     expired: str
+    expiring: list[ExpiringJson]
     transfers: list[TransferJson]
     nextCursor: str | None
 

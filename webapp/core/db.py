@@ -1,6 +1,6 @@
 """The database: base class, column types, and the one place that commits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,12 @@ from webapp.core.errors import StoreAwayError
 # A writer waits this long for another one before SQLite gives up.
 SQLITE_BUSY_SECONDS = 20
 POSTGRESQL_CONNECT_SECONDS = 5
+# A statement waits this long for the lock of another one before it is answered 503.
+POSTGRESQL_LOCK_SECONDS = 5
+# A request's statement may run this long. Tasks and commands may take their time.
+POSTGRESQL_STATEMENT_SECONDS = 10
+# A host that is gone without a goodbye is given up after this long.
+POSTGRESQL_SILENT_SECONDS = 10
 
 # A connection for each of the web process's threads (see Procfile), kept open for the usual few.
 # What a statement was run with stays out of logs: it may be an address or a password's hash.
@@ -29,6 +35,10 @@ AWAY = (sa.exc.OperationalError, sa.exc.TimeoutError)
 
 # What a session in a transaction() has in its `info`.
 WRITING = "upcube_writing"
+
+
+class CommitLostError(StoreAwayError):
+    """The database went away during a commit: what was written may stand, or not. Any other failure undoes it."""
 
 
 class Base(DeclarativeBase):
@@ -72,7 +82,33 @@ def engine_options(url: str) -> dict[str, Any]:
     """Give the engine options for this database: short waits for a server, a long one for SQLite's single writer."""
     if url.startswith("sqlite"):
         return POOL | {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
-    return POOL | {"connect_args": {"connect_timeout": POSTGRESQL_CONNECT_SECONDS}, "pool_pre_ping": True}
+    connect_args = {
+        "connect_timeout": POSTGRESQL_CONNECT_SECONDS,
+        "keepalives_idle": POSTGRESQL_SILENT_SECONDS // 2,
+        "keepalives_interval": 1,
+        "keepalives_count": POSTGRESQL_SILENT_SECONDS // 2,
+        "tcp_user_timeout": POSTGRESQL_SILENT_SECONDS * 1000,
+    }
+    return POOL | {"connect_args": connect_args, "pool_pre_ping": True}
+
+
+def limit_waits(engine: sa.Engine, *, is_request: Callable[[], bool]) -> None:
+    """Let PostgreSQL end what takes too long: any wait for a lock, and any statement on connections made by requests.
+
+    SQLite needs no such thing: nothing there waits longer than SQLITE_BUSY_SECONDS.
+    """
+
+    def set_limits(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - psycopg's connection
+        limits = f"SET lock_timeout = {int(POSTGRESQL_LOCK_SECONDS * 1000)}"
+        if is_request():
+            limits += f"; SET statement_timeout = {int(POSTGRESQL_STATEMENT_SECONDS * 1000)}"
+        # Not among the parameters of the start, which poolers such as PgBouncer refuse.
+        connection.autocommit = True
+        connection.execute(limits)
+        connection.autocommit = False
+
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", set_limits)
 
 
 @event.listens_for(sa.Engine, "connect")
@@ -106,7 +142,8 @@ def transaction() -> Iterator[Session]:
     """Run one writing transaction and commit it: the only place that commits.
 
     What was read before it began is forgotten, so that decisions inside rest on what the write lock protects. Raises
-    StoreAwayError when the database does not answer or its lock is not to be had.
+    StoreAwayError when the database does not answer or its lock is not to be had: nothing was written then, unless it
+    is a CommitLostError.
     """
     session = db.session()
     if session.info.get(WRITING):
@@ -117,13 +154,15 @@ def transaction() -> Iterator[Session]:
     # A rollback forgets only what was read in the transaction that it ends, and there may have been none.
     session.expire_all()
     session.info[WRITING] = True
+    error_class = StoreAwayError
     try:
         session.connection(execution_options={"upcube_writes": True})
         yield session
+        error_class = CommitLostError
         session.commit()
     except AWAY as error:
         session.rollback()
-        raise StoreAwayError("The database does not answer; try again shortly.") from error
+        raise error_class("The database does not answer; try again shortly.") from error
     except BaseException:
         session.rollback()
         raise

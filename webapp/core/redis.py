@@ -6,143 +6,221 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from hiredis import pack_command
-from redis import Redis
-from redis.backoff import NoBackoff
+from redis import Redis, RedisCluster
+from redis.exceptions import (
+    AskError,
+    ClusterError,
+    MovedError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
 
 from webapp.core.errors import StoreAwayError
+from webapp.core.redis_servers import AWAY_SECONDS, TIMEOUT_SECONDS, Server, Servers, find_servers
 
-# A call waits no longer than this for Redis before it is answered 503.
-TIMEOUT_SECONDS = 2.0
 TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
+# Part of every epoch. It changes when records come to mean something else, so that no server must be emptied for that.
+LAYOUT = "2"
 # Beyond any clock, and still exact as a double.
 NEVER_US = 2**52
 
 # What Redis answers when it is there and cannot serve.
-AWAY_CODES = frozenset({"MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "LOADING", "TRYAGAIN"})
+AWAY_CODES = frozenset({"MISCONF", "NOREPLICAS", "BUSY"})
 
-# After a failure Redis is left alone for so long.
-AWAY_SECONDS = 0.5
+# What a script meets whose keys are being moved to another node, or whose cluster is down.
+AWAY_WORDS = ("non local key in a cluster node", "while the cluster is down")
 
-# Errors that say that Redis is not there for us now. BusyLoadingError is a ConnectionError.
-AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
+# Errors that say that Redis is not there for us now. BusyLoadingError is a ConnectionError, and MasterDownError a
+# ClusterDownError. RedisClusterException is not even a RedisError.
+#
+# ASK and TRYAGAIN come from a slot whose keys are being moved one by one. ASK is not followed: the node that it names
+# would run a script that finds some of its keys missing, and takes that for nothing (docs/adr/0007).
+AWAY = (
+    *(RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError),
+    *(ClusterError, RedisClusterException, AskError, TryAgainError),
+)
+
+# What a script was not executed for: its slot has moved, or the server has forgotten its scripts.
+NOT_EXECUTED = (MovedError, NoScriptError)
+
+# The node that had a slot, the one that has it, and one more, should it move again meanwhile.
+MAX_SERVERS = 3
+
+Argument = str | int | bytes
+# Keys and arguments of one run of a script. Every key is in the slot of the first.
+Call = tuple[Sequence[str], Sequence[Argument]]
+
+
+@dataclass(slots=True)
+class Connection:
+    """One thread's connection to one server, with what the server said of itself when it was made."""
+
+    link: Any
+    epoch: str
+    # The server's clock less ours.
+    clock_offset_us: int
+    process_id: int
 
 
 class Store:
-    """The Redis that holds the fast copy; connected once by create_app().
+    """The Redis that holds the fast copy, one server or a cluster; connected once by create_app().
 
-    Commands off the hot path go through `client`. Scripts go through `call`, on a connection that each thread keeps:
-    the client's pool costs four times as much CPU as the script's round trip itself (docs/adr/0004).
+    Commands off the hot path go through `client`. Scripts go through `call`, on a connection to the server that each
+    thread keeps: the client's pool costs four times as much CPU as the script's round trip itself (docs/adr/0004).
 
-    The server's run id tells one start of it from the next, and so is the epoch of what it holds: a server that was
-    started again may have come back from an old file, so scripts take only what was written in their own epoch.
+    A server's run id tells one start of it from the next, and so is the epoch of what it holds: a server that was
+    started again may have come back from an old file, so scripts take only what was written in their own epoch. On a
+    cluster each node has its own, and so a slot that has moved is one that was started again (docs/adr/0007).
 
     A server that hung executes what waits in its sockets when it goes on, for callers that have long answered 503. So
     a script that charges is told until when its caller waits, and does nothing after that.
 
-    Once Redis did not answer, `call` fails at once for a moment, so that a Redis that hangs does not hold every thread
-    for the whole time-out, one request after the other.
+    Once a server did not answer, `call` fails at once for a moment, so that a Redis that hangs does not hold every
+    thread for the whole time-out, one request after the other.
     """
 
     def __init__(self) -> None:
-        self._client: Redis | None = None
-        self._threads = threading.local()
-        self._away_until = 0.0
+        self._servers: Servers | None = None
+        self._threads = Kept()
 
     def connect(self, url: str) -> None:
         """Use the Redis at this address. Nothing is sent until the first command."""
-        self._client = Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            # Never send a command again by itself: a debit whose answer was lost may have happened.
-            retry=Retry(NoBackoff(), retries=0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
-        self._threads = threading.local()
-        self._away_until = 0.0
+        self._servers = find_servers(url)
+        self._threads = Kept()
 
     @property
-    def client(self) -> Redis:
-        """The client; raises RuntimeError before connect()."""
-        if self._client is None:
+    def servers(self) -> Servers:
+        """The servers; raises RuntimeError before connect()."""
+        if self._servers is None:
             raise RuntimeError("connect() the Redis store first")
-        return self._client
+        return self._servers
 
-    def call(self, *command: str | int | bytes, with_deadline: bool = False, with_epoch: bool = False) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Send one command, once, and give its answer in bytes. Raises redis-py's errors.
+    @property
+    def client(self) -> Redis | RedisCluster:
+        """The client of all servers; raises RuntimeError before connect()."""
+        return self.servers.client
+
+    def call(self, *command: Argument, key: str, with_deadline: bool = False, with_epoch: bool = False) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Send one command, once, to the server that has the key; give its answer in bytes. Raises redis-py's errors.
 
         Two things that only the connection knows can be added as last arguments: the deadline, in microseconds of the
         server's clock, after which nobody waits for the answer; and the epoch.
         """
-        if time.monotonic() < self._away_until:
+        server = self.servers.find(key)
+        for _ in range(MAX_SERVERS):
+            try:
+                return self._call(server, command, with_deadline=with_deadline, with_epoch=with_epoch)
+            except MovedError as error:
+                # It was not executed: it may be sent again, to whoever has the slot now.
+                server = self.servers.follow(error)
+        raise RedisConnectionError("the nodes of the cluster do not agree where the key is")
+
+    def _call(
+        self,
+        server: Server,
+        command: tuple[Argument, ...],
+        *,
+        with_deadline: bool,
+        with_epoch: bool,
+    ) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Send one command on this thread's connection to the server."""
+        if time.monotonic() < server.away_until:
             raise RedisConnectionError("Redis did not answer a moment ago")
         try:
-            return self._call(command, with_deadline=with_deadline, with_epoch=with_epoch)
-        except (RedisConnectionError, RedisTimeoutError):
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            connection = self._connection(server)
+            if with_deadline:
+                command = (*command, int(time.monotonic() * 1e6) + connection.clock_offset_us + TIMEOUT_US)
+            if with_epoch:
+                command = (*command, connection.epoch)
+            return send(connection.link, command)
+        except MovedError:
+            # The server is well; it is only not the one.
             raise
-
-    def _call(self, command: tuple[str | int | bytes, ...], *, with_deadline: bool, with_epoch: bool) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Send one command on this thread's connection."""
-        connection = self._connection()
-        if with_deadline:
-            command = (*command, int(time.monotonic() * 1e6) + self._threads.clock_offset_us + TIMEOUT_US)
-        if with_epoch:
-            command = (*command, self._threads.epoch)
-        try:
-            return send(connection, command)
         except ResponseError as error:
             if is_away(error):
                 # Another server may be the right one now: the address is asked again.
-                self.disconnect()
+                self._give_up(server)
+            raise
+        except (RedisConnectionError, RedisTimeoutError):
+            server.away_until = time.monotonic() + AWAY_SECONDS
+            self._give_up(server)
             raise
         except BaseException:
             # The answer may still come, and must not be taken for the next command's.
-            self.disconnect()
+            self._disconnect(server)
             raise
 
-    def _connection(self) -> Any:  # noqa: ANN401 - redis-py's connections have no types
-        """Give this thread's connection, made anew after a fork and where the server has hung up."""
-        kept = getattr(self._threads, "connection", None)
-        if kept is not None and self._threads.process_id == os.getpid() and not is_stale(kept):
+    def _connection(self, server: Server) -> Connection:
+        """Give this thread's connection to the server, made anew after a fork and where the server has hung up."""
+        kept = self._threads.connections.get(server)
+        if kept is not None and kept.process_id == os.getpid() and not is_stale(kept.link):
             return kept
-        self._threads.connection = None
-        pool = self.client.connection_pool
-        connection: Any = pool.connection_class(**pool.connection_kwargs)
-        connection.connect()
-        info = read_info(send(connection, ("INFO", "server")))
-        self._threads.epoch = info.get("run_id", NO_RUN_ID)
+        self._threads.connections.pop(server, None)
+        pool = server.client.connection_pool
+        link: Any = pool.connection_class(**pool.connection_kwargs)
+        link.connect()
+        info = read_info(send(link, ("INFO", "server")))
         # A service that hides its clock is told of a deadline that never comes.
         server_clock_us = int(info.get("server_time_usec", NEVER_US))
-        self._threads.clock_offset_us = server_clock_us - int(time.monotonic() * 1e6)
-        self._threads.connection, self._threads.process_id = connection, os.getpid()
-        return connection
+        made = Connection(
+            link=link,
+            epoch=name_epoch(info),
+            clock_offset_us=server_clock_us - int(time.monotonic() * 1e6),
+            process_id=os.getpid(),
+        )
+        self._threads.connections[server] = made
+        return made
+
+    def _give_up(self, server: Server) -> None:
+        """Look for another server in the place of this one."""
+        self._disconnect(server)
+        self.servers.refresh(server)
+
+    def _disconnect(self, server: Server) -> None:
+        """Give up this thread's connection to the server."""
+        connection = self._threads.connections.pop(server, None)
+        if connection is not None:
+            connection.link.disconnect()
 
     def disconnect(self) -> None:
-        """Give up this thread's connection: the next command makes another, and compares the clocks anew."""
-        connection = getattr(self._threads, "connection", None)
-        self._threads.connection = None
-        if connection is not None:
-            connection.disconnect()
+        """Give up this thread's connections: the next command makes another, and compares the clocks anew."""
+        for server in list(self._threads.connections):
+            self._disconnect(server)
+
+    def give_up_idle(self) -> None:
+        """Give up the client's idle connections: other servers may have the addresses now. Those at work are left."""
+        for server in self.servers.list_known():
+            server.client.connection_pool.disconnect(inuse_connections=False)
+        self.servers.refresh()
 
     def close(self) -> None:
-        """Close the client's connections, and this thread's."""
-        self.client.close()
+        """Close the clients' connections, and this thread's."""
+        for server in self.servers.list_known():
+            server.client.close()
         self.disconnect()
 
 
-def send(connection: Any, command: tuple[str | int | bytes, ...]) -> Any:  # noqa: ANN401 - redis-py's connections have no types
+class Kept(threading.local):
+    """What each thread keeps."""
+
+    def __init__(self) -> None:
+        self.connections: dict[Server, Connection] = {}
+
+
+def send(connection: Any, command: tuple[Argument, ...]) -> Any:  # noqa: ANN401 - redis-py's connections have no types
     """Send a command and read its answer, in bytes."""
     connection.send_packed_command([pack_command(cast("Any", command))], check_health=False)
     return connection.read_response(disable_decoding=True)
@@ -150,8 +228,12 @@ def send(connection: Any, command: tuple[str | int | bytes, ...]) -> Any:  # noq
 
 def read_epoch(client: Redis) -> str:
     """Ask the server which of its runs this is."""
-    info: Mapping[str, Any] = client.info("server")
-    return str(info.get("run_id", NO_RUN_ID))
+    return name_epoch(client.info("server"))
+
+
+def name_epoch(info: Mapping[str, Any]) -> str:
+    """Name the server's run from what INFO says of it, and our layout of its records."""
+    return f"{LAYOUT}.{info.get('run_id', NO_RUN_ID)}"
 
 
 def read_info(text: bytes) -> dict[str, str]:
@@ -173,14 +255,17 @@ store = Store()
 class RedisScript:
     """A Lua script, run by its digest and sent whole only when the server does not know it."""
 
-    def __init__(self, path: Path, *, takes_deadline: bool = False, takes_epoch: bool = False) -> None:
-        self.text = path.read_bytes()
+    def __init__(
+        self, path: Path, *, library: Path | None = None, takes_deadline: bool = False, takes_epoch: bool = False
+    ) -> None:
+        """Read the script, and the library of functions that is put before it."""
+        self.text = (library.read_bytes() if library else b"") + path.read_bytes()
         self.takes_deadline = takes_deadline
         self.takes_epoch = takes_epoch
         # Redis names a script by its SHA-1; nothing secret rests on it.
         self.digest = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
 
-    def run(self, keys: Sequence[str], arguments: Sequence[str | int | bytes] = ()) -> Any:  # noqa: ANN401 - whatever the script returns
+    def run(self, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:  # noqa: ANN401 - whatever the script returns
         """Run the script in one round trip. Raises StoreAwayError."""
         try:
             try:
@@ -192,48 +277,71 @@ class RedisScript:
                 raise redis_away() from error
             raise
 
-    def _run(
-        self, command: str, script: str | bytes, keys: Sequence[str], arguments: Sequence[str | int | bytes]
-    ) -> Any:  # noqa: ANN401 - whatever the script returns
+    def _run(self, command: str, script: str | bytes, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - whatever the script returns
         """Run the script by its digest or by its text."""
         return store.call(
             *(command, script, len(keys), *keys, *arguments),
+            key=keys[0],
             with_deadline=self.takes_deadline,
             with_epoch=self.takes_epoch,
         )
 
-    def run_many(self, calls: Iterable[tuple[Sequence[str], Sequence[str | int | bytes]]]) -> list[Any]:
-        """Run the script many times in one round trip, give the answers in order. Raises StoreAwayError."""
-        client = store.client
+    def run_many(self, calls: Iterable[Call]) -> list[Any]:
+        """Run the script many times, in one round trip to each server; give the answers in order.
+
+        Raises StoreAwayError.
+        """
+        calls = list(calls)
+        answers: dict[int, Any] = {}
         with asking_redis():
-            client.script_load(self.text.decode())
-            epoch = (read_epoch(client),) if self.takes_epoch else ()
-            pipeline = client.pipeline(transaction=False)
-            for keys, arguments in calls:
-                pipeline.evalsha(self.digest, len(keys), *keys, *arguments, *epoch)
-            return pipeline.execute()
+            for server, positions in self._split(calls).items():
+                replies = self._send_all(server, [calls[position] for position in positions])
+                answers.update(zip(positions, replies, strict=True))
+        for position, answer in answers.items():
+            if isinstance(answer, NOT_EXECUTED):
+                answers[position] = self.run(*calls[position])
+        return [answers[position] for position in range(len(calls))]
+
+    def _split(self, calls: Sequence[Call]) -> dict[Server, list[int]]:
+        """Tell which calls, by their positions, are for which server."""
+        positions: dict[Server, list[int]] = {}
+        for position, (keys, _) in enumerate(calls):
+            positions.setdefault(store.servers.find(keys[0]), []).append(position)
+        return positions
+
+    def _send_all(self, server: Server, calls: Sequence[Call]) -> list[Any]:
+        """Run the script many times on one server, in one round trip."""
+        server.client.script_load(self.text.decode())
+        epoch = (read_epoch(server.client),) if self.takes_epoch else ()
+        pipeline = server.client.pipeline(transaction=False)
+        for keys, arguments in calls:
+            pipeline.evalsha(self.digest, len(keys), *keys, *arguments, *epoch)
+        replies: list[Any] = pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not isinstance(reply, NOT_EXECUTED):
+                raise reply
+        return replies
 
 
 @contextmanager
 def asking_redis() -> Iterator[None]:
-    """Turn what the client raises while Redis cannot serve us into StoreAwayError.
-
-    The idle connections are given up: another server may have the address now. Those at work elsewhere are left.
-    """
+    """Turn what the client raises while Redis cannot serve us into StoreAwayError."""
     try:
         yield
     except (*AWAY, ResponseError) as error:
         if not is_away(error):
             raise
-        store.client.connection_pool.disconnect(inuse_connections=False)
+        store.give_up_idle()
         raise redis_away() from error
 
 
 def is_away(error: Exception) -> bool:
     """Tell whether an error says that Redis cannot serve us now, rather than that we asked for something wrong."""
+    if isinstance(error, AWAY):
+        return True
     # redis-py puts which command of a pipeline it was before what Redis said.
     said = str(error).rpartition(" caused error: ")[2]
-    return isinstance(error, AWAY) or said.partition(" ")[0] in AWAY_CODES
+    return said.partition(" ")[0] in AWAY_CODES or any(words in said for words in AWAY_WORDS)
 
 
 def redis_away() -> StoreAwayError:
@@ -275,6 +383,11 @@ def hold_deadlines(group: str) -> str:
 def live_counters(group: str) -> str:
     """Name the hash that the group's calls are counted in."""
     return f"uq:{{{group}}}:counters"
+
+
+def last_flush() -> str:
+    """Name the moment of the last flush that ended, in seconds since 1970."""
+    return "uq:flushed"
 
 
 def sealed_batches(group: str) -> str:

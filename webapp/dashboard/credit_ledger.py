@@ -45,7 +45,7 @@ def statement() -> Response:
 
 def each_row(transfers: Iterable[Transfer]) -> Iterator[tuple[str, ...]]:
     """Give the file's header and its rows, with the balance after each."""
-    yield ("time", "amount", "balance", "from", "to", "reason", "reference")
+    yield ("time", "kind", "amount", "balance", "from", "to", "reason", "reference")
     balance = 0
     for transfer in transfers:
         came = transfer.credit_account == Account.CUSTOMER
@@ -53,6 +53,7 @@ def each_row(transfers: Iterable[Transfer]) -> Iterator[tuple[str, ...]]:
         balance += amount
         yield (
             format_time(transfer.created_at),
+            transfer.kind,
             format_credits(amount),
             format_credits(balance),
             transfer.debit_account,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from webapp.core import clock
-from webapp.core.db import transaction
+from webapp.core.db import CommitLostError, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
@@ -67,6 +67,7 @@ def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, 
         hold_id=job.id,
         microcredits=job.held_microcredits,
         max_holds=limits.max_concurrent_jobs,
+        key_id=submitter.key_id,
     )
     fault("job_after_hold")
     try:
@@ -77,7 +78,7 @@ def submit_job(*, submitter: Submitter, request: JobRequest, limits: JobLimits, 
         end_hold(hold, charged_microcredits=0)
         reconcile_account(shard_tag=hold.shard_tag)
         raise
-    except StoreAwayError:
+    except CommitLostError:
         # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
         hurry_hold(hold)
         raise

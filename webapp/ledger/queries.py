@@ -1,12 +1,14 @@
 """What the ledger says."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from webapp.core.db import db
 from webapp.core.pages import Page, read_page
-from webapp.ledger.models import Balance, Transfer
+from webapp.ledger.models import Balance, CreditLot, Transfer
 
 ROWS_AT_A_TIME = 500
 
@@ -26,3 +28,25 @@ def list_transfers(organisation_id: str, *, limit: int, cursor: str | None = Non
     """Give the organisation's transfers before the cursor, newest first."""
     statement = select(Transfer).where(Transfer.organisation_id == organisation_id)
     return read_page(statement, Transfer.id, limit=limit, cursor=cursor)
+
+
+def list_open_lots(organisation_id: str) -> list[CreditLot]:
+    """Give the organisation's lots that have something left, in the order in which they are consumed."""
+    statement = select(CreditLot).where(CreditLot.organisation_id == organisation_id, CreditLot.remaining > 0)
+    in_order = statement.order_by(CreditLot.expires_at, CreditLot.id)
+    # The database changes lots by itself, behind the session's back.
+    return list(db.session.scalars(in_order, execution_options={"populate_existing": True}))
+
+
+def list_organisations_with_expired(*, at: datetime) -> list[str]:
+    """Give the organisations that have something left in a lot that is past its date."""
+    statement = select(CreditLot.organisation_id).where(CreditLot.remaining > 0, CreditLot.expires_at <= at)
+    return list(db.session.scalars(statement.distinct().order_by(CreditLot.organisation_id)))
+
+
+def sum_expired_lots(session: Session, organisation_id: str, *, at: datetime) -> int:
+    """Add up what is left in the organisation's lots that are past their date."""
+    remaining = select(func.coalesce(func.sum(CreditLot.remaining), 0)).where(
+        CreditLot.organisation_id == organisation_id, CreditLot.remaining > 0, CreditLot.expires_at <= at
+    )
+    return int(session.execute(remaining).scalar_one())

@@ -16,10 +16,11 @@ from webapp.core.key_tokens import KeyToken
 from webapp.core.redis import RedisScript, store
 from webapp.keys.models import ApiKey
 from webapp.keys.queries import get_key_by_digest
+from webapp.metering.budgets import BudgetState, read_budgets
 from webapp.metering.limits import LimitPolicy, LimitState
-from webapp.metering.reconcile import SCRIPTS, reconcile_account
+from webapp.metering.reconcile import BUDGETS, SCRIPTS, reconcile_account
 
-ADMIT = RedisScript(SCRIPTS / "admit.lua", takes_epoch=True, takes_deadline=True)
+ADMIT = RedisScript(SCRIPTS / "admit.lua", library=BUDGETS, takes_epoch=True, takes_deadline=True)
 FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua", takes_epoch=True)
 
 # A token that SQL does not know is remembered this long, so that many guesses do not become as many queries.
@@ -39,6 +40,7 @@ class Verdict(StrEnum):
     DISABLED = "disabled"
     SCOPE = "scope"
     RATE = "rate"
+    BUDGET = "budget"
     CREDITS = "credits"
 
 
@@ -63,6 +65,7 @@ class Admission:
     limits: tuple[LimitState, ...] = ()
     retry_after_seconds: int = 0
     available_microcredits: int = 0
+    budgets: tuple[BudgetState, ...] = ()
 
 
 def admit(
@@ -119,7 +122,7 @@ def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
     """Read the script's answer. A refused key has no more to it than the verdict."""
     if len(reply) == 1:
         return Admission(verdict=verdict)
-    _, profile, retry_after_us, available, *limits = reply
+    _, profile, retry_after_us, available, budgets, *limits = reply
     return Admission(
         verdict=verdict,
         principal=read_profile(profile),
@@ -129,6 +132,7 @@ def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
         ),
         retry_after_seconds=-(-retry_after_us // 1_000_000),
         available_microcredits=int(available),
+        budgets=read_budgets(budgets),
     )
 
 

@@ -1,13 +1,15 @@
 """Credits as an account's owner sees them: granted, and what became of them."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
+from webapp.ledger.models import CreditLot, TransferKind
 from webapp.ledger.operations import add_grant
-from webapp.ledger.queries import get_balance
+from webapp.ledger.queries import get_balance, list_open_lots
 from webapp.metering.reconcile import (
     find_settled,
     peek_account,
@@ -15,6 +17,14 @@ from webapp.metering.reconcile import (
     sum_open_holds,
     sum_unflushed,
 )
+
+
+@dataclass(frozen=True)
+class Expiring:
+    """Available micro-credits that expire at one moment."""
+
+    expires_at: datetime
+    microcredits: int
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,8 @@ class Credits:
     unflushed: int
     spent: int
     expired: int
+    # Which of the available ones expire, the soonest first. The others never do.
+    expiring: tuple[Expiring, ...]
 
 
 def grant_credits(
@@ -36,8 +48,10 @@ def grant_credits(
     reason: str,
     reference: str | None,
     at: datetime,
+    expires_at: datetime | None = None,
+    kind: TransferKind = TransferKind.GRANT,
 ) -> None:
-    """Give an account credits, once per reference, to be spent at once.
+    """Give an account credits, once per reference, to be spent at once, and until `expires_at` where that is given.
 
     Raises InvalidFieldsError or ReferenceUsedError.
     """
@@ -49,11 +63,18 @@ def grant_credits(
             reason=reason,
             reference=reference,
             at=at,
+            expires_at=expires_at,
+            kind=kind,
         )
+    tell_redis(organisation_id)
+
+
+def tell_redis(organisation_id: str) -> None:
+    """Let Redis know at once of credits that came to the account."""
     try:
         reconcile_account(shard_tag=get_organisation(organisation_id).shard_tag)
     except StoreAwayError:
-        # The grant stands in SQL, and the balance's version says that Redis has not heard: the next flush tells it.
+        # They stand in SQL, and the balance's version says that Redis has not heard: the next flush tells it.
         return
 
 
@@ -72,4 +93,15 @@ def get_credits(organisation_id: str) -> Credits:
         unflushed=unflushed,
         spent=balance.spent,
         expired=balance.expired,
+        expiring=tuple(each_expiring(list_open_lots(organisation_id), pending=held + unflushed)),
     )
+
+
+def each_expiring(lots: Iterable[CreditLot], *, pending: int) -> Iterator[Expiring]:
+    """Give what expires when, the soonest first, less what is held or waits to be posted: the lots pay for that."""
+    by_moment: dict[datetime, int] = {}
+    for lot in lots:
+        paid = min(lot.remaining, pending)
+        pending -= paid
+        by_moment[lot.expires_at] = by_moment.get(lot.expires_at, 0) + lot.remaining - paid
+    return (Expiring(moment, microcredits) for moment, microcredits in by_moment.items() if microcredits)

@@ -1,26 +1,30 @@
 """The flush: counters move from Redis to SQL, each exactly once, whatever dies on the way.
 
 1. Seal: the live counters of a group are renamed to a sealed batch, whose id its first call gave it.
-2. Apply: one SQL transaction inserts the batch id, adds to the usage rows and posts the charges. An id that is there
-   already means that the batch was applied, and nothing is done.
-3. Drop: the sealed batch is deleted.
+2. Apply: one SQL transaction inserts the ids of a few batches, adds to the usage rows and posts the charges. An id that
+   is there already means that the batch was applied, and nothing is done.
+3. Drop: the sealed batches are deleted.
 
 A crash before 2 leaves the batch for the next flush; a crash after 2 leaves a batch that the next flush only drops.
 """
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, Executable, delete, select
 from sqlalchemy.orm import Session
 
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import insert_for, transaction
+from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import OverdraftError, add_charge
@@ -31,6 +35,10 @@ from webapp.metering.usage import UsageChange, add_usage
 
 SEAL = RedisScript(SCRIPTS / "seal.lua")
 DROP = RedisScript(SCRIPTS / "drop.lua")
+
+# How much one transaction takes, in usage rows: a commit costs as much as hundreds of them, and others wait meanwhile.
+MAX_CHUNK_WEIGHT = 5_000
+CHARGE_WEIGHT = 20
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +53,29 @@ class KeyHour:
 
 @dataclass
 class Batch:
-    """A sealed batch, read."""
+    """A batch of counters, read."""
 
+    group: str
+    id: str
     hours: dict[tuple[str, datetime], KeyHour] = field(default_factory=lambda: defaultdict(KeyHour))
     last_used: dict[str, datetime] = field(default_factory=dict)
     # Shard tag to micro-credits.
     charges: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        """How much it is to apply, in usage rows."""
+        return len(self.hours) + CHARGE_WEIGHT * len(self.charges)
+
+    def summarise(self, *, at: datetime) -> FlushBatch:
+        """Give the row that says that this batch was applied."""
+        return FlushBatch(
+            id=self.id,
+            applied_at=at,
+            keys=len(self.last_used),
+            calls=sum(hour.calls for hour in self.hours.values()),
+            microcredits=sum(self.charges.values()),
+        )
 
 
 @dataclass(frozen=True)
@@ -67,25 +92,21 @@ class FlushReport:
 def flush(*, at: datetime) -> FlushReport:
     """Move every counter to SQL, and tell Redis of grants that it has not heard of. Raises StoreAwayError."""
     reconcile_changed_accounts()
-    applied = []
+    applied: list[FlushBatch] = []
     waiting = 0
-    for group, batch_id in seal_all():
-        fault("flush_after_seal")
-        batch = read_batch(group, batch_id)
-        if batch is None:
-            # Applied by another flush; or Redis came back from a file from before it was sealed, and seals it again.
-            continue
-        try:
-            row = apply_batch(batch_id, batch, at=at)
-        except OverdraftError:
-            # It waits for the account to be put right, and keeps no other batch back.
-            log.exception("batch %s charges an account more than it has", batch_id)
-            waiting += 1
-            continue
+    for batches in each_chunk(seal_all()):
+        rows, refused = apply_or_leave(batches, at=at)
         fault("flush_after_commit")
-        DROP.run([names.sealed_counters(group, batch_id), names.sealed_batches(group)], [batch_id])
-        if row is not None:
-            applied.append(row)
+        done = [batch for batch in batches if batch not in refused]
+        DROP.run_many(
+            ([names.sealed_counters(batch.group, batch.id), names.sealed_batches(batch.group)], [batch.id])
+            for batch in done
+        )
+        applied += rows
+        waiting += len(refused)
+    # A full Redis refuses the note, and nothing before it: the flush is what makes room again.
+    with suppress(StoreAwayError), asking_redis():
+        store.client.set(names.last_flush(), int(at.timestamp()))
     return FlushReport(
         waiting=waiting,
         batches=len(applied),
@@ -113,13 +134,33 @@ def seal_all() -> list[tuple[str, str]]:
     ]
 
 
+def each_chunk(sealed: Iterable[tuple[str, str]]) -> Iterator[list[Batch]]:
+    """Read the sealed batches, and give as many at a time as one transaction takes."""
+    chunk: list[Batch] = []
+    for group, batch_id in sealed:
+        fault("flush_after_seal")
+        batch = read_batch(group, batch_id)
+        if batch is None:
+            # Applied by another flush; or Redis came back from a file from before it was sealed, and seals it again.
+            continue
+        if chunk and sum(each.weight for each in chunk) + batch.weight > MAX_CHUNK_WEIGHT:
+            yield chunk
+            chunk = []
+        chunk.append(batch)
+    if chunk:
+        yield chunk
+
+
 def read_batch(group: str, batch_id: str) -> Batch | None:
     """Read a sealed batch from Redis, or give None when it is not there."""
     with asking_redis():
         counters: Any = store.client.hgetall(names.sealed_counters(group, batch_id))
-    if not counters:
-        return None
-    batch = Batch()
+    return parse_counters(group, batch_id, counters) if counters else None
+
+
+def parse_counters(group: str, batch_id: str, counters: Mapping[bytes, bytes]) -> Batch:
+    """Read what admit.lua has counted, live or sealed."""
+    batch = Batch(group, batch_id)
     for name, value in counters.items():
         kind, *rest = name.decode().split(":")
         if kind == "calls":
@@ -139,59 +180,82 @@ def read_moment(unix_seconds: str) -> datetime:
     return datetime.fromtimestamp(int(unix_seconds), UTC)
 
 
-def apply_batch(batch_id: str, batch: Batch, *, at: datetime) -> FlushBatch | None:
-    """Add a batch to SQL in one transaction; give its row, or None when it had been applied before."""
-    row = FlushBatch(
-        id=batch_id,
-        applied_at=at,
-        keys=len(batch.last_used),
-        calls=sum(hour.calls for hour in batch.hours.values()),
-        microcredits=sum(batch.charges.values()),
-    )
+def apply_or_leave(batches: Sequence[Batch], *, at: datetime) -> tuple[list[FlushBatch], list[Batch]]:
+    """Apply the batches, together or else each by itself; give the rows of the new ones, and what cannot be charged."""
+    try:
+        return apply_batches(batches, at=at), []
+    except OverdraftError:
+        if len(batches) == 1:
+            # It waits for the account to be put right, and keeps no other batch back.
+            log.exception("batch %s charges an account more than it has", batches[0].id)
+            return [], list(batches)
+    rows, refused = [], []
+    for batch in batches:
+        of_one, left = apply_or_leave([batch], at=at)
+        rows += of_one
+        refused += left
+    return rows, refused
+
+
+def apply_batches(batches: Sequence[Batch], *, at: datetime) -> list[FlushBatch]:
+    """Add batches to SQL in one transaction; give the rows of those that had not been applied before."""
+    rows = {batch.id: batch.summarise(at=at) for batch in batches}
     with transaction() as session:
-        if not insert_once(session, row):
-            return None
-        add_usage(
-            session,
-            [
-                UsageChange(
-                    key_id=key_id,
-                    hour=hour,
-                    calls=counted.calls,
-                    microcredits=counted.microcredits,
-                    last_used_at=batch.last_used.get(key_id),
-                )
-                for (key_id, hour), counted in batch.hours.items()
-            ],
-        )
-        post_charges(session, batch_id, batch.charges, at=at)
+        new_ids = insert_once(session, rows.values())
+        new = [batch for batch in batches if batch.id in new_ids]
+        add_usage(session, add_up_usage(new))
+        post_charges(session, new, at=at)
         fault("flush_before_commit")
-    log.debug("applied batch %s: %s keys, %s calls", batch_id, row.keys, row.calls)
-    return row
+    log.debug("applied %s of %s batches", len(new), len(batches))
+    return [rows[batch.id] for batch in new]
 
 
-def insert_once(session: Session, row: FlushBatch) -> bool:
-    """Insert the batch's row; False when it is there already. Two flushes at once wait for each other here."""
+def insert_once(session: Session, rows: Iterable[FlushBatch]) -> set[str]:
+    """Insert the rows and give the ids of those that were not there. Two flushes at once wait for each other here."""
+    columns = [column.name for column in FlushBatch.__table__.columns]
+    # In one order, so that they cannot wait in a circle.
+    values = sorted(({name: getattr(row, name) for name in columns} for row in rows), key=itemgetter("id"))
+    return set(session.scalars(insert_batch(session.connection().dialect.name), values))
+
+
+@cache
+def insert_batch(dialect_name: str) -> Executable:
+    """Build the statement once for each kind of database."""
     table = FlushBatch.__table__
-    insert = insert_for(session.connection().dialect.name)(table).on_conflict_do_nothing().returning(table.c.id)
-    return (
-        session.execute(insert, {column.name: getattr(row, column.name) for column in table.columns}).scalar()
-        is not None
-    )
+    insert: Executable = insert_for(dialect_name)(table).on_conflict_do_nothing().returning(table.c.id)
+    return insert
 
 
-def post_charges(session: Session, batch_id: str, charges: dict[str, int], *, at: datetime) -> None:
-    """Post each account's charge for its calls, in the order of their ids so that two flushes cannot deadlock."""
-    found = session.execute(
-        select(Organisation.id, Organisation.shard_tag)
-        .where(Organisation.shard_tag.in_(list(charges)))
-        .order_by(Organisation.id)
-    ).all()
-    for organisation_id, shard_tag in found:
+def add_up_usage(batches: Iterable[Batch]) -> list[UsageChange]:
+    """Add up what each key did in each hour: a batch and the one sealed after it may both have counted it."""
+    hours: dict[tuple[str, datetime], KeyHour] = defaultdict(KeyHour)
+    last_used: dict[str, datetime] = {}
+    for batch in batches:
+        for key_hour, counted in batch.hours.items():
+            hours[key_hour].calls += counted.calls
+            hours[key_hour].microcredits += counted.microcredits
+        for key_id, moment in batch.last_used.items():
+            last_used[key_id] = max(moment, last_used.get(key_id, moment))
+    return [
+        UsageChange(key_id, hour, counted.calls, counted.microcredits, last_used.get(key_id))
+        for (key_id, hour), counted in hours.items()
+    ]
+
+
+def post_charges(session: Session, batches: Iterable[Batch], *, at: datetime) -> None:
+    """Post each account's charges for its calls, in the order of their ids so that two flushes cannot deadlock."""
+    charges = [(shard_tag, batch.id, cost) for batch in batches for shard_tag, cost in batch.charges.items()]
+    if not charges:
+        return
+    found = select(Organisation.shard_tag, Organisation.id)
+    found = found.where(Organisation.shard_tag.in_({shard_tag for shard_tag, _, _ in charges}))
+    organisation_ids = dict(session.execute(found).all())
+    known = [charge for charge in charges if charge[0] in organisation_ids]
+    for shard_tag, batch_id, microcredits in sorted(known, key=lambda charge: organisation_ids[charge[0]]):
         add_charge(
             session,
-            organisation_id=organisation_id,
-            microcredits=charges[shard_tag],
+            organisation_id=organisation_ids[shard_tag],
+            microcredits=microcredits,
             reference=f"calls:{batch_id}:{shard_tag}",
             reason="API calls",
             at=at,

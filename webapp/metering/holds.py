@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from webapp.accounts.queries import get_organisation_by_tag
+from webapp.core import clock
 from webapp.core import redis as names
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import void_reference
+from webapp.metering.budgets import BudgetExceededError, read_budgets
 from webapp.metering.groups import GROUPS
-from webapp.metering.reconcile import SCRIPTS, hold_reference, reconcile_account
+from webapp.metering.reconcile import BUDGETS, SCRIPTS, hold_reference, reconcile_account
 
-HOLD = RedisScript(SCRIPTS / "hold.lua", takes_epoch=True, takes_deadline=True)
+HOLD = RedisScript(SCRIPTS / "hold.lua", library=BUDGETS, takes_epoch=True, takes_deadline=True)
+OVERDUE = RedisScript(SCRIPTS / "overdue.lua")
 RENEW = RedisScript(SCRIPTS / "renew.lua")
-SETTLE = RedisScript(SCRIPTS / "settle.lua", takes_epoch=True)
+SETTLE = RedisScript(SCRIPTS / "settle.lua", library=BUDGETS, takes_epoch=True)
 
 # A hold that is older has lost its request: the web process died, or it was stopped for this long.
 HOLD_SECONDS = 120
@@ -65,11 +68,17 @@ class Hold:
     microcredits: int
 
 
-def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, max_holds: int) -> Hold:
-    """Set credits aside, once per id. Raises TooManyHoldsError, InsufficientCreditsError or StoreAwayError."""
+def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, max_holds: int, key_id: str | None = None) -> Hold:
+    """Set credits aside, once per id; they count against the budgets of the key that spends them and of the account.
+
+    Where no key spends them, because they expire, say, they count against none. Raises TooManyHoldsError,
+    BudgetExceededError, InsufficientCreditsError or StoreAwayError.
+    """
     keys = hold_keys(shard_tag)
     for _ in range(MAX_TRIES):
-        verdict, available = HOLD.run(keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag, max_holds])
+        verdict, available, budgets = HOLD.run(
+            keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag, max_holds, key_id or ""]
+        )
         if verdict == b"held":
             return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
         if verdict == b"late":
@@ -77,6 +86,8 @@ def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, max_holds: 
             continue
         if verdict == b"concurrency":
             raise TooManyHoldsError(max_holds)
+        if verdict == b"budget":
+            raise BudgetExceededError(read_budgets(budgets), required=microcredits, at=clock.now())
         if verdict == b"credits":
             raise InsufficientCreditsError(required=microcredits, available=int(available))
         reconcile_account(shard_tag=shard_tag)
@@ -137,12 +148,7 @@ def end_overdue_holds(*, at: datetime) -> int:
 
 def list_overdue_holds() -> list[tuple[str, str]]:
     """Give the shard tag and id of every hold that is past its deadline, by the clock that set the deadline."""
-    with asking_redis():
-        seconds, _ = store.client.time()
-        pipeline = store.client.pipeline(transaction=False)
-        for group in GROUPS:
-            pipeline.zrangebyscore(names.hold_deadlines(group), "-inf", seconds)
-        found = pipeline.execute()
+    found = OVERDUE.run_many(([names.hold_deadlines(group)], ()) for group in GROUPS)
     overdue = []
     for member in (member.decode() for members in found for member in members):
         shard_tag, _, hold_id = member.partition(":")

@@ -9,7 +9,10 @@ from webapp.core.db import Base, UtcDateTime
 
 
 class Usage(Base):
-    """One key's calls and credits in one hour, in UTC."""
+    """One key's calls and credits in one hour, in UTC; or in one day, in the row of its first hour, once it is old.
+
+    Whatever adds rows up need not tell the two apart.
+    """
 
     __tablename__ = "usage"
 
@@ -21,6 +24,8 @@ class Usage(Base):
     # Everything the key was charged: for calls and for jobs.
     microcredits: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # How many hours the row covers: 1, or 24.
+    hours: Mapped[int] = mapped_column(sa.SmallInteger, default=1, server_default="1")
 
 
 class FlushBatch(Base):

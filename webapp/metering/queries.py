@@ -48,10 +48,11 @@ def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:
 
 @dataclass(frozen=True)
 class HourlyUsage:
-    """What one key was used for in one hour, which began at `hour`."""
+    """What one key was used for in the hour that began at `hour`, or in the 24 hours where that is long ago."""
 
     key: ApiKey
     hour: datetime
+    hours: int
     calls: int
     microcredits: int
 
@@ -59,12 +60,12 @@ class HourlyUsage:
 def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUsage]:
     """Give the organisation's usage by key and hour, from the hour that began at `since` or later, newest first."""
     statement = (
-        select(ApiKey, Usage.hour, Usage.calls, Usage.microcredits)
+        select(ApiKey, Usage.hour, Usage.hours, Usage.calls, Usage.microcredits)
         .join(Usage, Usage.key_id == ApiKey.id)
         .where(ApiKey.organisation_id == organisation_id, Usage.hour >= since)
         .order_by(Usage.hour.desc(), ApiKey.id.desc())
     )
     return [
-        HourlyUsage(key=key, hour=hour, calls=calls, microcredits=microcredits)
-        for key, hour, calls, microcredits in db.session.execute(statement)
+        HourlyUsage(key=key, hour=hour, hours=hours, calls=calls, microcredits=microcredits)
+        for key, hour, hours, calls, microcredits in db.session.execute(statement)
     ]

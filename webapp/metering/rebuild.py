@@ -1,18 +1,19 @@
 """Redis rebuilt from SQL: every account's balance, and every key's record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Row, select
 
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
-from webapp.core.redis import asking_redis, read_epoch, store
+from webapp.core.redis import RedisScript
 from webapp.keys.models import ApiKey
 from webapp.metering.admission import key_record
-from webapp.metering.reconcile import reconcile_account
+from webapp.metering.reconcile import SCRIPTS, reconcile_account
+
+WRITE_KEY = RedisScript(SCRIPTS / "write_key.lua", takes_epoch=True)
 
 KEYS_PER_ROUND_TRIP = 1000
 
@@ -52,10 +53,10 @@ def write_key_records() -> int:
 
 def write_records(rows: Sequence[Row[ApiKey, Organisation]]) -> None:
     """Write these keys' records in one round trip. Raises StoreAwayError."""
-    with asking_redis():
-        epoch = read_epoch(store.client)
-        pipeline = store.client.pipeline(transaction=False)
-        for key, organisation in rows:
-            record: Mapping[Any, Any] = key_record(key, organisation) | {"epoch": epoch}
-            pipeline.hset(names.key_record(organisation.shard_tag, key.digest), mapping=record)
-        pipeline.execute()
+    WRITE_KEY.run_many(
+        (
+            [names.key_record(organisation.shard_tag, key.digest)],
+            [text for pair in key_record(key, organisation).items() for text in pair],
+        )
+        for key, organisation in rows
+    )

@@ -1,7 +1,9 @@
 """Redis made to agree with SQL, one account at a time."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,18 @@ from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
 from webapp.core.redis import RedisScript
+from webapp.ledger.budgets import Budget, list_budgets
 from webapp.ledger.models import Balance, Transfer
 from webapp.ledger.operations import lock_balance
 from webapp.metering.models import FlushBatch
+from webapp.metering.spending import Price, encode_budgets, list_used, read_prices
 
 SCRIPTS = Path(__file__).parent / "scripts"
+BUDGETS = SCRIPTS / "budgets.lua"
 PEEK = RedisScript(SCRIPTS / "peek.lua", takes_epoch=True)
-RECONCILE = RedisScript(SCRIPTS / "reconcile.lua")
+CHILL = RedisScript(SCRIPTS / "chill.lua")
+PRICES = RedisScript(SCRIPTS / "prices.lua")
+RECONCILE = RedisScript(SCRIPTS / "reconcile.lua", library=BUDGETS)
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,18 @@ class RedisAccount:
 
     epoch: str
     available: int | None
-    # What was granted less what expired, when Redis was last told.
+    # All that had ever come to the account when Redis was last told.
     credited: int
     holds: dict[str, int]
+    # Of the holds, those that budgets count.
+    spending_holds: frozenset[str]
     # By batch, the live counters among them.
     unflushed: dict[str, int]
+    # By spender, its budgets and what it has used of them, as budgets.lua writes them.
+    budgets: dict[str, str]
+    used: dict[str, str]
+    # The server's time.
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -74,20 +88,26 @@ def peek_arguments(shard_tag: str) -> tuple[list[str], list[str]]:
 
 def read_account(reply: Any) -> RedisAccount:  # noqa: ANN401 - a script's answer
     """Read the answer of peek.lua."""
-    epoch, available, credited, holds, unflushed = reply
+    epoch, available, credited, holds, unflushed, budgets, seconds = reply
+    held = pair_up(holds)
+    spending = pair_up(budgets)
     return RedisAccount(
         epoch=epoch.decode(),
         available=int(available) if available else None,
         credited=int(credited),
-        holds=pair_up(holds),
-        unflushed=pair_up(unflushed),
+        holds={hold_id: int(value.partition(":")[0]) for hold_id, value in held.items()},
+        spending_holds=frozenset(hold_id for hold_id, value in held.items() if ":" in value),
+        unflushed={batch: int(microcredits) for batch, microcredits in pair_up(unflushed).items()},
+        budgets={name[2:]: text for name, text in spending.items() if name.startswith("b:")},
+        used={name[2:]: text for name, text in spending.items() if name.startswith("s:")},
+        at=datetime.fromtimestamp(seconds, UTC),
     )
 
 
-def pair_up(flat: Sequence[bytes] | dict[bytes, bytes]) -> dict[str, int]:
-    """Read names and numbers that alternate."""
+def pair_up(flat: Sequence[bytes] | dict[bytes, bytes]) -> dict[str, str]:
+    """Read names and values that alternate."""
     items: Any = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-    return {name.decode(): int(number) for name, number in items}
+    return {name.decode(): value.decode() for name, value in items}
 
 
 def find_settled(session: Session, found: RedisAccount) -> Settled:
@@ -122,8 +142,12 @@ def reconcile_account(*, shard_tag: str) -> None:
     with transaction() as session:
         organisation = lock_organisation(session, shard_tag)
         balance = lock_balance(session, organisation.id)
+        budgets = list_budgets(session, organisation.id)
         found = peek_account(shard_tag)
-        settled = find_settled(session, found)
+        if found.budgets != encode_budgets(budgets):
+            CHILL.run([names.account_record(shard_tag)])
+            found = peek_account(shard_tag)
+        said = describe_account(session, organisation, balance, budgets, found)
         group = names.group_of(shard_tag)
         RECONCILE.run(
             [
@@ -133,20 +157,39 @@ def reconcile_account(*, shard_tag: str) -> None:
                 names.sealed_batches(group),
                 names.hold_deadlines(group),
             ],
-            [
-                shard_tag,
-                "disabled" if organisation.disabled_at else "active",
-                balance.available,
-                balance.granted - balance.expired,
-                len(settled.applied_batches),
-                *settled.applied_batches,
-                *settled.charged_holds,
-                found.epoch,
-            ],
+            [shard_tag, json.dumps(said), found.epoch],
         )
         session.execute(
             update(Balance).where(Balance.organisation_id == organisation.id).values(told_version=balance.version)
         )
+
+
+def describe_account(
+    session: Session, organisation: Organisation, balance: Balance, budgets: Sequence[Budget], found: RedisAccount
+) -> Mapping[str, object]:
+    """Say what reconcile.lua needs to know of the account from SQL."""
+    settled = find_settled(session, found)
+    used = {}
+    if budgets and found.available is None:
+        prices = list_prices(organisation.shard_tag, settled) if sum_unflushed(found, settled) else []
+        used = list_used(session, organisation.id, prices, at=found.at)
+    return {
+        "state": "disabled" if organisation.disabled_at else "active",
+        "balance": balance.available,
+        "credited": str(balance.credited),
+        "applied": list(settled.applied_batches),
+        "charged": settled.charged_holds,
+        "budgets": encode_budgets(budgets),
+        "used": {spender: amounts.encode(found.at) for spender, amounts in used.items()},
+    }
+
+
+def list_prices(shard_tag: str, settled: Settled) -> list[Price]:
+    """Read what calls in the account's group were charged and SQL does not have yet, by key and hour."""
+    group = names.group_of(shard_tag)
+    return read_prices(
+        PRICES.run([names.live_counters(group), names.sealed_batches(group)]), applied=settled.applied_batches
+    )
 
 
 def lock_organisation(session: Session, shard_tag: str) -> Organisation:
@@ -156,7 +199,7 @@ def lock_organisation(session: Session, shard_tag: str) -> Organisation:
 
 
 def reconcile_changed_accounts() -> int:
-    """Reconcile the accounts whose grants Redis may not have heard of, and give how many there were."""
+    """Reconcile the accounts that got credits which Redis may not have heard of, and give how many there were."""
     tags = db.session.scalars(
         select(Organisation.shard_tag).join(Balance).where(Balance.version > Balance.told_version)
     ).all()

@@ -35,8 +35,9 @@ STEPS_PER_MICROCREDIT: Final[Mapping[Method, int]] = MappingProxyType(
     }
 )
 
-# Handing one gate to a simulator, whatever it acts on.
+# Handing one gate to a simulator, whatever it acts on; the base covers the first of them.
 GATE_MICROCREDITS = 2
+GATES_IN_BASE = 100
 
 # A hardware-like price, for when a provider is configured: each gate of each shot, and each shot.
 HARDWARE_GATE_SHOT_MICROCREDITS = 300
@@ -75,7 +76,7 @@ def price_microcredits(
     method, steps = _count_steps(profile, demands, engine)
     work = divide_rounding_up(steps, STEPS_PER_MICROCREDIT[method])
     runs = count_runs(method, profile, demands)
-    work += runs * profile.gates * GATE_MICROCREDITS
+    work += max(0, runs * profile.gates - GATES_IN_BASE) * GATE_MICROCREDITS
     shots_price = shots * SHOT_MICROCREDITS
     total = BASE_MICROCREDITS + work + shots_price
     return Price(PRICE_LIST_VERSION, base=BASE_MICROCREDITS, work=work, shots=shots_price, total=total)

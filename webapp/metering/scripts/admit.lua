@@ -1,22 +1,25 @@
 -- Decide on one call: who it is, whether it may, how often, and for how much. Everything or nothing.
 --
--- KEYS: 1 key record   2 account record   3 live counters of the group   4 set of the group's sealed batches
+-- KEYS: 1 record of the key's token   2 account record   3 live counters of the group   4 set of the group's sealed batches
 -- ARGV: 1 scope that the call needs, or ''   2 price of the call in micro-credits   3 request id
 --       4 limits of a key that has none of its own   5 limits of an account that has none of its own, both as JSON
 --       6 deadline, in microseconds of this server's clock   7 epoch: which run of the server this is
 --
--- Returns {verdict, profile, retry_after_us, available, limit, limit, …}, a limit being
--- {name, quota, window_seconds, remaining, reset_seconds}. Verdicts:
---   unknown   Redis has no record of the key from this epoch: load it from SQL and ask again
+-- Returns {verdict, profile, retry_after_us, available, budgets, limit, limit, …}, a limit being
+-- {name, quota, window_seconds, remaining, reset_seconds} and a budget as budgets.lua has it. Verdicts:
+--   unknown   Redis has no record of the token from this epoch: load it from SQL and ask again
 --   cold      Redis has no record of the account from this epoch: reconcile it with SQL and ask again
 --   late      the caller has given up on this call by now: nothing was done
---   absent, revoked, expired, disabled, scope, rate, credits   refused; nothing was counted
+--   absent, revoked, expired, disabled, scope, rate, budget, credits   refused; nothing was counted
 --   admitted  counted and paid for
 --
 -- Rate limits are GCRA (ATM Forum TM 4.0, 1996, "virtual scheduling"): a limit of `quota` per window keeps one moment,
 -- the theoretical arrival time (tat) of the next call. Each call moves it on by window/quota; a call is refused when
 -- that would put it more than a window ahead of the clock. Times are integer microseconds of this server's clock: they
 -- stay below 2^53, so Lua's doubles hold them exactly.
+--
+-- A token's record says what is fixed. All that moves is in the account's record, under the key's id, so that two tokens
+-- of one key share its clocks and its budgets.
 
 local MICROSECONDS = 1000000
 
@@ -30,8 +33,9 @@ if not key[1] or key[7] ~= ARGV[7] then
 elseif key[1] ~= 'active' then
     return {key[1]}
 end
+local key_id = key[6]
 
-local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits', 'epoch')
+local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits', 'epoch', 'b:' .. key_id, 'b:')
 if not account[3] or account[5] ~= ARGV[7] then
     return {'cold'}
 elseif account[1] ~= 'active' then
@@ -55,37 +59,45 @@ if ARGV[1] ~= '' and not string.find(key[4], ' ' .. ARGV[1] .. ' ', 1, true) the
     verdict = 'scope'
 end
 
--- What every limit says, before anything is changed.
-local limits = {}
-local retry_after = 0
+-- What every limit and budget says, before anything is changed.
+local limits, fields = {}, {}
 for level, encoded in ipairs({key[3] or ARGV[4], account[4] or ARGV[5]}) do
+    local clock = level == 1 and 't:' .. key_id .. ':' or 't:'
     for _, limit in ipairs(cjson.decode(encoded)) do
-        local name, quota, window = limit[1], limit[2], limit[3] * MICROSECONDS
-        local field = 't:' .. name
-        local tat = math.max(tonumber(redis.call('HGET', KEYS[level], field)) or 0, now)
-        if tat > now + window then
-            -- A tat lies a window ahead at most. This one is from before the clock was set back or the limit changed.
-            tat = now
-        end
-        local next_tat = tat + window / quota
-        local wait = math.ceil(next_tat - window - now)
-        if wait > 0 and verdict ~= 'scope' then
-            verdict = 'rate'
-            retry_after = math.max(retry_after, wait)
-        end
-        limits[#limits + 1] = {record = KEYS[level], field = field, tat = tat, next_tat = next_tat,
-            name = name, quota = quota, window = window}
+        fields[#fields + 1] = clock .. limit[1]
+        limits[#limits + 1] = {name = limit[1], quota = limit[2], window = limit[3] * MICROSECONDS}
     end
 end
-if verdict == 'admitted' and price > available then
+local retry_after = 0
+local clocks = redis.call('HMGET', KEYS[2], unpack(fields))
+for index, limit in ipairs(limits) do
+    limit.tat = math.max(tonumber(clocks[index]) or 0, now)
+    if limit.tat > now + limit.window then
+        -- A tat lies a window ahead at most. This one is from before the clock was set back or the limit changed.
+        limit.tat = now
+    end
+    limit.next_tat = limit.tat + limit.window / limit.quota
+    local wait = math.ceil(limit.next_tat - limit.window - now)
+    if wait > 0 and verdict ~= 'scope' then
+        verdict = 'rate'
+        retry_after = math.max(retry_after, wait)
+    end
+end
+local budgets, spenders = read_budgets(KEYS[2], key_id, account[6], account[7], now_seconds)
+if verdict == 'admitted' and price > 0 and is_over(budgets, price) then
+    verdict = 'budget'
+elseif verdict == 'admitted' and price > available then
     verdict = 'credits'
 end
 
 if verdict == 'admitted' then
-    for _, limit in ipairs(limits) do
+    local moved = {}
+    for index, limit in ipairs(limits) do
         limit.tat = limit.next_tat
-        redis.call('HSET', limit.record, limit.field, integer(limit.tat))
+        moved[2 * index - 1] = fields[index]
+        moved[2 * index] = integer(limit.tat)
     end
+    redis.call('HSET', KEYS[2], unpack(moved))
     local counted_in = redis.call('HMGET', KEYS[3], 'batch', 'epoch')
     if counted_in[1] and counted_in[2] ~= ARGV[7] then
         -- These counters are as old as the file that the server was started from. SQL may have applied them since, so
@@ -99,17 +111,18 @@ if verdict == 'admitted' then
         redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[7])
     end
     local hour = ':' .. integer(now_seconds - now_seconds % 3600)
-    redis.call('HINCRBY', KEYS[3], 'calls:' .. key[6] .. hour, 1)
-    redis.call('HSET', KEYS[3], 'used:' .. key[6], integer(now_seconds))
+    redis.call('HINCRBY', KEYS[3], 'calls:' .. key_id .. hour, 1)
+    redis.call('HSET', KEYS[3], 'used:' .. key_id, integer(now_seconds))
     if price > 0 then
         available = available - price
         redis.call('HINCRBY', KEYS[2], 'available', integer(-price))
-        redis.call('HINCRBY', KEYS[3], 'price:' .. key[6] .. hour, integer(price))
+        redis.call('HINCRBY', KEYS[3], 'price:' .. key_id .. hour, integer(price))
         redis.call('HINCRBY', KEYS[3], 'account:' .. account[2], integer(price))
+        spend(KEYS[2], budgets, spenders, price)
     end
 end
 
-local answer = {verdict, key[2], retry_after, integer(available)}
+local answer = {verdict, key[2], retry_after, integer(available), budgets}
 for _, limit in ipairs(limits) do
     local ahead = limit.tat - now
     -- Half a call is added before rounding down: tat is rounded to a microsecond.

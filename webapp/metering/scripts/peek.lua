@@ -3,10 +3,20 @@
 -- KEYS: 1 account record   2 account's holds   3 live counters of the group   4 set of the group's sealed batches
 -- ARGV: 1 account's tag   2 epoch
 --
--- Returns {epoch, available or '', credited, {hold id, micro-credits, …}, {batch id, unflushed micro-credits, …}}, the live
--- counters being the last batch. What is available is not known where the record is from another epoch.
+-- Returns {epoch, available or '', credited, {hold id, micro-credits, …}, {batch id, unflushed micro-credits, …},
+-- {field, value, …}, seconds}: the live counters are the last batch, the fields are those of budgets.lua, and the seconds
+-- this server's time. What is available is not known where the record is from another epoch.
 local field = 'account:' .. ARGV[1]
-local account = redis.call('HMGET', KEYS[1], 'available', 'credited', 'epoch')
+local record = redis.call('HGETALL', KEYS[1])
+local account, budgets = {}, {}
+for index = 1, #record, 2 do
+    local name, value = record[index], record[index + 1]
+    account[name] = value
+    if string.find(name, '^[bs]:') then
+        budgets[#budgets + 1] = name
+        budgets[#budgets + 1] = value
+    end
+end
 local batches = {}
 for _, batch in ipairs(redis.call('SMEMBERS', KEYS[4])) do
     batches[#batches + 1] = batch
@@ -17,4 +27,5 @@ if live[1] then
     batches[#batches + 1] = live[1]
     batches[#batches + 1] = live[2] or '0'
 end
-return {ARGV[2], account[3] == ARGV[2] and account[1] or '', account[2] or '0', redis.call('HGETALL', KEYS[2]), batches}
+return {ARGV[2], account.epoch == ARGV[2] and account.available or '', account.credited or '0',
+    redis.call('HGETALL', KEYS[2]), batches, budgets, tonumber(redis.call('TIME')[1])}

@@ -2,19 +2,27 @@
 --
 -- KEYS: 1 account record   2 account's holds   3 live counters of the group   4 set of the group's sealed batches
 --       5 group's hold deadlines
--- ARGV: 1 account's tag   2 state   3 balance in SQL   4 credited: all ever granted less all expired   5 how many of the
---       following are batches that SQL has applied   6… their ids, then the ids of holds that SQL has charged
---       last: the epoch that the caller saw these in; should it be over, what is written here counts for nothing
+-- ARGV: 1 account's tag   2 what SQL says, as JSON (below)   3 the epoch that the caller saw this in; should it be over, what
+--       is written here counts for nothing
+--
+--   state, balance, credited   as SQL has them; credited is all that ever came to the account
+--   applied   ids of batches that SQL has applied
+--   charged   by the id of a hold that is still here, the micro-credits that SQL charged for it
+--   budgets   by spender, its budgets as budgets.lua has them
+--   used      by spender, what it has used according to SQL and to counters on their way there, without open holds
 --
 -- available = balance in SQL − charges that SQL does not have yet − open holds. The sums are taken here, so that calls
--- and holds may go on while the caller reads SQL. Returns the micro-credits available.
-local available = tonumber(ARGV[3])
-local applied_count = tonumber(ARGV[5])
+-- and holds may go on while the caller reads SQL. What was used of budgets is kept live, and taken from the caller only
+-- where the record counts for nothing, which no call or hold then changes meanwhile. Returns the micro-credits available.
+local said = cjson.decode(ARGV[2])
+local available = tonumber(said.balance)
 local field = 'account:' .. ARGV[1]
+local now_seconds = tonumber(redis.call('TIME')[1])
+local is_cold = redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3]
 
 local applied = {}
-for index = 6, 5 + applied_count do
-    applied[ARGV[index]] = true
+for _, batch in ipairs(said.applied) do
+    applied[batch] = true
 end
 local live = redis.call('HMGET', KEYS[3], 'batch', field)
 if live[1] and not applied[live[1]] then
@@ -26,15 +34,42 @@ for _, batch in ipairs(redis.call('SMEMBERS', KEYS[4])) do
     end
 end
 
-for index = 6 + applied_count, #ARGV - 1 do
-    redis.call('HDEL', KEYS[2], ARGV[index])
-    redis.call('ZREM', KEYS[5], ARGV[1] .. ':' .. ARGV[index])
+for hold_id, charged in pairs(said.charged) do
+    local value = redis.call('HGET', KEYS[2], hold_id)
+    if value and not is_cold then
+        settle_used(KEYS[1], value, charged, now_seconds)
+    end
+    redis.call('HDEL', KEYS[2], hold_id)
+    redis.call('ZREM', KEYS[5], ARGV[1] .. ':' .. hold_id)
 end
-for _, held in ipairs(redis.call('HVALS', KEYS[2])) do
-    available = available - tonumber(held)
+local open = redis.call('HVALS', KEYS[2])
+for _, value in ipairs(open) do
+    available = available - read_hold(value)
+end
+
+if is_cold then
+    local record = redis.call('HGETALL', KEYS[1])
+    for index = 1, #record, 2 do
+        local is_idle = string.find(record[index], '^t:') and tonumber(record[index + 1]) <= now_seconds * 1000000
+        if is_idle or string.find(record[index], '^[bs]:') then
+            redis.call('HDEL', KEYS[1], record[index])
+        end
+    end
+    for spender, budgets in pairs(said.budgets) do
+        local used = read_used(said.used[spender], now_seconds)
+        for _, value in ipairs(open) do
+            local held, key_id, held_day = read_hold(value)
+            if key_id and (spender == '' or spender == key_id) then
+                used.day = used.day + (held_day == used.day_number and held or 0)
+                used.month = used.month + (month_of(held_day) == used.month_number and held or 0)
+                used.total = used.total + held
+            end
+        end
+        redis.call('HSET', KEYS[1], 'b:' .. spender, budgets, 's:' .. spender, write_used(used))
+    end
 end
 
 local text = string.format('%.0f', available)
-redis.call('HSET', KEYS[1], 'tag', ARGV[1], 'state', ARGV[2], 'available', text, 'credited', ARGV[4],
-    'epoch', ARGV[#ARGV])
+redis.call('HSET', KEYS[1], 'tag', ARGV[1], 'state', said.state, 'available', text, 'credited', said.credited,
+    'epoch', ARGV[3])
 return text

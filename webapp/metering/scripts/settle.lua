@@ -5,11 +5,14 @@
 --
 -- Returns 1, or 0 when Redis knew no such hold, or knows no such account from this epoch: the hold is ended all the same,
 -- and the caller then reconciles the account with SQL.
-local held = redis.call('HGET', KEYS[2], ARGV[1])
+local value = redis.call('HGET', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[3] .. ':' .. ARGV[1])
-if not held or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then
+if not value or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then
     return 0
 end
-redis.call('HINCRBY', KEYS[1], 'available', string.format('%.0f', tonumber(held) - tonumber(ARGV[2])))
+local charged = tonumber(ARGV[2])
+local held = read_hold(value)
+redis.call('HINCRBY', KEYS[1], 'available', string.format('%.0f', held - charged))
+settle_used(KEYS[1], value, charged, tonumber(redis.call('TIME')[1]))
 return 1

@@ -1,0 +1,144 @@
+"""Budgets: how much a key, or the whole account, may spend in a day, a month or in all."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from webapp.accounts.models import Organisation
+from webapp.core.db import Base, UtcDateTime, db
+from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError
+from webapp.core.money import MAX_MICROCREDITS
+
+# Who a budget of the whole account belongs to. Any other spender is a key, by its id.
+ACCOUNT = ""
+
+# A budget tells of itself when so many percent of it are used.
+THRESHOLDS_PERCENT = (50, 75, 90, 100)
+
+
+class BudgetPeriod(StrEnum):
+    """What a budget is for; days and months are those of UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class Budget(Base):
+    """What one spender may spend in each period."""
+
+    __tablename__ = "budgets"
+    __table_args__ = (sa.CheckConstraint("microcredits >= 0", name="not_negative"),)
+
+    organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), primary_key=True)
+    # A key's id, or ACCOUNT.
+    spender: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    period: Mapped[str] = mapped_column(sa.String(5), primary_key=True)
+    microcredits: Mapped[int] = mapped_column(sa.BigInteger)
+    # Whether spending beyond it is refused, or only told of.
+    refuses: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BudgetAlert(Base):
+    """A threshold of a budget that was reached, told once in each of its periods."""
+
+    __tablename__ = "budget_alerts"
+
+    organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), primary_key=True)
+    spender: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    period: Mapped[str] = mapped_column(sa.String(5), primary_key=True)
+    # 1970 for the one period of a total.
+    period_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    threshold_percent: Mapped[int] = mapped_column(primary_key=True)
+    microcredits: Mapped[int] = mapped_column(sa.BigInteger)
+    reached_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def start_of_period(period: str, at: datetime) -> datetime:
+    """Give the moment at which the period that holds `at` began."""
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == BudgetPeriod.DAY:
+        return midnight
+    if period == BudgetPeriod.MONTH:
+        return midnight.replace(day=1)
+    return datetime(1970, 1, 1, tzinfo=at.tzinfo)
+
+
+def end_of_period(period: str, at: datetime) -> datetime | None:
+    """Give the moment at which the budget is whole again: none for a total."""
+    if period == BudgetPeriod.TOTAL:
+        return None
+    # No month is longer than 31 days, and none shorter than 4.
+    longest = timedelta(days=1 if period == BudgetPeriod.DAY else 31)
+    return start_of_period(period, start_of_period(period, at) + longest)
+
+
+def list_budgets(session: Session, organisation_id: str) -> Sequence[Budget]:
+    """Give the account's budgets, its own first."""
+    statement = select(Budget).where(Budget.organisation_id == organisation_id)
+    return session.scalars(statement.order_by(Budget.spender, Budget.period)).all()
+
+
+def list_alerts(organisation_id: str, *, limit: int) -> Sequence[BudgetAlert]:
+    """Give the thresholds that the account's budgets reached last, newest first."""
+    statement = select(BudgetAlert).where(BudgetAlert.organisation_id == organisation_id)
+    return db.session.scalars(
+        statement.order_by(BudgetAlert.reached_at.desc(), BudgetAlert.threshold_percent.desc()).limit(limit)
+    ).all()
+
+
+def put_budget(
+    session: Session,
+    *,
+    organisation_id: str,
+    spender: str,
+    period: str,
+    microcredits: int,
+    refuses: bool,
+    at: datetime,
+) -> None:
+    """Set a spender's budget for a period, in place of the one that it may have. Raises InvalidFieldsError."""
+    check_budget(period, microcredits)
+    remove_budget(session, organisation_id=organisation_id, spender=spender, period=period)
+    session.add(
+        Budget(
+            organisation_id=organisation_id,
+            spender=spender,
+            period=period,
+            microcredits=microcredits,
+            refuses=refuses,
+            created_at=at,
+        )
+    )
+
+
+def check_budget(period: str, microcredits: int) -> None:
+    """Refuse a budget that cannot be, naming all that is wrong at once."""
+    wrong: list[FieldError] = []
+    if period not in set(BudgetPeriod):
+        allowed = ", ".join(BudgetPeriod)
+        wrong.append(FieldError("period", f"{period!r} is no period of a budget.", allowed))
+    if not 0 <= microcredits <= MAX_MICROCREDITS:
+        allowed = "0 to 1000000000 credits"
+        wrong.append(FieldError("credits", f"A budget is {allowed}.", allowed))
+    if wrong:
+        raise InvalidFieldsError(wrong)
+
+
+def remove_budget(session: Session, *, organisation_id: str, spender: str, period: str) -> bool:
+    """Remove a budget with the alerts of it; False where there was none."""
+    owner = {"organisation_id": organisation_id, "spender": spender, "period": period}
+    session.execute(delete(BudgetAlert).filter_by(**owner))
+    return session.execute(delete(Budget).filter_by(**owner).returning(Budget.period)).first() is not None
+
+
+class NoBudgetError(NotFoundError):
+    """There is no such budget."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such budget.", target="period")
