@@ -39,6 +39,7 @@ test: $(INSTALLED_FOR_TESTS)
 # out. The peers are installed below bench/.
 bench: $(INSTALLED)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.router
 
 lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check
