@@ -39,6 +39,7 @@ test: $(INSTALLED_FOR_TESTS)
 # out. The peers are installed below bench/.
 bench: $(INSTALLED)
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.router
 
 lint: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check
@@ -51,12 +52,13 @@ format: $(INSTALLED_FOR_TESTS)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# A universal lock file: the same versions on every platform and Python that we support, each with its hashes.
+# A universal lock file: the same versions on every platform and Python that we support, each with its hashes. It names
+# everything that is needed, so pip is told to look for nothing besides (--no-deps above): overrides.txt leaves some out.
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 requirements: $(INSTALLED)
 	@$(PIP) install uv
-	$(UV_COMPILE) requirements.in --output-file requirements.txt
+	$(UV_COMPILE) --override overrides.txt requirements.in --output-file requirements.txt
 	cd tests && ../$(UV_COMPILE) requirements.in --output-file requirements.txt
 
 clean:
@@ -104,12 +106,12 @@ $(INSTALLED): requirements.txt
 	echo 'Installing dependencies (first start only) …'; \
 	"$$python" -m venv --clear $(VENV) || \
 		{ echo 'The virtual environment .venv could not be made; the lines above say why.' >&2; exit 1; }; \
-	$(PIP) install --require-hashes --requirement requirements.txt || \
+	$(PIP) install --no-deps --require-hashes --requirement requirements.txt || \
 		{ echo 'The dependencies could not be installed; the lines above say why.' >&2; exit 1; }; \
 	pwd -P > $@
 
 $(INSTALLED_FOR_TESTS): $(INSTALLED) tests/requirements.txt
 	@echo 'Installing the tools of the tests …'; \
-	$(PIP) install --require-hashes --requirement tests/requirements.txt || \
+	$(PIP) install --no-deps --require-hashes --requirement tests/requirements.txt || \
 		{ echo 'The tools of the tests could not be installed; the lines above say why.' >&2; exit 1; }; \
 	touch $@

@@ -6,9 +6,11 @@ Slow and short on purpose. It shares nothing with the engines but the circuit it
 import cmath
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from webapp.quantum.circuits import Circuit, Operation
-from webapp.quantum.gates import MEASURE, NOT_GATES
+from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES
+from webapp.quantum.noise import NoiseModel
 
 Matrix = list[list[complex]]
 
@@ -108,9 +110,14 @@ def simulate(circuit: Circuit, *, start: int = 0) -> list[complex]:
 
 
 def _apply(op: Operation, amplitudes: list[complex]) -> list[complex]:
-    """Multiply by the gate's matrix, whose index has the first qubit as its highest bit."""
+    """Multiply by the gate's matrix."""
     matrix = _multi_controlled_phase(op) if op.gate == "mcp" else MATRICES[op.gate](*op.parameters)
-    qubits = op.qubits[::-1]
+    return _apply_matrix(matrix, op.qubits, amplitudes)
+
+
+def _apply_matrix(matrix: Matrix, targets: tuple[int, ...], amplitudes: list[complex]) -> list[complex]:
+    """Multiply by a matrix, whose index has the first target as its highest bit."""
+    qubits = targets[::-1]
     mask = sum(1 << qubit for qubit in qubits)
     spread = [sum((k >> bit & 1) << qubit for bit, qubit in enumerate(qubits)) for k in range(len(matrix))]
     result = [0j] * len(amplitudes)
@@ -131,4 +138,108 @@ def exact_distribution(circuit: Circuit) -> dict[str, float]:
             characters[-1 - clbit] = str(index >> qubit & 1)
         bits = "".join(characters)
         totals[bits] = totals.get(bits, 0.0) + abs(amplitude) ** 2
+    return totals
+
+
+def exact_branches(circuit: Circuit) -> dict[str, float]:
+    """Compute the probability of each bitstring of any circuit, by following every outcome of every measurement."""
+    start = [0j] * (1 << circuit.qubits)
+    start[0] = 1
+    branches = {0: [start]}
+    for op in circuit.operations:
+        branches = _follow(op, branches)
+    totals: dict[str, float] = {}
+    for bits, states in branches.items():
+        name = f"{bits:0{circuit.clbits}b}"
+        totals[name] = sum(abs(amplitude) ** 2 for state in states for amplitude in state)
+    return totals
+
+
+def _follow(op: Operation, branches: dict[int, list[list[complex]]]) -> dict[int, list[list[complex]]]:
+    """Carry out one operation on every branch: unnormalised states, by the classical bits that led to them."""
+    followed: dict[int, list[list[complex]]] = {}
+    for bits, states in branches.items():
+        for state in states:
+            for new_bits, new_state in _follow_one(op, bits, state):
+                if sum(abs(amplitude) ** 2 for amplitude in new_state) > 1e-15:
+                    followed.setdefault(new_bits, []).append(new_state)
+    return followed
+
+
+def _follow_one(op: Operation, bits: int, state: list[complex]) -> list[tuple[int, list[complex]]]:
+    if op.gate == BARRIER or not all(condition.holds(bits) for condition in op.conditions):
+        return [(bits, state)]
+    if op.gate not in NOT_GATES:
+        return [(bits, _apply(op, state))]
+    qubit = op.qubits[0]
+    halves = [
+        [amplitude if index >> qubit & 1 == outcome else 0j for index, amplitude in enumerate(state)]
+        for outcome in (0, 1)
+    ]
+    if op.gate == MEASURE:
+        clear = bits & ~(1 << op.clbits[0])
+        return [(clear | outcome << op.clbits[0], half) for outcome, half in enumerate(halves)]
+    return [(bits, halves[0]), (bits, _apply(Operation("x", (qubit,)), halves[1]))]
+
+
+def noisy_distribution(circuit: Circuit, noise: NoiseModel) -> dict[str, float]:
+    """Compute the probabilities of a circuit that measures at its end, under noise, from its density matrix."""
+    # Kept as a state of twice the qubits: the second half are the columns.
+    density = [0j] * (1 << (2 * circuit.qubits))
+    density[0] = 1
+    for op in circuit.operations:
+        if op.gate in NOT_GATES:
+            continue
+        density = _apply_both(op.qubits, MATRICES[op.gate](*op.parameters), density, circuit.qubits)
+        for qubits, kraus in _errors(op.qubits, noise):
+            density = _mix(qubits, kraus, density, circuit.qubits)
+    size = 1 << circuit.qubits
+    diagonal = [density[index * size + index].real for index in range(size)]
+    return _read_out(diagonal, circuit, noise)
+
+
+def _errors(qubits: tuple[int, ...], noise: NoiseModel) -> list[tuple[tuple[int, ...], list[Matrix]]]:
+    identity = _phase(0)
+    paulis = [identity, _X, _Y, _Z]
+    errors: list[tuple[tuple[int, ...], list[Matrix]]] = []
+    if len(qubits) == 1:
+        weights = [1 - noise.depolarizing] + [noise.depolarizing / 3] * 3
+        errors.append((qubits, [_scale(p, math.sqrt(w)) for p, w in zip(paulis, weights, strict=True)]))
+    for pair in pairwise(qubits):
+        chance = noise.two_qubit_depolarizing
+        weights = [1 - chance] + [chance / 15] * 15
+        products = [_kron(a, b) for a in paulis for b in paulis]
+        errors.append((pair, [_scale(p, math.sqrt(w)) for p, w in zip(products, weights, strict=True)]))
+    damping = noise.amplitude_damping
+    kraus: list[Matrix] = [[[1, 0], [0, math.sqrt(1 - damping)]], [[0, math.sqrt(damping)], [0, 0]]]
+    return errors + [((qubit,), kraus) for qubit in qubits]
+
+
+def _scale(matrix: Matrix, factor: float) -> Matrix:
+    return [[factor * value for value in row] for row in matrix]
+
+
+def _mix(qubits: tuple[int, ...], kraus: list[Matrix], density: list[complex], width: int) -> list[complex]:
+    parts = [_apply_both(qubits, matrix, density, width) for matrix in kraus]
+    return [sum(values, 0j) for values in zip(*parts, strict=True)]
+
+
+def _apply_both(qubits: tuple[int, ...], matrix: Matrix, density: list[complex], width: int) -> list[complex]:
+    conjugate = [[complex(value).conjugate() for value in row] for row in matrix]
+    left = _apply_matrix(matrix, tuple(qubit + width for qubit in qubits), density)
+    return _apply_matrix(conjugate, qubits, left)
+
+
+def _read_out(diagonal: list[float], circuit: Circuit, noise: NoiseModel) -> dict[str, float]:
+    qubit_of = {op.clbits[0]: op.qubits[0] for op in circuit.operations if op.gate == MEASURE}
+    flips = (noise.readout_0_to_1, noise.readout_1_to_0)
+    totals: dict[str, float] = {}
+    for read in range(1 << circuit.clbits):
+        total = 0.0
+        for index, probability in enumerate(diagonal):
+            for clbit, qubit in qubit_of.items():
+                value = index >> qubit & 1
+                probability *= flips[value] if read >> clbit & 1 != value else 1 - flips[value]  # noqa: PLW2901
+            total += probability
+        totals[f"{read:0{circuit.clbits}b}"] = total
     return totals

@@ -1,11 +1,19 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.quantum.circuits import Profile, measure
-from webapp.quantum.pricing import PRICE_LIST_VERSION, divide_rounding_up, price_microcredits
+from webapp.quantum.noise import NoiseModel
+from webapp.quantum.pricing import (
+    HARDWARE_GATE_SHOT_MICROCREDITS,
+    PRICE_LIST_VERSION,
+    divide_rounding_up,
+    price_hardware_microcredits,
+    price_microcredits,
+)
 from webapp.quantum.templates import get_template, list_templates
 
 _QUIET = settings(deadline=None, database=None, derandomize=True)
@@ -27,6 +35,7 @@ _SHOTS = st.integers(0, 100_000)
 
 def test_a_bell_state_with_a_thousand_shots_costs_about_two_thousandths_of_a_credit() -> None:
     price = price_microcredits(measure(get_template("bell-state").create_circuit({})), 1_000)
+    # One started micro-credit for 12 amplitudes; the base covers the first gates.
     assert (price.version, price.base, price.work, price.shots, price.total) == (
         PRICE_LIST_VERSION,
         1_000,
@@ -49,10 +58,12 @@ def test_a_price_is_whole_and_the_sum_of_its_parts(profile: Profile, shots: int)
 def test_more_shots_qubits_or_gates_never_cost_less(
     profile: Profile, shots: int, gates: int, qubits: int, more_shots: int
 ) -> None:
-    total = price_microcredits(profile, shots).total
-    assert price_microcredits(profile, shots + more_shots).total >= total
-    assert price_microcredits(replace(profile, gates=profile.gates + gates), shots).total >= total
-    assert price_microcredits(replace(profile, qubits=profile.qubits + qubits), shots).total >= total
+    for engine in ("qulacs", "stim", "qsim"):
+        price = partial(price_microcredits, engine=engine)
+        total = price(profile, shots).total
+        assert price(profile, shots + more_shots).total >= total
+        assert price(replace(profile, gates=profile.gates + gates), shots).total >= total
+        assert price(replace(profile, qubits=profile.qubits + qubits), shots).total >= total
 
 
 @_QUIET
@@ -63,9 +74,31 @@ def test_division_rounds_up_exactly_at_any_size(dividend: int, divisor: int) -> 
 
 
 def test_one_core_second_of_work_is_one_credit() -> None:
-    # 500 gates on 20 qubits are 524,288,000 amplitudes, at 500 million a second.
-    profile = replace(measure(get_template("bell-state").create_circuit({})), gates=500, qubits=20)
-    assert price_microcredits(profile, 0).work == 1_048_576
+    # 500 gates on 20 qubits are 524 million amplitudes, at 500 million a second on qulacs and 2,000 million on qsim;
+    # handing over all but the first 100 gates costs 2 micro-credits each.
+    profile = replace(measure(get_template("bell-state").create_circuit({})), gates=499, qubits=20)
+    assert price_microcredits(profile, 0, engine="qulacs").work == 1_048_576 + 798
+    assert price_microcredits(profile, 0, engine="qsim").work == 262_144 + 798
+
+
+def test_noise_is_priced_by_the_method_that_simulates_it() -> None:
+    profile = replace(measure(get_template("bell-state").create_circuit({})), is_clifford=False, qubits=10)
+    noisy = price_microcredits(profile, 1_000, noise=NoiseModel(depolarizing=0.01))
+    assert noisy.work > price_microcredits(profile, 1_000).work
+
+
+def test_a_circuit_that_nothing_runs_still_has_a_price() -> None:
+    profile = replace(
+        measure(get_template("bell-state").create_circuit({})), qubits=60, is_clifford=False, entanglement_bits=30
+    )
+    assert price_microcredits(profile, 1).total > 10**15
+
+
+def test_hardware_is_priced_by_gates_times_shots() -> None:
+    profile = measure(get_template("bell-state").create_circuit({}))
+    price = price_hardware_microcredits(profile, 1_000)
+    assert price.work == 2 * 1_000 * HARDWARE_GATE_SHOT_MICROCREDITS
+    assert price.total == price.base + price.work + price.shots
 
 
 def test_no_template_with_its_defaults_costs_more_than_a_hundredth_of_a_credit() -> None:

@@ -15,7 +15,7 @@ from webapp.quantum.engines import (
     get_engine,
     qulacs_engine,
 )
-from webapp.quantum.engines.base import format_bytes
+from webapp.quantum.engines.costs import format_bytes
 from webapp.quantum.limits import DEFAULT_MAX_QUBITS, MAX_SEED, MAX_SHOTS
 
 from .factories import random_circuit, scrambled_measurements

@@ -8,6 +8,8 @@ from webapp.core.money import MICROCREDITS_PER_CREDIT, format_credits
 from webapp.jobs.plans import JobLimits, Plan
 from webapp.metering.budgets import BudgetState, describe_period
 from webapp.quantum.backends import Backend
+from webapp.quantum.engines import CircuitTooLargeError
+from webapp.quantum.engines.costs import format_bytes
 
 SCOPE = "jobs:write"
 NO_LIMIT = "none"
@@ -113,6 +115,14 @@ def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
             value=f"{qubits} qubits",
             message=f"{qubits} qubits need {plan.profile.memory_bytes} bytes of memory. "
             f"{plan.backend.id} takes up to {most_qubits} qubits.",
+        )
+    if isinstance(plan.misfit, CircuitTooLargeError):
+        return refused_unless(
+            False,  # noqa: FBT003 - it reads as a sentence
+            "size",
+            limit=format_bytes(plan.misfit.limit_bytes),
+            value=format_bytes(plan.misfit.required_bytes),
+            message=plan.misfit.message,
         )
     # One credit is one core-second.
     seconds = -(-plan.price.work // MICROCREDITS_PER_CREDIT)

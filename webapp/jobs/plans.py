@@ -9,10 +9,15 @@ from webapp.jobs.execution import Work
 from webapp.jobs.models import Lane
 from webapp.quantum.backends import Backend, get_backend
 from webapp.quantum.circuits import Circuit, Profile, measure
-from webapp.quantum.engines import get_capabilities
+from webapp.quantum.engines import (
+    CircuitTooLargeError,
+    RunRequest,
+    UnsupportedCircuitError,
+    get_capabilities,
+)
 from webapp.quantum.engines.base import check_request
 from webapp.quantum.limits import MAX_SEED
-from webapp.quantum.pricing import FREE, Price, price_microcredits
+from webapp.quantum.pricing import FREE, Price, price_hardware_microcredits, price_microcredits
 from webapp.quantum.router import Route, choose_engine
 
 
@@ -56,8 +61,9 @@ class Plan:
     circuit: Circuit
     backend: Backend
     profile: Profile
-    # None where the backend is not ours to route on.
+    # None where the backend is not ours to route on, or none of its engines runs the circuit: `misfit` then says why.
     route: Route | None
+    misfit: CircuitTooLargeError | UnsupportedCircuitError | None
     lane: Lane
     price: Price
     max_microcredits: int | None
@@ -81,19 +87,53 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
     circuit = work.make_circuit()
     profile = measure(circuit)
     backend = get_backend(request.backend_id)
-    route = choose_engine(profile, engines=backend.engines) if backend.engines else None
+    route, misfit = find_route(profile, backend, work.make_request())
     is_light = route is not None and get_capabilities(route.engine).is_light
-    is_small = profile.gates << profile.qubits <= limits.max_inline_work
+    is_small = route is not None and route.cost.work <= limits.max_inline_work
     return Plan(
         work=work,
         circuit=circuit,
         backend=backend,
         profile=profile,
         route=route,
+        misfit=misfit,
         lane=Lane.INLINE if is_light and is_small and not wants_worker else Lane.WORKER,
-        price=FREE if is_test else price_microcredits(profile, request.shots),
+        price=FREE if is_test else find_price(profile, backend, route, work.make_request()),
         max_microcredits=request.max_microcredits,
         is_test=is_test,
+    )
+
+
+def find_route(
+    profile: Profile, backend: Backend, request: RunRequest
+) -> tuple[Route | None, CircuitTooLargeError | UnsupportedCircuitError | None]:
+    """Choose the engine, or give why none runs the circuit; both are None where the backend is not ours to route on."""
+    if not backend.engines:
+        return None, None
+    try:
+        return choose_engine(
+            profile,
+            engines=backend.engines,
+            noise=request.noise,
+            shots=request.shots,
+            wants_statevector=request.wants_statevector,
+            observable_terms=request.observable_terms,
+        ), None
+    except (CircuitTooLargeError, UnsupportedCircuitError) as misfit:
+        return None, misfit
+
+
+def find_price(profile: Profile, backend: Backend, route: Route | None, request: RunRequest) -> Price:
+    """Price the run: by the engine that it is routed to, or as quantum computers are priced."""
+    if not backend.engines:
+        return price_hardware_microcredits(profile, request.shots)
+    return price_microcredits(
+        profile,
+        request.shots,
+        engine=route.engine if route else None,
+        noise=request.noise,
+        wants_statevector=request.wants_statevector,
+        observable_terms=request.observable_terms,
     )
 
 
@@ -102,6 +142,8 @@ def check_engine(plan: Plan) -> None:
 
     Raises InvalidFieldsError, InvalidCircuitError, CircuitTooLargeError or UnsupportedCircuitError.
     """
+    if plan.misfit is not None:
+        raise plan.misfit
     if plan.route is not None:
         engine = plan.route.engine
         check_request(plan.circuit, plan.work.make_request(), engine, get_capabilities(engine))

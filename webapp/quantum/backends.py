@@ -5,9 +5,9 @@ from functools import lru_cache
 from typing import Literal
 
 from webapp.core.errors import NotFoundError
-from webapp.quantum.engines import ENGINE_NAMES
+from webapp.quantum.engines import ENGINE_NAMES, get_capabilities
 from webapp.quantum.gates import UNITARY_GATES
-from webapp.quantum.limits import DEFAULT_MAX_QUBITS, MAX_SHOTS
+from webapp.quantum.limits import DEFAULT_MAX_QUBITS, MAX_CIRCUIT_QUBITS, MAX_SHOTS
 
 BackendKind = Literal["simulator", "hardware"]
 BackendStatus = Literal["online", "disabled"]
@@ -15,8 +15,9 @@ BackendStatus = Literal["online", "disabled"]
 DEFAULT_BACKEND_ID = "local-simulator"
 
 _SIMULATOR_PRICE = (
-    "0.001 credits per job, 0.000001 per shot, and 1 credit per core-second of work: "
-    "gates x 2^qubits amplitudes at 500 million a second."
+    "0.001 credits per job, 0.000001 per shot, 0.000002 per gate after the first 100, and the work of the engine that "
+    "runs it: gates x 2^qubits at 500 million a second for a state vector (2,000 million on qsim), gates x 4^qubits "
+    "for a density matrix, gates x bond dimension^3 for a matrix product state, polynomial for Clifford circuits."
 )
 _HARDWARE_REASON = (
     "No provider is configured for this machine. Paid hardware stays off until an operator of this service turns it on."
@@ -69,9 +70,11 @@ def _simulators(max_qubits: int) -> tuple[Backend, ...]:
         _simulator(
             DEFAULT_BACKEND_ID,
             "Local simulator",
-            "Looks at each circuit and runs it on the simulator that suits it best; the result says which and why.",
+            "Looks at each circuit and runs it on the simulator that suits it best; the result says which and why. "
+            f"State vectors take up to {max_qubits} qubits; Clifford circuits and those with little entanglement, "
+            "hundreds.",
             ENGINE_NAMES,
-            max_qubits,
+            MAX_CIRCUIT_QUBITS,
         ),
         _simulator(
             "qulacs",
@@ -80,11 +83,33 @@ def _simulators(max_qubits: int) -> tuple[Backend, ...]:
             ("qulacs",),
             max_qubits,
         ),
+        _simulator(
+            "stim",
+            "Stim",
+            "Samples Clifford circuits of hundreds of qubits, with measurements and resets anywhere and Pauli noise.",
+            ("stim",),
+            MAX_CIRCUIT_QUBITS,
+        ),
+        _simulator(
+            "qsim",
+            "qsim",
+            "Computes the whole state vector in single precision with fused gates. The quickest for large circuits.",
+            ("qsim",),
+            max_qubits,
+        ),
+        _simulator(
+            "aer",
+            "Aer",
+            "State vectors, density matrices, stabilizers and matrix product states, with noise of every kind.",
+            ("aer",),
+            MAX_CIRCUIT_QUBITS,
+        ),
     )
 
 
 def _simulator(backend_id: str, name: str, description: str, engines: tuple[str, ...], max_qubits: int) -> Backend:
     """Describe one simulator."""
+    gate_sets = [get_capabilities(engine).gates for engine in engines]
     return Backend(
         id=backend_id,
         name=name,
@@ -94,7 +119,7 @@ def _simulator(backend_id: str, name: str, description: str, engines: tuple[str,
         status_reason=None,
         qubits=max_qubits,
         max_shots=MAX_SHOTS,
-        gates=UNITARY_GATES,
+        gates=tuple(name for name in UNITARY_GATES if any(name in known for known in gate_sets)),
         engines=engines,
         price=_SIMULATOR_PRICE,
     )

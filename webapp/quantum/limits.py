@@ -33,3 +33,6 @@ MAX_GATE_DEPTH = 60
 
 # Statements, loop turns and calls of gates while a program is unrolled.
 MAX_PROGRAM_STEPS = 600_000
+
+# The qubits that all operations of a program name, counted as often as they are named.
+MAX_PROGRAM_WIRES = 1_000_000

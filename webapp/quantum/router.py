@@ -1,27 +1,96 @@
-"""Choose the engine for a circuit, and say why."""
+"""Choose the engine for a circuit by what it would cost on each, and say why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webapp.quantum.circuits import Profile
-from webapp.quantum.engines import ENGINE_NAMES
+from webapp.quantum.engines import ENGINE_NAMES, CircuitTooLargeError, UnsupportedCircuitError, get_capabilities
+from webapp.quantum.engines.costs import (
+    MEMORY_LIMIT_BYTES,
+    Cost,
+    Demands,
+    Method,
+    Refusal,
+    count_courses,
+    find_cheapest,
+)
+from webapp.quantum.noise import NoiseModel
+
+# What it takes to hand a job to a worker's child, where every engine but the light ones runs: the least that a round
+# trip through the queue was seen to take. A small circuit is never better off there.
+HANDOVER_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The engine chosen and the reason, as a sentence for the user."""
+    """The engine chosen, the reason as a sentence for the user, and what the run will take."""
 
     engine: str
     reason: str
+    cost: Cost
 
 
-def choose_engine(profile: Profile, *, engines: Sequence[str] = ENGINE_NAMES) -> Route:
-    """Choose among the engines that a backend offers.
+def choose_engine(
+    profile: Profile,
+    *,
+    engines: Sequence[str] = ENGINE_NAMES,
+    noise: NoiseModel | None = None,
+    requested: str | None = None,
+    shots: int = 1_000,
+    wants_statevector: bool = False,
+    observable_terms: int = 0,
+) -> Route:
+    """Choose the quickest of the engines that a backend offers; `requested` is the one that the user names.
 
-    The only engine so far takes every circuit that there is; what it cannot run it refuses itself, with the reason.
+    Raises CircuitTooLargeError or UnsupportedCircuitError, which say for each engine why it does not run the circuit.
     """
-    engine = engines[0]
-    return Route(
-        engine,
-        f"{engine} computes all 2^{profile.qubits} amplitudes exactly, and it is the fastest engine for that here.",
+    demands = Demands(shots, noise, wants_statevector, observable_terms)
+    candidates = list(engines) if requested is None else [requested]
+    found = {engine: find_cheapest(engine, profile, demands) for engine in candidates}
+    costs = {engine: cost for engine, cost in found.items() if isinstance(cost, Cost)}
+    if not costs:
+        raise _refuse({engine: refusal for engine, refusal in found.items() if isinstance(refusal, Refusal)})
+    engine = min(costs, key=lambda name: add_handover(name, costs[name].seconds))
+    reason = f"{engine} {_describe(costs[engine].method, profile, demands)}"
+    if requested is not None or len(candidates) == 1:
+        return Route(engine, f"{reason}. You named it.", costs[engine])
+    others = "no other engine here runs this circuit" if len(costs) == 1 else "it is the quickest engine for that here"
+    return Route(engine, f"{reason}; {others}.", costs[engine])
+
+
+def add_handover(engine: str, seconds: float) -> float:
+    """Add what a job waits besides, on an engine that the web process may not load."""
+    return seconds if get_capabilities(engine).is_light else seconds + HANDOVER_SECONDS
+
+
+def _refuse(refusals: dict[str, Refusal]) -> CircuitTooLargeError | UnsupportedCircuitError:
+    """Say why no engine runs the circuit."""
+    reasons = "; ".join(f"{engine}: {refusal.reason}" for engine, refusal in refusals.items())
+    message = f"No engine of this backend runs this circuit. {reasons}."
+    sizes = [refusal.memory_bytes for refusal in refusals.values() if refusal.memory_bytes is not None]
+    if not sizes:
+        return UnsupportedCircuitError(message, target="circuit")
+    return CircuitTooLargeError(
+        f"{message} Use fewer qubits, only Clifford gates, or fewer gates between distant qubits.",
+        required_bytes=min(sizes),
+        limit_bytes=MEMORY_LIMIT_BYTES,
     )
+
+
+def _describe(method: Method, profile: Profile, demands: Demands) -> str:
+    """Say what a method does with this circuit."""
+    courses = count_courses(profile, demands)
+    amplitudes = f"computes all 2^{profile.qubits} amplitudes exactly"
+    if courses > 1:
+        amplitudes = f"follows 2^{profile.qubits} amplitudes through up to {courses} courses of the circuit"
+    return {
+        "qulacs": amplitudes,
+        "qsim": f"computes all 2^{profile.qubits} amplitudes in single precision, with gates fused",
+        "stim": "samples Clifford circuits without any amplitude, so their width hardly matters",
+        "aer_statevector": amplitudes,
+        "aer_density_matrix": f"computes the density matrix of {profile.qubits} qubits, with all noise in it at once",
+        "aer_stabilizer": "follows the stabilizers of a Clifford circuit, so its width hardly matters",
+        "aer_matrix_product_state": (
+            f"keeps a matrix product state: across no cut do more than 2^{profile.entanglement_bits} terms entangle"
+        ),
+    }[method]

@@ -1,11 +1,11 @@
 """What every engine promises, and what is checked before any of them is handed a circuit."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 from webapp.quantum.circuits import Circuit, Profile, check_circuit, measure
+from webapp.quantum.engines.costs import MEMORY_LIMIT_BYTES, Cost, Demands, find_cheapest, format_bytes
 from webapp.quantum.gates import NOT_GATES
 from webapp.quantum.limits import MAX_CIRCUIT_QUBITS, MAX_SEED, MAX_SHOTS, MAX_STATEVECTOR_QUBITS
 from webapp.quantum.noise import NoiseModel
@@ -17,6 +17,12 @@ class CircuitTooLargeError(UpcubeError):
 
     status = 403
     code = "circuit_too_large"
+
+    def __init__(self, message: str, *, required_bytes: int, limit_bytes: int) -> None:
+        sizes = {"requiredBytes": required_bytes, "limitBytes": limit_bytes}
+        super().__init__(message, target="circuit", extra=sizes)
+        self.required_bytes = required_bytes
+        self.limit_bytes = limit_bytes
 
 
 class UnsupportedCircuitError(UpcubeError):
@@ -44,7 +50,6 @@ class Capabilities:
     statevector: bool = True
     noise: Literal["none", "pauli", "any"] = "none"
     is_light: bool = False
-    clifford_only: bool = False
 
     @property
     def max_qubits(self) -> int:
@@ -68,6 +73,11 @@ class RunRequest:
     observables: tuple[Observable, ...] = ()
     wants_memory: bool = False
     wants_statevector: bool = False
+
+    @property
+    def observable_terms(self) -> int:
+        """How many products of Pauli operators are to be measured in all."""
+        return sum(len(observable.terms) for observable in self.observables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +144,12 @@ def check_sampling(request: RunRequest) -> None:
         raise InvalidFieldsError(wrong)
 
 
-def check_request(circuit: Circuit, request: RunRequest, engine: str, capabilities: Capabilities) -> Profile:
+def check_request(
+    circuit: Circuit, request: RunRequest, engine: str, capabilities: Capabilities
+) -> tuple[Profile, Cost]:
     """Check that an engine of these capabilities can run the circuit as asked, allocating nothing.
+
+    Gives the circuit's measures, and the engine's quickest method with its cost.
 
     Raises InvalidFieldsError, InvalidCircuitError, CircuitTooLargeError or UnsupportedCircuitError.
     """
@@ -147,7 +161,19 @@ def check_request(circuit: Circuit, request: RunRequest, engine: str, capabiliti
     _check_observables(circuit, request)
     if request.wants_statevector:
         _check_statevector(profile, engine, capabilities, noisy=noise is not None)
-    return profile
+    return profile, _find_method(profile, request, engine)
+
+
+def _find_method(profile: Profile, request: RunRequest, engine: str) -> Cost:
+    """Find the engine's quickest method. Raises CircuitTooLargeError or UnsupportedCircuitError where there is none."""
+    demands = Demands(request.shots, request.noise, request.wants_statevector, request.observable_terms)
+    found = find_cheapest(engine, profile, demands)
+    if isinstance(found, Cost):
+        return found
+    message = f"{engine} cannot run this circuit: {found.reason}."
+    if found.memory_bytes is not None:
+        raise CircuitTooLargeError(message, required_bytes=found.memory_bytes, limit_bytes=MEMORY_LIMIT_BYTES)
+    raise UnsupportedCircuitError(message, target="circuit")
 
 
 def _check_observables(circuit: Circuit, request: RunRequest) -> None:
@@ -209,8 +235,8 @@ def _check_memory(circuit: Circuit, capabilities: Capabilities) -> None:
             f"{circuit.qubits} qubits need {format_bytes(required)} of memory; "
             f"the limit is {format_bytes(capabilities.memory_limit_bytes)}, "
             f"which is enough for {capabilities.max_qubits} qubits.",
-            target="circuit",
-            extra={"requiredBytes": required, "limitBytes": capabilities.memory_limit_bytes},
+            required_bytes=required,
+            limit_bytes=capabilities.memory_limit_bytes,
         )
 
 
@@ -219,17 +245,3 @@ def _check_gates(circuit: Circuit, capabilities: Capabilities) -> None:
     unknown = {op.gate for op in circuit.operations} - capabilities.gates - NOT_GATES
     if unknown:
         raise UnsupportedCircuitError(f"This engine has no gate {', '.join(sorted(unknown))}.", target="circuit")
-
-
-_UNITS: Mapping[int, str] = {0: "B", 1: "KiB", 2: "MiB", 3: "GiB", 4: "TiB", 5: "PiB", 6: "EiB"}
-
-
-def format_bytes(size_bytes: int) -> str:
-    """Write a number of bytes for people, in binary units: 805306368 is "768 MiB"."""
-    power = min(max(size_bytes.bit_length() - 1, 0) // 10, max(_UNITS))
-    whole, rest = divmod(size_bytes, 1024**power)
-    # Nobody reads more digits than these, and a thousand qubits would have three hundred.
-    if whole >= 10**6:
-        return f"more than a million {_UNITS[power]}"
-    tenths = rest * 10 // 1024**power
-    return f"{whole}.{tenths} {_UNITS[power]}" if tenths else f"{whole} {_UNITS[power]}"

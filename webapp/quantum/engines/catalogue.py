@@ -8,13 +8,8 @@ from typing import Final, cast
 
 from webapp.core.errors import NotFoundError
 from webapp.quantum.engines.base import Capabilities, Engine
-from webapp.quantum.gates import UNITARY_GATES
-
-# Peak resident memory of a state vector run with qulacs 0.6: 16 bytes for the amplitude and 8 for the running sum of
-# probabilities from which it samples; measured at 20, 22 and 24 qubits.
-_QULACS_BYTES_PER_AMPLITUDE = 24
-
-_DEFAULT_MEMORY_LIMIT_BYTES = 1 << 30
+from webapp.quantum.engines.costs import BYTES_PER_AMPLITUDE, MEMORY_LIMIT_BYTES
+from webapp.quantum.gates import GATES, UNITARY_GATES
 
 
 class UnknownEngineError(NotFoundError):
@@ -29,16 +24,51 @@ class _Entry:
     capabilities: Capabilities
 
 
+_ALL_GATES: Final = frozenset(UNITARY_GATES)
+
 _ENTRIES: Final[Mapping[str, _Entry]] = {
     "qulacs": _Entry(
         "webapp.quantum.engines.qulacs_engine",
         Capabilities(
-            gates=frozenset(UNITARY_GATES),
-            bytes_per_amplitude=_QULACS_BYTES_PER_AMPLITUDE,
-            memory_limit_bytes=_DEFAULT_MEMORY_LIMIT_BYTES,
+            gates=_ALL_GATES,
+            bytes_per_amplitude=BYTES_PER_AMPLITUDE["qulacs"],
+            memory_limit_bytes=MEMORY_LIMIT_BYTES,
             # Reading 2^12 amplitudes one by one takes 4 ms; it spares the web process numpy, 100 ms and 20 MB of it.
             probabilities_max_qubits=12,
             is_light=True,
+        ),
+    ),
+    "stim": _Entry(
+        "webapp.quantum.engines.stim_engine",
+        Capabilities(
+            # Which angles are Clifford is asked of each gate.
+            gates=frozenset(name for name in UNITARY_GATES if GATES[name].clifford_step is not None),
+            bytes_per_amplitude=0,
+            memory_limit_bytes=MEMORY_LIMIT_BYTES,
+            probabilities_max_qubits=0,
+            statevector=False,
+            noise="pauli",
+        ),
+    ),
+    "qsim": _Entry(
+        "webapp.quantum.engines.qsim_engine",
+        Capabilities(
+            gates=_ALL_GATES,
+            bytes_per_amplitude=BYTES_PER_AMPLITUDE["qsim"],
+            memory_limit_bytes=MEMORY_LIMIT_BYTES,
+            probabilities_max_qubits=0,
+            dynamic=False,
+            statevector=False,
+        ),
+    ),
+    "aer": _Entry(
+        "webapp.quantum.engines.aer_engine",
+        Capabilities(
+            gates=_ALL_GATES,
+            bytes_per_amplitude=0,
+            memory_limit_bytes=MEMORY_LIMIT_BYTES,
+            probabilities_max_qubits=12,
+            noise="any",
         ),
     ),
 }

@@ -13,7 +13,7 @@ from typing import Final, Protocol, cast
 import qulacs
 from qulacs import gate as qulacs_gate
 
-from webapp.quantum.circuits import Circuit, Operation, list_mid_circuit
+from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
 from webapp.quantum.engines.outcomes import Readout, count_shots, write_bits
 from webapp.quantum.engines.sampled_means import estimate_means
@@ -130,9 +130,9 @@ class QulacsEngine:
 
     def run(self, circuit: Circuit, request: RunRequest) -> RunResult:
         """Run a circuit after checking it. Raises what `check_request` raises."""
-        check_request(circuit, request, self.name, self.capabilities)
+        profile, _ = check_request(circuit, request, self.name, self.capabilities)
         started = time.perf_counter()
-        if list_mid_circuit(circuit) or any(op.conditions for op in circuit.operations):
+        if profile.is_dynamic:
             shots = _Branches(circuit, request).sample()
             means = estimate_means(self, circuit, request)
             return self._result(circuit, request, shots, time.perf_counter() - started, expectation_values=means)

@@ -19,6 +19,7 @@ def read_condition(
     *,
     find_bits: Callable[[Name], tuple[int, ...] | None],
     look_up: Callable[[Name], Number],
+    count_steps: Callable[[int], None],
     position: int,
 ) -> Condition | bool:
     """Read a condition; one that reads no bit is decided at once. `find_bits` gives None for what is no bit.
@@ -42,6 +43,7 @@ def read_condition(
             "are supported.",
             position,
         )
+    count_steps(1 << len(clbits))
     return Condition(clbits, _list_values(expression, clbits, bits_of, look_up))
 
 

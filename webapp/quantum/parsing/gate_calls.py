@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from webapp.quantum.circuits import Operation
-from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_GATE_DEPTH, MAX_PROGRAM_STEPS
+from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_GATE_DEPTH, MAX_PROGRAM_STEPS, MAX_PROGRAM_WIRES
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, evaluate
 from webapp.quantum.parsing.modifiers import GPHASE, control, invert, raise_to
@@ -171,6 +171,7 @@ class Expander:
     def __init__(self, look_up: Callable[[Name], Number]) -> None:
         self._look_up = look_up
         self._steps = 0
+        self._wires = 0
 
     def count_steps(self, steps: int = 1) -> None:
         """Count work. Raises ProgramTooLargeError at the limit."""
@@ -180,6 +181,12 @@ class Expander:
                 f"The program takes more than {MAX_PROGRAM_STEPS} steps when its loops and gates are unrolled; "
                 f"a circuit has at most {MAX_CIRCUIT_OPERATIONS} operations."
             )
+
+    def count_wires(self, wires: int) -> None:
+        """Count the qubits that operations hold. Raises ProgramTooLargeError at the limit."""
+        self._wires += wires
+        if self._wires > MAX_PROGRAM_WIRES:
+            raise ProgramTooLargeError(f"The operations of a program name at most {MAX_PROGRAM_WIRES} qubits in all.")
 
     def expand(self, gate: Gate, angles: Angles, qubits: Qubits, sink: list[Operation], *, phased: bool) -> None:
         """Append a gate's expansion to `sink`; `phased` where a control may see its global phase."""
@@ -256,7 +263,7 @@ class Expander:
             return invert(operations)
         if modifier.kind == "pow":
             return self._raise(operations, value, modifier.position)
-        self.count_steps(len(operations) * _CONTROL_FACTOR)
+        self.count_steps(len(operations) * (_CONTROL_FACTOR + len(controls)))
         made = control(operations, controls)
         if modifier.kind == "negctrl":
             flips = [Operation("x", (qubit,)) for qubit in controls]

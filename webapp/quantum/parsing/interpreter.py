@@ -207,7 +207,10 @@ class Interpreter:
 
     def _alias(self, alias: Alias) -> None:
         """Name parts of registers of qubits."""
-        qubits = tuple(qubit for part in alias.parts for qubit in self._select_qubits(part)[0])
+        qubits: tuple[int, ...] = ()
+        for part in alias.parts:
+            qubits += self._select_qubits(part)[0]
+            self._expander.count_steps(len(qubits))
         self._names.declare(alias.name, QubitRegister(qubits), alias.position)
 
     # Registers
@@ -274,6 +277,8 @@ class Interpreter:
             raise ProgramTooLargeError(f"A circuit has at most {MAX_CIRCUIT_OPERATIONS} operations.")
         if len(op.qubits) > 1 and len(set(op.qubits)) != len(op.qubits):
             raise Mistake("a gate names the same qubit twice; all of its qubits must differ.", position)
+        # Wide barriers and controls hold more qubits than there are operations.
+        self._expander.count_wires(len(op.qubits))
         self._operations.append(replace(op, conditions=self._conditions) if self._conditions else op)
 
     def _define_gate(self, definition: GateDefinition) -> None:
@@ -347,8 +352,12 @@ class Interpreter:
 
     def _barrier(self, statement: Barrier) -> None:
         """Keep gates on both sides of a barrier apart."""
-        qubits = dict.fromkeys(qubit for operand in statement.operands for qubit in self._select_qubits(operand)[0])
-        wires = tuple(qubits) if statement.operands else tuple(range(self._qubits))
+        named: dict[int, None] = {}
+        for operand in statement.operands:
+            qubits, _ = self._select_qubits(operand)
+            self._expander.count_wires(len(qubits))
+            named.update(dict.fromkeys(qubits))
+        wires = tuple(named) if statement.operands else tuple(range(self._qubits))
         if wires and not self._conditions:
             self._append(Operation(BARRIER, wires), statement.position)
 
@@ -381,7 +390,11 @@ class Interpreter:
     def _branch(self, branch: If) -> None:
         """Carry out one block where the condition is known, and both under it where only the bits will tell."""
         condition = read_condition(
-            branch.condition, find_bits=self._find_bits, look_up=self._look_up, position=branch.position
+            branch.condition,
+            find_bits=self._find_bits,
+            look_up=self._look_up,
+            count_steps=self._expander.count_steps,
+            position=branch.position,
         )
         if isinstance(condition, bool):
             self._carry_out_all(branch.then if condition else branch.otherwise)

@@ -1,0 +1,121 @@
+"""Measure how long each method of simulation takes, and write webapp/quantum/engines/calibration.json.
+
+`python -m bench.calibrate` prints beside it how many steps of work a microsecond holds: what the price list is made of.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from unittest.mock import patch
+
+import numpy as np
+from scipy.optimize import nnls
+
+from bench.circuits import Example, clifford, ghz, layers, qaoa, qft
+from bench.report import show
+from config import ROOT
+from webapp.quantum.circuits import measure
+from webapp.quantum.engines import RunRequest, base, get_engine
+from webapp.quantum.engines.costs import METHODS, Cost, Demands, Method, Rates, count_memory, count_runs, count_work
+from webapp.quantum.noise import NoiseModel
+
+PATH = ROOT / "webapp" / "quantum" / "engines" / "calibration.json"
+
+_ROUNDS = 5
+_NOISE = NoiseModel(depolarizing=0.001, two_qubit_depolarizing=0.01)
+
+
+def main() -> None:
+    """Calibrate every method."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    rates: dict[str, Rates] = {}
+    for engine, methods in METHODS.items():
+        for method in methods:
+            rates[method] = calibrate(engine, method)
+            steps = 1e-6 / rates[method].work_seconds if rates[method].work_seconds else float("inf")
+            show(f"{method}: {rates[method]}, {steps:,.0f} steps a microsecond")
+    PATH.write_text(json.dumps({method: asdict(rate) for method, rate in rates.items()}, indent=2) + "\n")
+
+
+def calibrate(engine: str, method: Method) -> Rates:
+    """Fit a method's rates to what its examples took, each by its share: small and large circuits count alike."""
+    rows, seconds = [], []
+    for example in _EXAMPLES[method]():
+        profile, demands = measure(example.circuit), Demands(example.shots, example.noise)
+        runs = count_runs(method, profile, demands)
+        rows.append([runs, runs * profile.gates, count_work(method, profile, demands), runs * example.shots])
+        seconds.append(_time(engine, method, example))
+    matrix, times = np.array(rows, dtype=float), np.array(seconds)
+    # Columns of very different sizes are brought to one, or the fit would lose the small ones.
+    scale = matrix.max(axis=0)
+    solution, _ = nnls(matrix / times[:, None] / scale, np.ones(len(times)))
+    return Rates(*(solution / scale).tolist())
+
+
+def _time(engine: str, method: Method, example: Example) -> float:
+    """Run an example with one method, and give the least CPU time of several: other programs take none of it."""
+    profile = measure(example.circuit)
+    forced = Cost(method, 0, count_memory(method, profile), 0.0)
+    times = []
+    with patch.object(base, "find_cheapest", lambda *_: forced):
+        for seed in range(_ROUNDS):
+            started = time.process_time()
+            get_engine(engine).run(example.circuit, RunRequest(example.shots, seed, example.noise))
+            times.append(time.process_time() - started)
+    return min(times)
+
+
+def _state_vectors(largest: int) -> Iterator[Example]:
+    """List circuits for a state vector."""
+    for shots in (1, 1_000, 20_000):
+        yield Example("", ghz(2), shots)
+        yield Example("", layers(8, 20), shots)
+    for qubits in range(10, largest + 1, 2):
+        yield Example("", layers(qubits, 10))
+        yield Example("", qft(qubits))
+        yield Example("", qaoa(qubits))
+        yield Example("", ghz(qubits))
+        yield Example("", clifford(qubits, 10))
+
+
+def _noisy() -> Iterator[Example]:
+    """List circuits for a density matrix."""
+    for qubits in range(2, 11, 2):
+        yield Example("", layers(qubits, 5), noise=_NOISE)
+        yield Example("", qft(qubits), noise=_NOISE)
+        yield Example("", ghz(qubits), shots=10_000)
+
+
+def _cliffords() -> Iterator[Example]:
+    """List Clifford circuits."""
+    for shots in (1, 1_000, 10_000):
+        for qubits in (2, 10, 50):
+            yield Example("", clifford(qubits, 10), shots)
+            yield Example("", ghz(qubits), shots)
+    yield Example("", clifford(200, 10), 100)
+
+
+def _slightly_entangled() -> Iterator[Example]:
+    """List circuits for matrix product states."""
+    for qubits in (10, 20, 50):
+        for depth in (2, 4, 8, 12):
+            yield Example("", layers(qubits, depth))
+        yield Example("", ghz(qubits), 10_000)
+
+
+_EXAMPLES: dict[Method, Callable[[], Iterator[Example]]] = {
+    "qulacs": partial(_state_vectors, 20),
+    "qsim": partial(_state_vectors, 20),
+    "stim": _cliffords,
+    "aer_statevector": partial(_state_vectors, 18),
+    "aer_density_matrix": _noisy,
+    "aer_stabilizer": _cliffords,
+    "aer_matrix_product_state": _slightly_entangled,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.quantum.parsing.hostile import HOSTILE
+
+_ROOT = Path(__file__).parents[3]
+
+# All of them together, in one process, as in a web process that meets them all.
+_MAX_GROWN_BYTES = 64 << 20
+
+# The largest honest program takes two; a busy machine makes CPU time longer as well.
+_MAX_CPU_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[str, dict[str, Any]]:
+    """What came of every hostile program, by its name."""
+    command = [sys.executable, "-m", "tests.quantum.parsing.hostile"]
+    ran = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, (ran.stdout[-300:], ran.stderr[-2_000:])
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    return {line["name"]: line for line in lines}
+
+
+def test_every_hostile_program_is_refused_in_words(reports: dict[str, dict[str, Any]]) -> None:
+    assert reports.keys() == HOSTILE.keys()
+    for report in reports.values():
+        assert report["outcome"].startswith(("invalid_program: ", "program_too_large: ")), report
+        assert len(report["outcome"]) < 500
+        assert "root:" not in report["outcome"]
+
+
+def test_none_of_them_takes_long(reports: dict[str, dict[str, Any]]) -> None:
+    assert max(report["cpu_seconds"] for report in reports.values()) <= _MAX_CPU_SECONDS
+
+
+def test_all_of_them_together_leave_the_process_small(reports: dict[str, dict[str, Any]]) -> None:
+    assert sum(report["grown_bytes"] for report in reports.values()) <= _MAX_GROWN_BYTES

@@ -1,0 +1,209 @@
+import math
+
+import pytest
+
+from tests.quantum.factories import random_circuit, random_dynamic_circuit
+from tests.quantum.reference import exact_branches, exact_distribution, simulate
+from tests.quantum.statistics import assert_same_distribution
+from webapp.core.errors import InvalidFieldsError
+from webapp.quantum.circuits import Circuit, Condition, Operation, check_circuit, gate
+from webapp.quantum.openqasm import to_openqasm3
+from webapp.quantum.programs import InvalidProgramError, Program, read_program
+from webapp.quantum.templates import Template, list_templates
+
+
+def read(source: str, **inputs: float) -> Circuit:
+    circuit = read_program(Program("openqasm3", f'OPENQASM 3.0;\ninclude "stdgates.inc";\n{source}'), inputs=inputs)
+    check_circuit(circuit)
+    return circuit
+
+
+def gates_of(source: str, **inputs: float) -> list[Operation]:
+    return [op for op in read(source, **inputs).operations if op.gate != "measure"]
+
+
+@pytest.mark.parametrize("template", list_templates(), ids=lambda template: template.id)
+def test_every_template_is_read_back_from_what_we_write(template: Template) -> None:
+    circuit = template.create_circuit({})
+    assert_same_distribution(
+        exact_distribution(read_program(Program("openqasm3", to_openqasm3(circuit)))), exact_distribution(circuit)
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_circuits_are_read_back_from_what_we_write(seed: int) -> None:
+    circuit = random_circuit(seed, qubits=4, gates=40)
+    back = read_program(Program("openqasm3", to_openqasm3(circuit)))
+    assert_same_distribution(exact_distribution(back), exact_distribution(circuit))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_circuits_that_decide_are_read_back_from_what_we_write(seed: int) -> None:
+    circuit = random_dynamic_circuit(seed, qubits=3)
+    back = read_program(Program("openqasm3", to_openqasm3(circuit)))
+    assert_same_distribution(exact_branches(back), exact_branches(circuit))
+
+
+_GATES = ["x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg", "rx(0.7)", "ry(0.7)", "rz(0.7)", "p(0.7)"]
+_GATES += ["U(0.3, 0.5, 0.7)", "u(0.3, 0.5, 0.7)"]
+_PAIRS = ["cx", "cy", "cz", "ch", "cp(0.7)", "crx(0.7)", "cry(0.7)", "crz(0.7)", "swap", "cu(0.1, 0.2, 0.3, 0.4)"]
+_PAIRS += ["rxx(0.7)", "ryy(0.7)", "rzz(0.7)", "iswap", "dcx", "ecr", "rzx(0.7)"]
+_TRIPLES = ["ccx", "cswap", "ccz", "rccx"]
+
+
+def matrix_of(source: str, qubits: int) -> list[list[complex]]:
+    """Compute the columns of what a program does, up to one phase."""
+    circuit = Circuit(qubits, 0, tuple(gates_of(source)))
+    return [simulate(circuit, start=start) for start in range(1 << qubits)]
+
+
+def assert_same_up_to_a_phase(actual: list[list[complex]], expected: list[list[complex]]) -> None:
+    overlap = sum(
+        a.conjugate() * b for one, other in zip(actual, expected, strict=True) for a, b in zip(one, other, strict=True)
+    )
+    assert abs(overlap) == pytest.approx(len(actual))
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [(name, 1) for name in _GATES] + [(name, 2) for name in _PAIRS] + [(name, 3) for name in _TRIPLES],
+)
+def test_modifiers_do_what_they_say_to_every_gate(name: str, width: int) -> None:
+    wires = ", ".join(f"q[{qubit}]" for qubit in range(width))
+    inverse = matrix_of(f"qubit[{width}] q; {name} {wires}; inv @ {name} {wires};", width)
+    assert_same_up_to_a_phase(inverse, matrix_of(f"qubit[{width}] q; id q;", width))
+    squared = matrix_of(f"qubit[{width}] q; pow(2) @ {name} {wires};", width)
+    assert_same_up_to_a_phase(squared, matrix_of(f"qubit[{width}] q; {name} {wires}; {name} {wires};", width))
+    # A gate is phase and all what its controlled form does where the control is 1, and nothing elsewhere.
+    plus = ", ".join(f"q[{qubit}]" for qubit in range(1, width + 1))
+    for controls in (1, 3):
+        head = ", ".join(["q[0]"] + [f"q[{width + index}]" for index in range(1, controls)])
+        total = width + controls
+        controlled = matrix_of(f"qubit[{total}] q; ctrl({controls}) @ {name} {head}, {plus};", total)
+        call = f"ctrl({controls}) @ {name} {head}, {plus};"
+        twice = matrix_of(f"qubit[{total}] q; {call} inv @ {call}", total)
+        assert_same_up_to_a_phase(twice, matrix_of(f"qubit[{total}] q; id q;", total))
+        mask = 1 | sum(1 << (width + index) for index in range(1, controls))
+        for start, column in enumerate(controlled):
+            if start & mask != mask:
+                assert column[start] == pytest.approx(1.0)
+
+
+def test_the_phase_of_the_built_in_u_is_that_of_the_specification() -> None:
+    # x, made of U with its phase taken away, is cx under control; rx likewise (stdgates.inc).
+    source = "qubit[2] q; gate my_x a { U(pi, 0, pi) a; gphase(-pi/2); } ctrl @ my_x q[0], q[1];"
+    assert_same_up_to_a_phase(matrix_of(source, 2), matrix_of("qubit[2] q; cx q[0], q[1];", 2))
+    source = "qubit[2] q; gate my_rx(t) a { U(t, -pi/2, pi/2) a; gphase(-t/2); } ctrl @ my_rx(0.7) q[0], q[1];"
+    assert_same_up_to_a_phase(matrix_of(source, 2), matrix_of("qubit[2] q; crx(0.7) q[0], q[1];", 2))
+
+
+@pytest.mark.parametrize(
+    ("modified", "plain"),
+    [
+        ("ctrl @ x q[0], q[1];", "cx q[0], q[1];"),
+        ("negctrl @ x q[0], q[1];", "x q[0]; cx q[0], q[1]; x q[0];"),
+        ("ctrl(2) @ x q[0], q[1], q[2];", "ccx q[0], q[1], q[2];"),
+        ("ctrl @ gphase(0.7) q[0];", "p(0.7) q[0];"),
+        ("ctrl @ inv @ s q[0], q[1];", "cp(-pi/2) q[0], q[1];"),
+        ("pow(0.5) @ x q[0];", "sx q[0];"),
+        ("pow(0.25) @ z q[0];", "t q[0];"),
+        ("pow(-2) @ t q[0];", "sdg q[0];"),
+        ("pow(3) @ cx q[0], q[1];", "cx q[0], q[1];"),
+        ("gate g a, b { ctrl @ y a, b; } g q[2], q[0];", "cy q[2], q[0];"),
+    ],
+)
+def test_modified_gates_equal_plain_ones(modified: str, plain: str) -> None:
+    assert_same_up_to_a_phase(matrix_of(f"qubit[3] q; {modified}", 3), matrix_of(f"qubit[3] q; {plain}", 3))
+
+
+def test_loops_are_unrolled_over_ranges_and_sets() -> None:
+    source = (
+        "qubit[6] q; for int i in [0:2:5] { x q[i]; } for uint i in {1, 3} z q[i]; for int i in [2:-1:1] { y q[i]; }"
+    )
+    assert [(op.gate, op.qubits[0]) for op in gates_of(source)] == [
+        ("x", 0), ("x", 2), ("x", 4), ("z", 1), ("z", 3), ("y", 2), ("y", 1)
+    ]  # fmt: skip
+
+
+def test_constants_variables_and_aliases_are_computed() -> None:
+    source = (
+        "const int n = 3; qubit[n] q; int k = 1; k += 1; float a = pi; a = a / 2; let tail = q[1:2]; "
+        "x tail[k - 1]; rx(a) q[-1]; if (k == 2) { z q[0]; } else { y q[0]; }"
+    )
+    assert gates_of(source) == [gate("x", 2), gate("rx", 2, angles=(math.pi / 2,)), gate("z", 0)]
+
+
+def test_inputs_take_their_values_from_the_request() -> None:
+    source = "input float theta; input int k; qubit[2] q; rx(2*theta) q[k];"
+    assert gates_of(source, theta=0.25, k=1) == [gate("rx", 1, angles=(0.5,))]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "path"),
+    [({}, "theta"), ({"theta": 1.0, "phi": 2.0}, "phi"), ({"theta": float("nan")}, "theta")],
+)
+def test_inputs_that_are_missing_or_too_many_or_no_numbers_are_named(inputs: dict[str, float], path: str) -> None:
+    with pytest.raises(InvalidFieldsError) as caught:
+        read("input float theta; qubit q; rx(theta) q;", **inputs)
+    assert [detail.path for detail in caught.value.details] == [f"parameters.{path}"]
+
+
+def test_conditions_on_bits_and_registers_become_values() -> None:
+    source = "qubit[2] q; bit[3] c; c[0] = measure q[0]; "
+    both = Condition((0, 1, 2), frozenset({5}))
+    assert gates_of(source + "if (c == 5) x q[1];")[0].conditions == (both,)
+    assert gates_of(source + 'if (c == "101") { x q[1]; }')[0].conditions == (both,)
+    assert gates_of(source + "if (c[0]) x q[1];")[0].conditions == (Condition((0,), frozenset({1})),)
+    assert gates_of(source + "if (!c[0] && c[2] == 1) x q[1];")[0].conditions == (Condition((0, 2), frozenset({2})),)
+    otherwise = gates_of(source + "if (c > 6) { x q[1]; } else { y q[1]; }")
+    assert [op.conditions[0] for op in otherwise] == [
+        Condition((0, 1, 2), frozenset({7})),
+        Condition((0, 1, 2), frozenset({7}), is_negated=True),
+    ]
+    nested = gates_of(source + "if (c[0]) { if (c[1]) x q[1]; }")
+    assert [condition.clbits for condition in nested[0].conditions] == [(0,), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("qubit q; bit c; bit d; d = c;", "written only by measurements"),
+        ("qubit q; bit c; c = 1;", "written only by measurements"),
+        ("qubit q; int k = measure q;", "only bits can be measured into"),
+        ("qubit q; bit c = measure q; int k = c;", "measured only when the circuit runs"),
+        ("qubit q; bit c = measure q; rx(c) q;", "measured only when the circuit runs"),
+        ("qubit q; bit c = measure q; int k = 0; if (c) { k = 1; } rx(k) q;", "cannot depend on a measured bit"),
+        ("qubit q; bit c = measure q; if (c) { c = measure q; x q; }", "a bit of its own condition"),
+        ("qubit q; bit c = 1;", "bits start as 0"),
+        ("qubit q; bit c; while (c) { x q; }", "'while' is not supported"),
+        ("qubit q; def f() { }", "'def' is not supported"),
+        ("x $0;", "physical qubits are not supported"),
+        ("$0;", "physical qubits such as $0 are not supported"),
+        ("qubit q; rx(1/2) q;", "write 1.0/2"),
+        ("qubit q; measure q;", "expected a bit to measure into"),
+        ("qubit[2] q; pow(0.5) @ swap q[0], q[1];", "no whole number"),
+        ("qubit q; ctrl(0) @ x q;", "from 1"),
+        ("qubit[2] q; ctrl @ x q[0], q[0];", "the same qubit twice"),
+        ("qubit[2] q; ctrl @ x q[0];", "acts on 2 qubit(s), not 1"),
+        ("for int i in [0:1] { qubit q; }", "outside of blocks"),
+        ("const int n = 3; n = 4;", "cannot be assigned"),
+        ("qubit q; int k = 9223372036854775807; k = k * 4;", "at most 64 bits"),
+        ("qubit q; int k = 2 ** 100000000;", "too large"),
+        ("qubit q; int k = 1 << 100000000;", "too large"),
+        ("qubit q; int k = 99999999999999999999999999;", "at most 64 bits"),
+        ('include "/etc/passwd";', "only stdgates.inc or qelib1.inc can be included"),
+    ],
+)
+def test_what_would_be_silently_wrong_elsewhere_is_refused(source: str, message: str) -> None:
+    with pytest.raises(InvalidProgramError) as caught:
+        read(source)
+    assert message in caught.value.message
+    assert caught.value.line == 3
+
+
+def test_annotations_delays_and_boxes_change_nothing() -> None:
+    assert gates_of("qubit q; @hint fast\nbox { x q; } delay[100ns] q; barrier q;")[0] == gate("x", 0)
+
+
+def test_nothing_after_the_end_is_read() -> None:
+    assert gates_of("qubit q; x q; end; y q;") == [gate("x", 0)]

@@ -1,0 +1,248 @@
+"""What all engines have in common: they agree with exact distributions, and keep the promises of a run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webapp.core.errors import InvalidFieldsError
+from webapp.quantum.circuits import Circuit, gate, measured_circuit
+from webapp.quantum.engines import (
+    ENGINE_NAMES,
+    CircuitTooLargeError,
+    RunRequest,
+    UnsupportedCircuitError,
+    get_capabilities,
+    get_engine,
+)
+from webapp.quantum.noise import PRESETS, NoiseModel
+from webapp.quantum.observables import read_observable
+
+from .factories import random_circuit, random_clifford_circuit, random_dynamic_circuit, scrambled_measurements
+from .reference import exact_branches, exact_distribution, noisy_distribution, simulate
+from .statistics import assert_counts_fit, assert_same_distribution
+
+_SHOTS = 4_000
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("engine", ["aer", "qsim"])
+@pytest.mark.parametrize("seed", range(10))
+def test_random_circuits_agree_with_the_reference(engine: str, seed: int) -> None:
+    circuit = random_circuit(seed, qubits=1 + seed % 5, gates=40)
+    expected = exact_distribution(circuit)
+    result = get_engine(engine).run(circuit, RunRequest(_SHOTS, seed))
+    assert result.engine == engine
+    _assert_fit_in_single_precision(result.counts, expected)
+    if result.probabilities is not None:
+        assert_same_distribution(result.probabilities, expected)
+
+
+@pytest.mark.parametrize("engine", ["aer", "qsim"])
+@pytest.mark.parametrize("seed", range(10))
+def test_measurements_in_any_order_agree_with_the_reference(engine: str, seed: int) -> None:
+    circuit = scrambled_measurements(seed, qubits=4, clbits=5)
+    expected = exact_distribution(circuit)
+    _assert_fit_in_single_precision(get_engine(engine).run(circuit, RunRequest(_SHOTS, seed)).counts, expected)
+
+
+@pytest.mark.parametrize("engine", ["stim", "aer", "qulacs"])
+@pytest.mark.parametrize("seed", range(10))
+def test_random_clifford_circuits_agree_with_the_reference(engine: str, seed: int) -> None:
+    circuit = random_clifford_circuit(seed, qubits=2 + seed % 4, gates=40)
+    counts = get_engine(engine).run(circuit, RunRequest(_SHOTS, seed)).counts
+    assert_counts_fit(counts, exact_distribution(circuit))
+
+
+@pytest.mark.parametrize("engine", ["aer", "qulacs"])
+@pytest.mark.parametrize("seed", range(10))
+def test_circuits_that_decide_in_their_middle_agree_with_the_reference(engine: str, seed: int) -> None:
+    circuit = random_dynamic_circuit(seed, qubits=2 + seed % 3)
+    counts = get_engine(engine).run(circuit, RunRequest(_SHOTS, seed)).counts
+    assert_counts_fit(counts, exact_branches(circuit))
+
+
+@pytest.mark.parametrize("engine", ["stim", "aer", "qulacs"])
+@pytest.mark.parametrize("seed", range(10))
+def test_clifford_circuits_that_decide_by_single_bits_agree_with_the_reference(engine: str, seed: int) -> None:
+    circuit = random_dynamic_circuit(seed, qubits=2 + seed % 3, only_pauli=True)
+    counts = get_engine(engine).run(circuit, RunRequest(_SHOTS, seed)).counts
+    assert_counts_fit(counts, exact_branches(circuit))
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        NoiseModel(depolarizing=0.1),
+        NoiseModel(two_qubit_depolarizing=0.2),
+        NoiseModel(amplitude_damping=0.1),
+        NoiseModel(readout_0_to_1=0.2, readout_1_to_0=0.05),
+        NoiseModel(0.05, 0.1, 0.05, 0.1, 0.1),
+        PRESETS["superconducting"],
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_agrees_with_the_density_matrix(noise: NoiseModel, seed: int) -> None:
+    circuit = random_circuit(seed, qubits=3, gates=12)
+    circuit = Circuit(3, 3, tuple(op for op in circuit.operations if op.gate != "mcp"))
+    counts = get_engine("aer").run(circuit, RunRequest(_SHOTS, seed, noise=noise)).counts
+    assert_counts_fit(counts, noisy_distribution(circuit, noise))
+
+
+@pytest.mark.parametrize("engine", ["stim", "aer"])
+@pytest.mark.parametrize("seed", range(6))
+def test_pauli_noise_on_clifford_circuits_agrees_with_the_density_matrix(engine: str, seed: int) -> None:
+    noise = NoiseModel(depolarizing=0.05, two_qubit_depolarizing=0.1, readout_0_to_1=0.1, readout_1_to_0=0.1)
+    circuit = random_clifford_circuit(seed, qubits=3, gates=12)
+    counts = get_engine(engine).run(circuit, RunRequest(_SHOTS, seed, noise=noise)).counts
+    assert_counts_fit(counts, noisy_distribution(circuit, noise))
+
+
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+def test_the_same_seed_gives_the_same_counts_and_another_one_others(engine: str) -> None:
+    circuit = measured_circuit(5, [gate("h", qubit) for qubit in range(5)])
+    first, again, other = (get_engine(engine).run(circuit, RunRequest(1_000, seed)).counts for seed in (7, 7, 8))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("engine", ENGINE_NAMES)
+def test_memory_is_every_shot_and_adds_up_to_the_counts(engine: str) -> None:
+    circuit = measured_circuit(3, [gate("h", 0), gate("cx", 0, 2)])
+    result = get_engine(engine).run(circuit, RunRequest(200, 3, wants_memory=True))
+    assert result.memory is not None
+    assert {bits: result.memory.count(bits) for bits in set(result.memory)} == result.counts
+    # In the order in which they were drawn, which is not that of the bitstrings.
+    assert result.memory != sorted(result.memory)
+    assert get_engine(engine).run(circuit, RunRequest(200, 3)).memory is None
+
+
+@pytest.mark.parametrize("engine", ["qulacs", "aer"])
+def test_a_statevector_has_qubit_0_as_the_lowest_bit_of_the_index(engine: str) -> None:
+    circuit = random_circuit(4, qubits=3, gates=20)
+    result = get_engine(engine).run(circuit, RunRequest(10, 1, wants_statevector=True))
+    assert result.statevector is not None
+    actual = [complex(real, imaginary) for real, imaginary in result.statevector]
+    expected = simulate(circuit)
+    # Up to a phase of the whole.
+    overlap = sum(a.conjugate() * b for a, b in zip(actual, expected, strict=True))
+    assert abs(overlap) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("engine", ["stim", "qsim"])
+def test_an_engine_without_statevectors_says_which_have_them(engine: str) -> None:
+    with pytest.raises(UnsupportedCircuitError, match="qulacs and aer do"):
+        get_engine(engine).run(measured_circuit(1, [gate("h", 0)]), RunRequest(1, 1, wants_statevector=True))
+
+
+@pytest.mark.parametrize("engine", ["qulacs", "qsim"])
+def test_an_engine_without_noise_says_which_has_it(engine: str) -> None:
+    with pytest.raises(UnsupportedCircuitError, match="aer does"):
+        get_engine(engine).run(measured_circuit(1, []), RunRequest(1, 1, noise=NoiseModel(depolarizing=0.1)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exact_means_of_observables_agree_with_the_amplitudes(seed: int) -> None:
+    circuit = random_circuit(seed, qubits=3, gates=20)
+    observables = (read_observable("XIZ"), read_observable({"YY": 0.5, "III": 2.0, "ZIX": -1}))
+    for engine in ("qulacs", "aer"):
+        means = get_engine(engine).run(circuit, RunRequest(1, seed, observables=observables)).expectation_values
+        assert [mean.observable for mean in means] == ["XIZ", "0.5*YY + 2*III - 1*ZIX"]
+        assert [mean.standard_error for mean in means] == [0.0, 0.0]
+        x_z, y_y, z_x = (_mean_of(circuit, text) for text in ("XIZ", "IYY", "ZIX"))
+        assert [mean.value for mean in means] == pytest.approx([x_z, 0.5 * y_y + 2 - z_x], abs=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["stim", "qsim", "aer"])
+def test_sampled_means_are_within_their_standard_errors(engine: str) -> None:
+    circuit = measured_circuit(2, [gate("h", 0), gate("cx", 0, 1), gate("s", 1)])
+    noise = None if engine == "qsim" else NoiseModel(readout_0_to_1=0.1, readout_1_to_0=0.1)
+    observables = (read_observable("YX"), read_observable("ZZ"), read_observable({"XX": 2.0, "IZ": 1.0}))
+    result = get_engine(engine).run(circuit, RunRequest(_SHOTS, 5, noise=noise, observables=observables))
+    kept = 1.0 if noise is None else 0.8**2
+    if engine == "aer":
+        # A density matrix gives the mean before the readout.
+        kept = 1.0
+    for mean, expected in zip(result.expectation_values, (kept, kept, 0.0), strict=True):
+        assert abs(mean.value - expected) <= 5 * mean.standard_error + 1e-9
+
+
+def test_an_observable_wider_than_the_circuit_is_refused() -> None:
+    with pytest.raises(InvalidFieldsError) as caught:
+        get_engine("qulacs").run(measured_circuit(1, []), RunRequest(1, 1, observables=(read_observable("ZZ"),)))
+    assert caught.value.details[0].path == "observables[0]"
+
+
+@pytest.mark.parametrize(
+    ("engine", "circuit", "message"),
+    [
+        ("stim", measured_circuit(1, [gate("t", 0)]), "has no gate t"),
+        ("stim", measured_circuit(1, [gate("rz", 0, angles=(0.1,))]), "other than Clifford"),
+        ("qsim", random_dynamic_circuit(1, qubits=2), "in mid-circuit"),
+    ],
+)
+def test_what_an_engine_cannot_run_it_refuses_with_the_reason(engine: str, circuit: Circuit, message: str) -> None:
+    with pytest.raises(UnsupportedCircuitError, match=message):
+        get_engine(engine).run(circuit, RunRequest(1, 1))
+
+
+def test_a_circuit_too_large_for_every_method_is_refused_with_the_memory_that_it_needs() -> None:
+    entangled = [gate("cx", first, second) for first in range(60) for second in range(first)]
+    with pytest.raises(CircuitTooLargeError, match="60 qubits need 32 EiB of memory, and the limit is 1 GiB") as caught:
+        get_engine("aer").run(measured_circuit(60, [gate("t", 0), *entangled]), RunRequest(1, 1))
+    assert caught.value.extra["limitBytes"] == 2**30
+
+
+def test_wide_circuits_run_where_the_method_allows() -> None:
+    ladder = [gate("ry", 0, angles=(0.7,)), *(gate("cx", qubit, qubit + 1) for qubit in range(49))]
+    counts = get_engine("aer").run(measured_circuit(50, ladder), RunRequest(_SHOTS, 2)).counts
+    assert_counts_fit(counts, {"0" * 50: 0.8824210936422443, "1" * 50: 0.1175789063577557})
+    ghz = [gate("h", 0), *(gate("cx", qubit, qubit + 1) for qubit in range(999))]
+    assert set(get_engine("stim").run(measured_circuit(1_000, ghz), RunRequest(100, 2)).counts) == {
+        "0" * 1_000,
+        "1" * 1_000,
+    }
+
+
+def test_only_qulacs_may_be_loaded_in_the_web_process_and_the_catalogue_loads_none() -> None:
+    assert [name for name in ENGINE_NAMES if get_capabilities(name).is_light] == ["qulacs"]
+    program = (
+        "import sys; from webapp.quantum.engines import ENGINE_NAMES, get_capabilities; "
+        "from webapp.quantum import backends, pricing, programs, router; "
+        "[get_capabilities(name) for name in ENGINE_NAMES]; "
+        "print([m for m in ('stim', 'qiskit', 'qiskit_aer', 'cirq', 'qsimcirq', 'numpy', 'qulacs') "
+        "if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_qsim_runs_without_cirq() -> None:
+    program = (
+        "import sys; from webapp.quantum.engines import RunRequest, get_engine; "
+        "from webapp.quantum.circuits import gate, measured_circuit; "
+        "print(get_engine('qsim').run(measured_circuit(2, [gate('x', 1)]), RunRequest(5, 1)).counts, "
+        "'cirq' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True).stdout == "{'10': 5} False\n"
+
+
+def _mean_of(circuit: Circuit, paulis: str) -> float:
+    """Compute the mean of a Pauli string from the amplitudes."""
+    state = simulate(circuit)
+    turned = Circuit(
+        circuit.qubits,
+        0,
+        tuple(gate(pauli.lower(), qubit) for qubit, pauli in enumerate(reversed(paulis)) if pauli != "I"),
+    )
+    total = 0j
+    for start, amplitude in enumerate(state):
+        column = simulate(turned, start=start)
+        total += amplitude * sum(a.conjugate() * b for a, b in zip(state, column, strict=True))
+    return total.real
+
+
+def _assert_fit_in_single_precision(counts: dict[str, int], expected: dict[str, float]) -> None:
+    """Compare counts, letting single precision leave a trace of what is impossible in double precision."""
+    assert_counts_fit(counts, {bits: value + 1e-9 for bits, value in expected.items()})

@@ -1,0 +1,177 @@
+"""Write our circuits and noise models as Qiskit's, for Aer."""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Final
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import IfElseOp, Instruction
+from qiskit.circuit.classical import expr
+from qiskit.circuit.library import MCPhaseGate, get_standard_gate_name_mapping
+from qiskit.quantum_info import SparsePauliOp
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel as AerNoiseModel
+from qiskit_aer.noise import ReadoutError, amplitude_damping_error, pauli_error
+
+from webapp.quantum.circuits import Circuit, Condition, Operation, list_mid_circuit
+from webapp.quantum.engines.clifford import name_clifford
+from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES
+from webapp.quantum.noise import NoiseModel
+
+SAVED_PROBABILITIES: Final = "probabilities"
+SAVED_STATEVECTOR: Final = "statevector"
+SAVED_MEAN: Final = "mean_"
+
+_CLASSES: Final = {name: type(gate) for name, gate in get_standard_gate_name_mapping().items()}
+
+
+@cache
+def _list_gates(method: str) -> frozenset[str]:
+    """List the gates that a method has by itself; the others are written with them."""
+    return frozenset(AerSimulator(method=method).configuration().basis_gates)
+
+
+def build_circuit(
+    circuit: Circuit,
+    *,
+    noise: NoiseModel | None,
+    method: str,
+    saves_probabilities: bool,
+    saves_statevector: bool,
+    operators: Sequence[SparsePauliOp],
+) -> QuantumCircuit:
+    """Write a circuit; what is to be saved is the state before the measurements on which nothing depends."""
+    built = QuantumCircuit(circuit.qubits, circuit.clbits)
+    writer = _Writer(built, noise, method)
+    mid_circuit = set(list_mid_circuit(circuit))
+    ends: list[Operation] = []
+    for index, op in enumerate(circuit.operations):
+        if op.gate == MEASURE and index not in mid_circuit:
+            ends.append(op)
+        else:
+            writer.write(op)
+    wires = list(range(circuit.qubits))
+    if saves_probabilities:
+        built.save_probabilities(wires, label=SAVED_PROBABILITIES)
+    if saves_statevector:
+        built.save_statevector(label=SAVED_STATEVECTOR)
+    for index, operator in enumerate(operators):
+        built.save_expectation_value(operator, wires, label=f"{SAVED_MEAN}{index}")
+    for op in ends:
+        writer.write(op)
+    return built
+
+
+class _Writer:
+    """Appends operations to a circuit of Qiskit's, each with the errors that follow it."""
+
+    def __init__(self, built: QuantumCircuit, noise: NoiseModel | None, method: str) -> None:
+        self._built = built
+        self._gates = _list_gates(method)
+        self._names_cliffords = method == "stabilizer"
+        self._errors = _Errors(noise) if noise is not None and noise.has_gate_errors else None
+
+    def write(self, op: Operation) -> None:
+        """Append one operation."""
+        if op.gate == BARRIER:
+            return
+        if not op.conditions:
+            self._write_into(self._built, op)
+            return
+        body = QuantumCircuit(self._built.qubits, self._built.clbits)
+        self._write_into(body, op)
+        condition = _write_condition(self._built, op.conditions[0])
+        for further in op.conditions[1:]:
+            condition = expr.logic_and(condition, _write_condition(self._built, further))
+        self._built.append(IfElseOp(condition, body), self._built.qubits, self._built.clbits)
+
+    def _write_into(self, built: QuantumCircuit, op: Operation) -> None:
+        """Append one operation, whatever its conditions, and what goes wrong after a gate."""
+        named = name_clifford(op) if self._names_cliffords and op.gate not in NOT_GATES else [op]
+        for part in named:
+            self._append(built, _make_instruction(part), part.qubits, part.clbits)
+        if self._errors is not None and op.gate not in NOT_GATES:
+            for error, qubits in self._errors.list_for(op.qubits):
+                built.append(error, qubits, copy=False)
+
+    def _append(
+        self, built: QuantumCircuit, instruction: Instruction, qubits: Sequence[int], clbits: Sequence[int]
+    ) -> None:
+        """Append an instruction, or what Qiskit defines it by where the method does not have it."""
+        if instruction.name in self._gates or instruction.name in NOT_GATES:
+            built.append(instruction, qubits, clbits, copy=False)
+            return
+        definition = instruction.definition
+        for part in definition.data:
+            wires = [qubits[definition.find_bit(qubit).index] for qubit in part.qubits]
+            self._append(built, part.operation, wires, ())
+
+
+class _Errors:
+    """The errors of a noise model, each made once."""
+
+    def __init__(self, noise: NoiseModel) -> None:
+        self._single = _build_single_error(noise.depolarizing) if noise.depolarizing else None
+        self._pair = _build_pair_error(noise.two_qubit_depolarizing) if noise.two_qubit_depolarizing else None
+        self._damping = (
+            amplitude_damping_error(noise.amplitude_damping).to_instruction() if noise.amplitude_damping else None
+        )
+
+    def list_for(self, qubits: tuple[int, ...]) -> list[tuple[Instruction, list[int]]]:
+        """List what follows a gate on these qubits: random Paulis, then the damping of each."""
+        errors: list[tuple[Instruction, list[int]]] = []
+        if len(qubits) == 1 and self._single is not None:
+            errors.append((self._single, list(qubits)))
+        if self._pair is not None:
+            errors += [(self._pair, list(pair)) for pair in pairwise(qubits)]
+        if self._damping is not None:
+            errors += [(self._damping, [qubit]) for qubit in qubits]
+        return errors
+
+
+def _make_instruction(op: Operation) -> Instruction:
+    """Make the instruction of the same name."""
+    if op.gate == "mcp":
+        width = len(op.qubits)
+        return MCPhaseGate(op.parameters[0], width - 1) if width > 1 else _CLASSES["p"](*op.parameters)
+    return _CLASSES[op.gate](*op.parameters)
+
+
+def _write_condition(built: QuantumCircuit, condition: Condition) -> expr.Expr:
+    """Write a condition as an expression over single bits."""
+    chosen: expr.Expr | None = None
+    for value in sorted(condition.values):
+        together: expr.Expr | None = None
+        for place, clbit in enumerate(condition.clbits):
+            bit = expr.lift(built.clbits[clbit])
+            wanted = bit if value >> place & 1 else expr.logic_not(bit)
+            together = wanted if together is None else expr.logic_and(together, wanted)
+        if together is not None:
+            chosen = together if chosen is None else expr.logic_or(chosen, together)
+    if chosen is None:
+        # No value is right. Qiskit's constants are not all known to Aer; this is false for any bit.
+        bit = expr.lift(built.clbits[condition.clbits[0]])
+        chosen = expr.logic_and(bit, expr.logic_not(bit))
+    return expr.logic_not(chosen) if condition.is_negated else chosen
+
+
+def build_readout_noise(noise: NoiseModel | None) -> AerNoiseModel | None:
+    """Write the errors of the readout; those of gates are written into the circuit."""
+    if noise is None or not (noise.readout_0_to_1 or noise.readout_1_to_0):
+        return None
+    up, down = noise.readout_0_to_1, noise.readout_1_to_0
+    model = AerNoiseModel()
+    model.add_all_qubit_readout_error(ReadoutError([[1 - up, up], [down, 1 - down]]))
+    return model
+
+
+def _build_single_error(chance: float) -> Instruction:
+    """Make a random Pauli matrix on one qubit."""
+    return pauli_error([("I", 1 - chance), *((pauli, chance / 3) for pauli in "XYZ")]).to_instruction()
+
+
+def _build_pair_error(chance: float) -> Instruction:
+    """Make one of the 15 pairs of Pauli matrices on two qubits."""
+    pairs = [first + second for first in "IXYZ" for second in "IXYZ"][1:]
+    return pauli_error([("II", 1 - chance), *((pair, chance / 15) for pair in pairs)]).to_instruction()

@@ -1,0 +1,269 @@
+"""What a run would cost on each method of simulation: work, memory and time, before any of it is spent.
+
+The work is counted in the steps of the textbook algorithm, in whole numbers. How long a step takes on a machine is
+measured by `python -m bench.calibrate` and kept in calibration.json.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal
+
+from webapp.quantum.circuits import Profile
+from webapp.quantum.limits import MAX_STATEVECTOR_QUBITS
+from webapp.quantum.noise import NoiseModel
+
+Method = Literal[
+    "qulacs",
+    "qsim",
+    "stim",
+    "aer_statevector",
+    "aer_density_matrix",
+    "aer_stabilizer",
+    "aer_matrix_product_state",
+]
+
+METHODS: Final[Mapping[str, tuple[Method, ...]]] = MappingProxyType(
+    {
+        "qulacs": ("qulacs",),
+        "stim": ("stim",),
+        "qsim": ("qsim",),
+        "aer": ("aer_statevector", "aer_density_matrix", "aer_stabilizer", "aer_matrix_product_state"),
+    }
+)
+
+# Peak resident memory per amplitude. qulacs 0.6: 16 bytes, and 8 for the running sum of probabilities from which it
+# samples; measured at 20, 22 and 24 qubits. qsim: two floats of 4 bytes. Aer: 16 bytes, and as many to sample.
+BYTES_PER_AMPLITUDE: Final[Mapping[Method, int]] = MappingProxyType(
+    {"qulacs": 24, "qsim": 8, "aer_statevector": 32, "aer_density_matrix": 32}
+)
+
+MEMORY_LIMIT_BYTES: Final = 1 << 30
+
+# A bond of dimension 2^8 costs 16 million steps a gate; beyond, a state vector is quicker or nothing is.
+MAX_ENTANGLEMENT_BITS: Final = 8
+
+_CALIBRATION = Path(__file__).with_name("calibration.json")
+
+# No run takes so long; work beyond it is not counted exactly, as it would have hundreds of digits.
+_MAX_WORK: Final = 10**24
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a job asks for beside its circuit, as far as it changes the cost."""
+
+    shots: int = 1_000
+    noise: NoiseModel | None = None
+    wants_statevector: bool = False
+    observable_terms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run takes with one method; `work` is in that method's own steps, and `seconds` on one core."""
+
+    method: Method
+    work: int
+    memory_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a method does not run a circuit: a clause for a sentence. `memory_bytes` where only the memory is missing."""
+
+    method: Method
+    reason: str
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How long a method takes: for itself, for each gate whatever its size, each step of work, and each shot."""
+
+    base_seconds: float
+    gate_seconds: float
+    work_seconds: float
+    shot_seconds: float
+
+
+@cache
+def load_rates() -> Mapping[str, Rates]:
+    """Read the rates of this machine."""
+    return {name: Rates(**rates) for name, rates in json.loads(_CALIBRATION.read_text()).items()}
+
+
+def estimate(engine: str, profile: Profile, demands: Demands) -> list[Cost | Refusal]:
+    """Estimate a run with each method of an engine, or say why it cannot be."""
+    return [_estimate_method(method, profile, demands) for method in METHODS[engine]]
+
+
+def find_cheapest(engine: str, profile: Profile, demands: Demands) -> Cost | Refusal:
+    """Find an engine's quickest method for a circuit, or the reason why none runs it."""
+    estimates = estimate(engine, profile, demands)
+    costs = [cost for cost in estimates if isinstance(cost, Cost)]
+    return min(costs, key=lambda cost: cost.seconds) if costs else estimates[0]
+
+
+def count_runs(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count how often the circuit is simulated: again for each sampled term of an observable."""
+    is_exact = method not in {"stim", "qsim", "aer_stabilizer"} and not profile.is_dynamic
+    if method in {"aer_statevector", "aer_matrix_product_state"} and demands.noise is not None:
+        is_exact = False
+    return 1 if is_exact else 1 + demands.observable_terms
+
+
+def count_courses(profile: Profile, demands: Demands) -> int:
+    """Count the different courses that a run may take: one for each shot, where every shot is simulated."""
+    if demands.noise is not None and demands.noise.has_gate_errors:
+        return demands.shots
+    if not profile.is_dynamic:
+        return 1
+    return min(demands.shots, 1 << min(profile.splits, 60))
+
+
+def _estimate_method(method: Method, profile: Profile, demands: Demands) -> Cost | Refusal:
+    """Estimate a run with one method."""
+    reason = _find_obstacle(method, profile, demands)
+    if reason is not None:
+        return Refusal(method, reason)
+    memory_bytes = count_memory(method, profile)
+    if memory_bytes > MEMORY_LIMIT_BYTES:
+        return Refusal(
+            method,
+            f"{profile.qubits} qubits need {format_bytes(memory_bytes)} of memory, "
+            f"and the limit is {format_bytes(MEMORY_LIMIT_BYTES)}",
+            memory_bytes,
+        )
+    runs = count_runs(method, profile, demands)
+    work = count_work(method, profile, demands)
+    rates = load_rates()[method]
+    seconds = runs * (rates.base_seconds + rates.gate_seconds * profile.gates + rates.shot_seconds * demands.shots)
+    return Cost(method, work, memory_bytes, seconds + rates.work_seconds * work)
+
+
+def count_work(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count the steps of a method, whether or not it can run the circuit."""
+    return min(count_runs(method, profile, demands) * _COUNTERS[method](profile, demands), _MAX_WORK)
+
+
+def _find_obstacle(method: Method, profile: Profile, demands: Demands) -> str | None:
+    """Say why a method cannot run this at all, or None."""
+    noise = demands.noise
+    if demands.wants_statevector and (method not in {"qulacs", "aer_statevector"} or noise or profile.is_dynamic):
+        return (
+            "a statevector comes from a state vector engine, without noise and with measurements only at the end, "
+            f"for up to {MAX_STATEVECTOR_QUBITS} qubits"
+        )
+    if noise is not None and method in {"qulacs", "qsim"}:
+        return "it simulates no noise"
+    if method == "qsim" and profile.is_dynamic:
+        return "it measures only at the end"
+    if method in {"stim", "aer_stabilizer"}:
+        return _find_clifford_obstacle(method, profile, noise)
+    if method == "aer_matrix_product_state":
+        return _find_tensor_obstacle(profile, noise)
+    return None
+
+
+def _find_clifford_obstacle(method: Method, profile: Profile, noise: NoiseModel | None) -> str | None:
+    """Say why a stabilizer simulator cannot run this, or None."""
+    if not profile.is_clifford:
+        return "the circuit has gates other than Clifford gates"
+    if noise is not None and not noise.is_pauli and (method == "stim" or noise.amplitude_damping):
+        return "it simulates only noise that is depolarizing, with a readout that fails alike both ways"
+    if method == "stim" and not profile.has_only_pauli_feed_forward:
+        return "conditions act on other gates than X, Y and Z, or on more than one bit"
+    if method == "stim" and profile.conditional_operations and noise is not None and noise.has_gate_errors:
+        return "it does not simulate noise on conditional gates"
+    return None
+
+
+def _find_tensor_obstacle(profile: Profile, noise: NoiseModel | None) -> str | None:
+    """Say why a matrix product state cannot be used, or None."""
+    if noise is not None:
+        return "it simulates no noise here"
+    if profile.widest_gate > 3:  # noqa: PLR2004 - Aer's matrix product states know gates on up to three qubits
+        return "it has no gates on more than three qubits"
+    if profile.entanglement_bits > MAX_ENTANGLEMENT_BITS:
+        return f"the qubits may entangle too much: 2^{profile.entanglement_bits} terms across a cut"
+    return None
+
+
+def count_memory(method: Method, profile: Profile) -> int:
+    """Count the bytes that a run reserves."""
+    per_amplitude = BYTES_PER_AMPLITUDE.get(method)
+    if method == "aer_density_matrix":
+        return BYTES_PER_AMPLITUDE[method] << (2 * profile.qubits)
+    if per_amplitude is not None:
+        # One state for every split that waits for its turn: see the branches of the engine.
+        waiting = profile.splits if method == "qulacs" else 0
+        return (per_amplitude << profile.qubits) + (16 * waiting << profile.qubits)
+    if method == "aer_matrix_product_state":
+        # Each site holds two matrices of complex doubles, and a contraction holds four at a time.
+        return (2 * profile.qubits + 8) * 16 << (2 * profile.entanglement_bits)
+    return 4 * (profile.qubits + 64) ** 2
+
+
+def _count_amplitudes(profile: Profile, demands: Demands) -> int:
+    """Gates times 2^qubits amplitudes, for each course."""
+    return ((profile.gates + profile.splits + 1) << profile.qubits) * count_courses(profile, demands)
+
+
+def _count_density(profile: Profile, demands: Demands) -> int:
+    """Gates times 4^qubits elements; noise of gates is part of the matrix, and needs no courses of its own."""
+    courses = count_courses(profile, Demands(demands.shots))
+    return ((profile.gates + profile.splits + 1) << (2 * profile.qubits)) * courses
+
+
+def _count_frames(profile: Profile, demands: Demands) -> int:
+    """Operations times qubits for the tableau, and times shots for the frames (Gidney, arXiv:2103.02202)."""
+    return (profile.gates + profile.measurements + 1) * (profile.qubits + demands.shots)
+
+
+def _count_tableau(profile: Profile, demands: Demands) -> int:
+    """Gates and measurements on a tableau, for each course; sampling is a measurement of each bit for each shot.
+
+    Aaronson and Gottesman, "Improved simulation of stabilizer circuits" (arXiv:quant-ph/0406196).
+    """
+    measurements = profile.measurements * profile.qubits * demands.shots
+    return profile.gates * profile.qubits * count_courses(profile, demands) + measurements
+
+
+def _count_bonds(profile: Profile, demands: Demands) -> int:
+    """Gates times the cube of the bond dimension, and its square for each qubit of each shot."""
+    bits = profile.entanglement_bits
+    courses = count_courses(profile, demands)
+    gates = (profile.two_qubit_gates << (3 * bits)) + (profile.gates << (2 * bits))
+    return (gates + 1) * courses + demands.shots * (profile.qubits << (2 * bits))
+
+
+_COUNTERS: Final[Mapping[Method, Callable[[Profile, Demands], int]]] = MappingProxyType(
+    {
+        "qulacs": _count_amplitudes,
+        "qsim": _count_amplitudes,
+        "stim": _count_frames,
+        "aer_statevector": _count_amplitudes,
+        "aer_density_matrix": _count_density,
+        "aer_stabilizer": _count_tableau,
+        "aer_matrix_product_state": _count_bonds,
+    }
+)
+
+
+_UNITS: Final[Mapping[int, str]] = {0: "B", 1: "KiB", 2: "MiB", 3: "GiB", 4: "TiB", 5: "PiB", 6: "EiB"}
+
+
+def format_bytes(size_bytes: int) -> str:
+    """Write a number of bytes for people, in binary units: 805306368 is "768 MiB"."""
+    power = min(max(size_bytes.bit_length() - 1, 0) // 10, max(_UNITS))
+    whole, rest = divmod(size_bytes, 1024**power)
+    # Nobody reads more digits than these, and a thousand qubits would have three hundred.
+    if whole >= 10**6:
+        return f"more than a million {_UNITS[power]}"
+    tenths = rest * 10 // 1024**power
+    return f"{whole}.{tenths} {_UNITS[power]}" if tenths else f"{whole} {_UNITS[power]}"
