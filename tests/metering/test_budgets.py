@@ -81,7 +81,7 @@ def hold(account: Account, key: Key, microcredits: int, hold_id: str = "one") ->
         hold_id=hold_id,
         microcredits=microcredits,
         max_holds=16,
-        key_id=key.row.id,
+        spender=key.row.id,
     )
 
 

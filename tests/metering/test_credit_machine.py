@@ -204,7 +204,7 @@ class CreditMachine(RuleBasedStateMachine):
                 hold_id=hold_id,
                 microcredits=microcredits,
                 max_holds=MAX_HOLDS,
-                key_id=self.key.row.id,
+                spender=self.key.row.id,
             )
         except InsufficientCreditsError:
             assert not is_covered

@@ -69,7 +69,7 @@ class TestHolds:
     def test_an_account_has_a_number_of_jobs_holds_open_at_once(self, account: Account) -> None:
         def hold(number: int, *, key_id: str | None = "key_1") -> Hold:
             return hold_credits(
-                shard_tag=account.shard_tag, hold_id=str(number), microcredits=1, max_holds=3, key_id=key_id
+                shard_tag=account.shard_tag, hold_id=str(number), microcredits=1, max_holds=3, spender=key_id
             )
 
         for number in range(3):

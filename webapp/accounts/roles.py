@@ -55,7 +55,7 @@ MAY: dict[Permission, frozenset[Role]] = {
 DESCRIPTIONS: dict[Role, str] = {
     OWNER: "Everything, and who else is an owner",
     ADMIN: "Everything but owners: members, keys, settings, the audit trail",
-    DEVELOPER: "Makes and revokes keys, cancels jobs; sees jobs, usage and credits",
+    DEVELOPER: "Runs and cancels jobs, makes and revokes keys; sees jobs, usage and credits",
     BILLING: "Sees usage and credits, sets budgets, and takes the statement away",
     VIEWER: "Sees keys, jobs, usage and credits, and changes nothing",
 }

@@ -1,6 +1,5 @@
 """Request bodies and queries: read, checked, and every wrong field named at once."""
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 from webapp.core.money import InvalidAmountError, parse_credits
 from webapp.core.text import has_control_characters
 from webapp.jobs.models import JobStatus
+from webapp.jobs.plans import digest_request
 from webapp.quantum.backends import DEFAULT_BACKEND_ID
 from webapp.quantum.limits import MAX_OBSERVABLES, MAX_SEED, MAX_SHOTS
 from webapp.quantum.noise import read_noise
@@ -295,12 +295,6 @@ def read_known_observables(given: Sequence[Any]) -> None:
     """Read the observables, unless one is of a type that was refused already. Raises InvalidFieldsError."""
     if all(isinstance(item, str | dict) for item in given):
         read_observables(given)
-
-
-def digest_request(body: Mapping[str, Any]) -> str:
-    """Give the SHA-256 of what a body asks for, however it is written. A confirmation asks for nothing else."""
-    asked = {name: value for name, value in body.items() if name != "confirm"}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def read_body(schema: type[SchemaType], *, max_bytes: int) -> SchemaType:

@@ -22,6 +22,7 @@ from webapp.dashboard import (  # noqa: E402, F401 - after the blueprint that th
     organisations,
     outbox,
     overview,
+    playground,
     price_confirmation,
     reset,
     settings_data,

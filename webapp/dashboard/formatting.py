@@ -2,6 +2,7 @@
 
 import json
 import re
+import pprint
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ def provide_names() -> dict[str, Any]:
     return {
         "now": clock.now(),
         "curl": format_curl,
+        "python": format_python,
         "must_verify": must_verify(),
         "organisation_name": format_organisation,
         "key_status": key_status,
@@ -147,3 +149,18 @@ def format_curl(
         parts.append('-H "Content-Type: application/json"')
         parts.append(f"-d {shlex.quote(json.dumps(body))}")
     return " \\\n  ".join(parts)
+
+
+def format_python(path: str, *, body: Mapping[str, Any]) -> str:
+    """Write the Python program that posts this body to our API and prints the answer."""
+    written = pprint.pformat(dict(body), sort_dicts=False, width=80).replace("\n", "\n         ")
+    return f"""import os
+import requests
+
+answer = requests.post(
+    "{get_site_url()}/{API_ROOT}{path}",
+    headers={{"Authorization": f"Bearer {{os.environ['UPCUBE_KEY']}}"}},
+    json={written},
+    timeout=60,
+)
+print(answer.json())"""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from webapp.accounts.queries import get_user
 from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
@@ -41,6 +42,15 @@ class Outcome:
     count: int
     share: float
     probability: float | None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A histogram: its bars, the largest share in it, and how many outcomes were measured that it has no room for."""
+
+    outcomes: list[Outcome]
+    most: float
+    hidden: int
 
 
 @dashboard.get("/console/jobs")
@@ -88,16 +98,14 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
 def render_job(found: Job, place: QueuePlace | None) -> str:
     """Render a job's page."""
     circuit = find_circuit(found)
-    outcomes = list_outcomes(found.counts or {}, found.probabilities or {}, shots=found.shots)
     return render_template(
         "job.html",
         job=found,
         is_open=found.status in OPEN,
         place=place,
-        key=get_key(found.key_id),
-        outcomes=outcomes,
-        most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),
-        hidden_outcomes=len(found.counts or {}) - sum(outcome.count > 0 for outcome in outcomes),
+        key=get_key(found.key_id) if found.key_id else None,
+        runner=get_user(found.created_by_id) if found.created_by_id else None,
+        chart=make_chart(found),
         rerun_body=make_rerun_body(found),
         openqasm=to_openqasm3(circuit) if circuit else None,
         drawn=draw(circuit) if circuit else None,
@@ -124,6 +132,16 @@ def job_result(job_id: str) -> ResponseReturnValue:
     )
     answer.headers["Content-Disposition"] = f'attachment; filename="{found.id}.json"'
     return answer
+
+
+def make_chart(job: Job) -> Chart:
+    """Make the histogram of a job's result; it has no bars where there is none."""
+    outcomes = list_outcomes(job.counts or {}, job.probabilities or {}, shots=job.shots)
+    return Chart(
+        outcomes,
+        most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),
+        hidden=len(job.counts or {}) - sum(outcome.count > 0 for outcome in outcomes),
+    )
 
 
 def list_outcomes(counts: Mapping[str, int], probabilities: Mapping[str, float], *, shots: int) -> list[Outcome]:

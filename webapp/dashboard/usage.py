@@ -20,10 +20,10 @@ DAY = timedelta(days=1)
 
 @dataclass
 class UsageLine:
-    """One key's calls and micro-credits in one day or hour, which began at `start`."""
+    """One key's calls and micro-credits in one day or hour, which began at `start`; no key's are the console's."""
 
     start: datetime
-    key: ApiKey
+    key: ApiKey | None
     calls: int = 0
     microcredits: int = 0
 
@@ -63,10 +63,10 @@ def start_of_day(at: datetime) -> datetime:
 
 def add_lines(rows: Sequence[HourlyUsage], *, by_hour: bool) -> list[UsageLine]:
     """Add the rows up by key and day, or leave them by hour; newest first, as they come."""
-    lines: dict[tuple[datetime, str], UsageLine] = {}
+    lines: dict[tuple[datetime, str | None], UsageLine] = {}
     for row in rows:
         start = row.hour if by_hour else start_of_day(row.hour)
-        line = lines.setdefault((start, row.key.id), UsageLine(start, row.key))
+        line = lines.setdefault((start, row.key.id if row.key else None), UsageLine(start, row.key))
         line.calls += row.calls
         line.microcredits += row.microcredits
     return list(lines.values())

@@ -41,7 +41,7 @@ def check_confirmation(
     request: JobRequest,
     *,
     organisation: Organisation,
-    key_id: str,
+    spender: str,
     limits: JobLimits,
     quotes: QuoteBook,
     at: datetime,
@@ -55,7 +55,7 @@ def check_confirmation(
     limit = organisation.confirm_above_microcredits
     if limit is None or plan.price.total <= limit or is_confirmed(plan, request, organisation, quotes=quotes, at=at):
         return
-    account = look_at_account(organisation, key_id)
+    account = look_at_account(organisation, spender)
     if not all(budget.allows(plan.price.total) for budget in account.budgets):
         raise BudgetExceededError(account.budgets, required=plan.price.total, at=at)
     if account.available_microcredits < plan.price.total:
@@ -89,7 +89,7 @@ def make_quote(
     return quotes.make(organisation_id=organisation.id, digest=request.digest, microcredits=plan.price.total, at=at)
 
 
-def look_at_account(organisation: Organisation, key_id: str) -> AccountState:
+def look_at_account(organisation: Organisation, spender: str) -> AccountState:
     """Read what the gates look at in an account, as it is at this moment. Raises StoreAwayError."""
     found = peek_account(organisation.shard_tag)
     if found.available is None:
@@ -100,7 +100,7 @@ def look_at_account(organisation: Organisation, key_id: str) -> AccountState:
     return AccountState(
         available_microcredits=found.available,
         open_jobs=len(found.holds),
-        budgets=read_account_budgets(found, key_id),
+        budgets=read_account_budgets(found, spender),
         confirm_above_microcredits=organisation.confirm_above_microcredits,
     )
 

@@ -55,14 +55,14 @@ class StoredJob:
     id: str
     organisation_id: str
     shard_tag: str
-    key_id: str
+    spender: str
     held_microcredits: int
 
 
 def identify(job: Job) -> StoredJob:
     """Give what it takes to end the job."""
     shard_tag = get_organisation(job.organisation_id).shard_tag
-    return StoredJob(job.id, job.organisation_id, shard_tag, job.key_id, job.held_microcredits)
+    return StoredJob(job.id, job.organisation_id, shard_tag, job.spender, job.held_microcredits)
 
 
 def end_stored_job(
@@ -89,7 +89,7 @@ def end_stored_job(
         )
         if has_moved:
             # Usage before the balance, as the flush does: two orders would deadlock.
-            add_job_usage(session, key_id=job.key_id, microcredits=charged_microcredits, at=at)
+            add_job_usage(session, spender=job.spender, microcredits=charged_microcredits, at=at)
             let_hold_go(session, job.id, organisation_id=job.organisation_id)
             add_job_charge(session, job.id, job.organisation_id, microcredits=charged_microcredits, at=at)
             fault("job_before_end")
@@ -100,10 +100,10 @@ def end_stored_job(
     return has_moved
 
 
-def add_job_usage(session: Session, *, key_id: str, microcredits: int, at: datetime) -> None:
-    """Add what a job is charged to its key's usage."""
+def add_job_usage(session: Session, *, spender: str, microcredits: int, at: datetime) -> None:
+    """Add what a job is charged to the usage of who ran it."""
     if microcredits:
-        add_usage(session, [UsageChange(key_id, start_of_hour(at), microcredits=microcredits)])
+        add_usage(session, [UsageChange(spender, start_of_hour(at), microcredits=microcredits)])
 
 
 def add_job_charge(session: Session, job_id: str, organisation_id: str, *, microcredits: int, at: datetime) -> None:

@@ -34,7 +34,7 @@ def estimate_job(
     verdicts = tuple(
         judge(
             plan,
-            look_at_account(organisation, submitter.key_id),
+            look_at_account(organisation, submitter.spender),
             service.limits,
             is_confirmed=is_confirmed(plan, request, organisation, quotes=service.quotes, at=at),
         )

@@ -7,9 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.accounts.models import Organisation
+from webapp.accounts.models import Organisation, User
 from webapp.core.db import Base, UtcDateTime
 from webapp.keys.models import ApiKey
+from webapp.metering.spenders import spender_of
 
 
 class JobStatus(StrEnum):
@@ -52,7 +53,9 @@ class Job(Base):
 
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id))
-    key_id: Mapped[str] = mapped_column(sa.ForeignKey(ApiKey.id), index=True)
+    # The key that it was sent with; or, for a job that was run in the console, none, and the member who did.
+    key_id: Mapped[str | None] = mapped_column(sa.ForeignKey(ApiKey.id), index=True)
+    created_by_id: Mapped[str | None] = mapped_column(sa.ForeignKey(User.id))
     name: Mapped[str | None] = mapped_column(sa.String(80))
     status: Mapped[str] = mapped_column(sa.String(10))
     lane: Mapped[str] = mapped_column(sa.String(10))
@@ -87,6 +90,11 @@ class Job(Base):
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # When its result was deleted, which is not kept for ever; the rest of the row is.
     result_deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def spender(self) -> str:
+        """Whom usage and budgets count it for: see webapp/metering/spenders.py."""
+        return spender_of(self.key_id, self.organisation_id)
 
 
 class JobTurn(Base):

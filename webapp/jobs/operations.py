@@ -37,6 +37,7 @@ from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
 from webapp.metering.holds import Hold, hold_credits, hurry_hold, keep_hold
 from webapp.metering.reconcile import reconcile_account
+from webapp.metering.spenders import spender_of
 from webapp.quantum.engines import get_engine
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Submitter:
-    """The key that a job is run and paid with."""
+    """Who runs a job, and for which account: a key, or, where that is None, a member in the console."""
 
-    key_id: str
+    key_id: str | None
     organisation_id: str
     shard_tag: str
     is_test: bool = False
+    user_id: str | None = None
+
+    @property
+    def spender(self) -> str:
+        """Whom usage and budgets count it for."""
+        return spender_of(self.key_id, self.organisation_id)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def submit_once(
         plan,
         request,
         organisation=get_organisation(submitter.organisation_id),
-        key_id=submitter.key_id,
+        spender=submitter.spender,
         limits=service.limits,
         quotes=service.quotes,
         at=at,
@@ -128,7 +135,7 @@ def submit_once(
         hold_id=job.id,
         microcredits=job.held_microcredits,
         max_holds=service.limits.max_concurrent_jobs,
-        key_id=submitter.key_id,
+        spender=submitter.spender,
     )
     fault("job_after_hold")
     with releasing_on_failure(hold):
@@ -173,6 +180,7 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
         id=new_id("job", at=at),
         organisation_id=submitter.organisation_id,
         key_id=submitter.key_id,
+        created_by_id=submitter.user_id,
         name=request.name,
         status=JobStatus.QUEUED,
         lane=plan.lane,
@@ -217,10 +225,10 @@ def run_inline(job: Job, plan: Plan) -> None:
 
 
 def store_finished(job: Job, repeatable: Repeatable | None) -> None:
-    """Store a finished job, its charge, its key's usage and its saved answer, all or nothing."""
+    """Store a finished job, its charge, its usage and its saved answer, all or nothing."""
     ended_at = job.completed_at or clock.now()
     with transaction() as session:
-        add_job_usage(session, key_id=job.key_id, microcredits=job.charged_microcredits, at=ended_at)
+        add_job_usage(session, spender=job.spender, microcredits=job.charged_microcredits, at=ended_at)
         add_job(session, job, repeatable)
         add_job_charge(session, job.id, job.organisation_id, microcredits=job.charged_microcredits, at=ended_at)
 

@@ -1,5 +1,7 @@
 """A job as it would run, worked out before anything is held or stored."""
 
+import hashlib
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,6 +71,12 @@ class Plan:
     max_microcredits: int | None
     # A test key's job: free, and tiny.
     is_test: bool
+
+
+def digest_request(body: Mapping[str, Any]) -> str:
+    """Give the SHA-256 of what a body asks for, however it is written. A confirmation asks for nothing else."""
+    asked = {name: value for name, value in body.items() if name != "confirm"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_test: bool) -> Plan:

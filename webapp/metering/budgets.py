@@ -90,14 +90,14 @@ def read_budgets(reply: Sequence[Any]) -> tuple[BudgetState, ...]:
     )
 
 
-def read_account_budgets(found: RedisAccount, key_id: str) -> tuple[BudgetState, ...]:
-    """Give the budgets that a call of this key would meet, from what Redis holds of its account."""
+def read_account_budgets(found: RedisAccount, spender: str) -> tuple[BudgetState, ...]:
+    """Give the budgets that this spender would meet, from what Redis holds of its account."""
     return tuple(
         BudgetState(
-            level, period, limit, getattr(Used.decode(found.used.get(spender, ""), found.at), period), bool(refuses)
+            level, period, limit, getattr(Used.decode(found.used.get(whose, ""), found.at), period), bool(refuses)
         )
-        for level, spender in (("key", key_id), ("account", ACCOUNT))
-        for period, limit, refuses in json.loads(found.budgets.get(spender, "[]"))
+        for level, whose in (("key", spender), ("account", ACCOUNT))
+        for period, limit, refuses in json.loads(found.budgets.get(whose, "[]"))
     )
 
 

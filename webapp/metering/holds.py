@@ -71,16 +71,18 @@ class Hold:
     microcredits: int
 
 
-def hold_credits(*, shard_tag: str, hold_id: str, microcredits: int, max_holds: int, key_id: str | None = None) -> Hold:
-    """Set credits aside, once per id; they count against the budgets of the key that spends them and of the account.
+def hold_credits(
+    *, shard_tag: str, hold_id: str, microcredits: int, max_holds: int, spender: str | None = None
+) -> Hold:
+    """Set credits aside, once per id; they count against the budgets of who spends them and of the account.
 
-    Where no key spends them, because they expire, say, they count against none. Raises TooManyHoldsError,
+    Where nobody spends them, because they expire, say, they count against none. Raises TooManyHoldsError,
     BudgetExceededError, InsufficientCreditsError or StoreAwayError.
     """
     keys = hold_keys(shard_tag)
     for _ in range(MAX_TRIES):
         verdict, available, budgets = HOLD.run(
-            keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag, max_holds, key_id or ""]
+            keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag, max_holds, spender or ""]
         )
         if verdict == b"held":
             return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
@@ -129,7 +131,7 @@ def hold_keys(shard_tag: str) -> list[str]:
     ]
 
 
-def keep_hold(session: Session, hold: Hold, *, organisation_id: str, key_id: str, at: datetime) -> None:
+def keep_hold(session: Session, hold: Hold, *, organisation_id: str, key_id: str | None, at: datetime) -> None:
     """Keep a hold until `let_hold_go`, in the transaction that stores what it is for.
 
     Raises VoidReferenceError when it took so long to get here that the hold has been given up.

@@ -11,7 +11,7 @@ from webapp.keys.models import ApiKey
 
 
 class Usage(Base):
-    """One key's calls and credits in one hour, in UTC; or in one day, in the row of its first hour, once it is old.
+    """One spender's calls and credits in one hour, in UTC; or in one day, in the row of its first hour, once it is old.
 
     Whatever adds rows up need not tell the two apart.
     """
@@ -19,7 +19,7 @@ class Usage(Base):
     __tablename__ = "usage"
 
     # No foreign key: a count for a key that SQL does not know (it was restored from a backup, say) must not keep the
-    # other keys of its batch from being flushed.
+    # other keys of its batch from being flushed. And what is run in the console has the organisation's id in its place.
     key_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     calls: Mapped[int] = mapped_column(sa.BigInteger, default=0)
@@ -57,6 +57,6 @@ class OpenHold(Base):
     hold_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), index=True)
     microcredits: Mapped[int] = mapped_column(sa.BigInteger)
-    # The key that spends them, and when: budgets count both.
-    key_id: Mapped[str] = mapped_column(sa.ForeignKey(ApiKey.id))
+    # The key that spends them, none in the console, and when: budgets count both.
+    key_id: Mapped[str | None] = mapped_column(sa.ForeignKey(ApiKey.id))
     held_at: Mapped[datetime] = mapped_column(UtcDateTime)

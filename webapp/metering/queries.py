@@ -9,9 +9,13 @@ from webapp.core.db import db
 from webapp.keys.models import ApiKey
 from webapp.keys.settings import status_of
 from webapp.metering.models import Usage
+from webapp.metering.spenders import select_spenders
 
 # Who has not used a key for so long may not need it.
 UNUSED = timedelta(days=30)
+
+# What stands for a key where there was none.
+CONSOLE = "Console"
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,12 @@ def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:
 
 @dataclass(frozen=True)
 class HourlyUsage:
-    """What one key was used for in the hour that began at `hour`, or in the 24 hours where that is long ago."""
+    """What one key was used for in the hour that began at `hour`, or in the 24 hours where that is long ago.
 
-    key: ApiKey
+    No key is for what was run in the console.
+    """
+
+    key: ApiKey | None
     hour: datetime
     hours: int
     calls: int
@@ -93,9 +100,10 @@ def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUs
     """Give the organisation's usage by key and hour, from the hour that began at `since` or later, newest first."""
     statement = (
         select(ApiKey, Usage.hour, Usage.hours, Usage.calls, Usage.microcredits)
-        .join(Usage, Usage.key_id == ApiKey.id)
-        .where(ApiKey.organisation_id == organisation_id, Usage.hour >= since)
-        .order_by(Usage.hour.desc(), ApiKey.id.desc())
+        .select_from(Usage)
+        .outerjoin(ApiKey, ApiKey.id == Usage.key_id)
+        .where(Usage.key_id.in_(select_spenders(organisation_id)), Usage.hour >= since)
+        .order_by(Usage.hour.desc(), Usage.key_id.desc())
     )
     return [
         HourlyUsage(key=key, hour=hour, hours=hours, calls=calls, microcredits=microcredits)
@@ -105,7 +113,10 @@ def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUs
 
 @dataclass(frozen=True)
 class GroupedUsage:
-    """What one group was used for: a key by its id and name, a day or hour by its start, a backend by its id."""
+    """What one group was used for: a key by its id and name, a day or hour by its start, a backend by its id.
+
+    What was run in the console is a key of the organisation's own id.
+    """
 
     group: str
     name: str | None
@@ -116,15 +127,16 @@ class GroupedUsage:
 def list_usage(organisation_id: str, *, since: datetime, until: datetime, group_by: str) -> list[GroupedUsage]:
     """Give the organisation's usage in these hours by key, the newest key first, or by day or hour, oldest first."""
     statement = (
-        select(ApiKey.id, ApiKey.name, Usage.hour, Usage.calls, Usage.microcredits)
-        .join(Usage, Usage.key_id == ApiKey.id)
-        .where(ApiKey.organisation_id == organisation_id, Usage.hour >= since, Usage.hour < until)
-        .order_by(ApiKey.id.desc() if group_by == "key" else Usage.hour)
+        select(Usage.key_id, ApiKey.name, Usage.hour, Usage.calls, Usage.microcredits)
+        .select_from(Usage)
+        .outerjoin(ApiKey, ApiKey.id == Usage.key_id)
+        .where(Usage.key_id.in_(select_spenders(organisation_id)), Usage.hour >= since, Usage.hour < until)
+        .order_by(Usage.key_id.desc() if group_by == "key" else Usage.hour)
     )
     groups: dict[str, GroupedUsage] = {}
     for key_id, key_name, hour, calls, microcredits in db.session.execute(statement):
         if group_by == "key":
-            group, name = key_id, key_name
+            group, name = key_id, key_name or CONSOLE
         else:
             group, name = (f"{hour:%Y-%m-%d}" if group_by == "day" else f"{hour:%Y-%m-%dT%H:00:00Z}"), None
         before = groups.get(group, GroupedUsage(group, name, 0, 0))

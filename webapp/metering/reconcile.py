@@ -18,6 +18,7 @@ from webapp.ledger.budgets import Budget, list_budgets
 from webapp.ledger.models import Balance, Transfer
 from webapp.ledger.operations import lock_balance
 from webapp.metering.models import FlushBatch, OpenHold
+from webapp.metering.spenders import spender_of
 from webapp.metering.spending import SECONDS_PER_DAY, Price, encode_budgets, list_used, read_prices
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -193,7 +194,8 @@ def list_kept_holds(session: Session, organisation_id: str) -> dict[str, str]:
     """Give the holds of open jobs, by id, as budgets.lua reads them."""
     holds = session.scalars(select(OpenHold).where(OpenHold.organisation_id == organisation_id))
     return {
-        hold.hold_id: f"{hold.microcredits}:{hold.key_id}:{int(hold.held_at.timestamp()) // SECONDS_PER_DAY}"
+        hold.hold_id: f"{hold.microcredits}:{spender_of(hold.key_id, organisation_id)}:"
+        f"{int(hold.held_at.timestamp()) // SECONDS_PER_DAY}"
         for hold in holds
     }
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from webapp.keys.models import ApiKey
 from webapp.ledger.budgets import ACCOUNT, Budget, BudgetPeriod, start_of_period
 from webapp.metering.models import Usage
+from webapp.metering.spenders import select_spenders
 
 SECONDS_PER_DAY = 86_400
 
@@ -60,7 +61,7 @@ def encode_budgets(budgets: Iterable[Budget]) -> dict[str, str]:
 
 
 def list_used(session: Session, organisation_id: str, unflushed: Sequence[Price], *, at: datetime) -> dict[str, Used]:
-    """Give what each key, and the account in all, has used of its budgets: in SQL, and in these counters."""
+    """Give what each spender, and the account in all, has used of its budgets: in SQL, and in these counters."""
     used: dict[str, Used] = defaultdict(Used)
     for key_id, day, month, total in each_charged(session, organisation_id, unflushed, at=at):
         for spender in (key_id, ACCOUNT):
@@ -73,7 +74,7 @@ def list_used(session: Session, organisation_id: str, unflushed: Sequence[Price]
 def each_charged(
     session: Session, organisation_id: str, unflushed: Iterable[Price], *, at: datetime
 ) -> Iterator[tuple[str, int, int, int]]:
-    """Give keys of the account with what they were charged in the day, the month and in all."""
+    """Give spenders of the account with what they were charged in the day, the month and in all."""
     day_start, month_start = (start_of_period(period, at) for period in (BudgetPeriod.DAY, BudgetPeriod.MONTH))
     since = (
         func.coalesce(func.sum(case((Usage.hour >= start, Usage.microcredits), else_=0)), 0)
@@ -82,8 +83,7 @@ def each_charged(
     key_ids = set(session.scalars(select(ApiKey.id).where(ApiKey.organisation_id == organisation_id)))
     rows = session.execute(
         select(Usage.key_id, *since, func.sum(Usage.microcredits))
-        .join(ApiKey, ApiKey.id == Usage.key_id)
-        .where(ApiKey.organisation_id == organisation_id)
+        .where(Usage.key_id.in_(select_spenders(organisation_id)))
         .group_by(Usage.key_id)
     )
     for key_id, day, month, total in rows:

@@ -19,7 +19,6 @@ from sqlalchemy.orm import aliased
 from webapp.accounts.models import Organisation
 from webapp.core.db import db, transaction
 from webapp.core.money import format_credits
-from webapp.keys.models import ApiKey
 from webapp.ledger.budgets import ACCOUNT
 from webapp.ledger.models import Account, Balance, CreditLot, Refund, Transfer
 from webapp.ledger.operations import lock_balance
@@ -33,6 +32,7 @@ from webapp.metering.reconcile import (
     sum_open_holds,
     sum_unflushed,
 )
+from webapp.metering.spenders import all_spenders
 from webapp.metering.spending import list_used
 
 ACCOUNTS_PER_ROUND_TRIP = 1000
@@ -194,11 +194,12 @@ def consume(lots: Iterable[Lot], outflow: int) -> dict[str, int]:
 
 
 def find_usage_differences() -> Iterator[Difference]:
-    """Compare what each account was charged, refunded since or not, with what its keys' usage says."""
+    """Compare what each account was charged, refunded since or not, with what its spenders' usage says."""
+    spenders = all_spenders()
     charged = (
-        select(ApiKey.organisation_id, func.sum(Usage.microcredits).label("microcredits"))
-        .join(Usage, Usage.key_id == ApiKey.id)
-        .group_by(ApiKey.organisation_id)
+        select(spenders.c.organisation_id, func.sum(Usage.microcredits).label("microcredits"))
+        .join(Usage, Usage.key_id == spenders.c.id)
+        .group_by(spenders.c.organisation_id)
         .subquery()
     )
     expected, found = Balance.spent + Balance.refunded, func.coalesce(charged.c.microcredits, 0)

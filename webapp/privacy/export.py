@@ -42,7 +42,8 @@ KEY: Columns = (
     *(ApiKey.created_at, ApiKey.expires_at, ApiKey.disabled_at, ApiKey.revoked_at),
 )
 JOB: Columns = (
-    *(Job.id, Job.key_id, Job.name, Job.status, Job.template_id, Job.parameters, Job.backend, Job.engine),
+    *(Job.id, Job.key_id, Job.created_by_id, Job.name, Job.status, Job.template_id, Job.parameters),
+    *(Job.backend, Job.engine),
     *(Job.shots, Job.seed, Job.counts, Job.probabilities, Job.error),
     *(Job.estimated_microcredits, Job.held_microcredits, Job.charged_microcredits),
     *(Job.created_at, Job.started_at, Job.completed_at),
@@ -96,7 +97,7 @@ def list_sections(user_id: str) -> list[Section]:
         Section("memberships", MEMBERSHIP, Membership.user_id == user_id),
         Section("keys", KEY, sa.or_(ApiKey.organisation_id == own, ApiKey.created_by_id == user_id)),
         Section("jobs", JOB, Job.organisation_id == own),
-        Section("usage", USAGE, Usage.key_id.in_(own_keys)),
+        Section("usage", USAGE, sa.or_(Usage.key_id.in_(own_keys), Usage.key_id == own)),
         Section("ledger", TRANSFER, Transfer.organisation_id == own),
         Section("audit", EVENT, sa.or_(AuditEvent.actor_id == user_id, AuditEvent.target_id == user_id)),
     ]

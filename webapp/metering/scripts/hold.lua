@@ -2,8 +2,8 @@
 --
 -- KEYS: 1 account record   2 account's holds   3 group's hold deadlines
 -- ARGV: 1 hold id   2 micro-credits   3 seconds until the hold is looked at   4 account's tag
---       5 how many holds the account may have open   6 id of the key that spends, or '' where no key does and no budget
---       counts it   7 deadline, in microseconds of this server's clock   8 epoch
+--       5 how many holds the account may have open   6 who spends: a key's id, or the account's in the console, or ''
+--       where nobody does and no budget counts it   7 deadline, in microseconds of this server's clock   8 epoch
 --
 -- Returns {verdict, available, budgets}: held, budget (one is used up), credits (not enough), concurrency (too many), late
 -- (the caller has given up by now), or cold (reconcile the account with SQL and ask again).

@@ -1,0 +1,68 @@
+// The playground: what is typed is estimated as it is typed, by the same form that the button sends.
+
+const PAUSE_MS = 400;
+
+const form = document.getElementById("playground");
+const outlook = document.getElementById("outlook");
+let timer;
+let asking;
+
+function replaceChildren(id, page) {
+  const before = document.getElementById(id);
+  const after = page.getElementById(id);
+  if (before && after) before.replaceChildren(...document.importNode(after, true).childNodes);
+}
+
+function showErrors(page) {
+  for (const slot of form.querySelectorAll("[data-slot]")) {
+    const text = page.getElementById(slot.id)?.textContent ?? "";
+    slot.textContent = text;
+    const field = document.getElementById(slot.id.replace(/-error$/, ""));
+    if (text) field.setAttribute("aria-invalid", "true");
+    else field.removeAttribute("aria-invalid");
+  }
+}
+
+function show(page) {
+  const open = [...outlook.querySelectorAll("details")].map((details) => details.open);
+  replaceChildren("outlook", page);
+  outlook.querySelectorAll("details").forEach((details, index) => (details.open = open[index] ?? false));
+  // Another template has other parameters; those of the same one are being typed in.
+  const shown = form.elements.parameters_of?.value;
+  if (shown && shown !== page.querySelector("[name=parameters_of]")?.value) replaceChildren("parameters", page);
+  showErrors(page);
+  const price = document.getElementById("price");
+  document.getElementById("announcements").textContent = price ? `${price.textContent} credits.` : "";
+}
+
+async function estimate() {
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  const body = new FormData(form);
+  body.set("action", "estimate");
+  outlook.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body, signal: mine.signal });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    // Anything else (the session is over, say) is for the button to find out.
+    if (page.getElementById("outlook")) show(page);
+  } catch {
+    // Overtaken by the next one, or the server is away: the price that is shown is the one that counts.
+  }
+  if (asking === mine) outlook.removeAttribute("aria-busy");
+}
+
+function estimateSoon(event) {
+  if (event.target.name === "name") return;
+  clearTimeout(timer);
+  timer = setTimeout(estimate, event.type === "change" ? 0 : PAUSE_MS);
+}
+
+form.addEventListener("input", estimateSoon);
+form.addEventListener("change", estimateSoon);
+form.addEventListener("submit", () => {
+  clearTimeout(timer);
+  asking?.abort();
+});
+// Where the address says #result, its reader wants to hear of it.
+if (location.hash === "#result") document.getElementById("result")?.focus();
