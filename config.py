@@ -107,6 +107,8 @@ class Settings:
     logs_are_json: bool
     requests_are_logged: bool
     require_verified_email: bool
+    # Who may see /admin, once their address is verified.
+    admin_emails: frozenset[str]
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -160,6 +162,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
             default=not (public_url or secure_cookies) and host in LOOPBACK_HOSTS and database_url.startswith("sqlite"),
         ),
         trusted_proxies=get_networks(environ, "TRUSTED_PROXIES"),
+        admin_emails=get_emails(environ, "ADMIN_EMAILS"),
         logs_are_json=get_boolean(environ, "LOG_JSON", default=True),
         requests_are_logged=get_boolean(environ, "LOG_REQUESTS", default=False),
     )
@@ -396,6 +399,17 @@ def get_networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(part) for part in parts)
     except ValueError as error:
         raise ConfigurationError(f"{name} must be addresses or networks such as 10.0.0.0/8,::1: {error}.") from error
+
+
+def get_emails(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    """Read addresses of people written as ada@example.com,bob@example.com; case does not matter."""
+    found = frozenset(part.strip().lower() for part in environ.get(name, "").split(",") if part.strip())
+    for email in sorted(found):
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+            raise ConfigurationError(
+                f"{name} must be addresses such as ada@example.com,bob@example.com, not {email!r}."
+            )
+    return found
 
 
 def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -20,11 +20,13 @@ class Public:
 class LoginRequired:
     """A person who is logged in, with this permission in the organisation they look at; None is for any.
 
-    Where it is recent, one who has proved a short while ago who they are.
+    Where it is recent, one who has proved a short while ago who they are. Where it is for operators, the page is not
+    there for anybody else.
     """
 
     permission: Permission | None = None
     is_recent: bool = False
+    is_for_operators: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def declare(authentication: Authentication) -> Callable[[View], View]:
 public = declare(Public())
 login_required = declare(LoginRequired())
 recent_login_required = declare(LoginRequired(is_recent=True))
+operator_required = declare(LoginRequired(is_recent=True, is_for_operators=True))
 
 
 def permission_required(permission: Permission) -> Callable[[View], View]:

@@ -45,6 +45,7 @@ class Runtime:
     # The public keys of who may sign reports of leaked keys, as PEM by identifier.
     leak_reporter_keys: Mapping[str, str]
     require_verified_email: bool
+    admin_emails: frozenset[str]
 
     def price_of(self, endpoint: str) -> int:
         """Give what a call of this endpoint costs, in micro-credits."""
@@ -80,6 +81,7 @@ def make_runtime(settings: Settings) -> Runtime:
         outbox_is_shown=settings.outbox_is_shown,
         leak_reporter_keys=settings.leak_reporter_keys,
         require_verified_email=settings.require_verified_email,
+        admin_emails=settings.admin_emails,
     )
 
 

@@ -166,7 +166,12 @@ def authenticate() -> ResponseReturnValue | None:
 
 
 def authenticate_person(authentication: LoginRequired) -> ResponseReturnValue | None:
-    """Send who is not logged in to the log-in page, and who must prove again who they are to the page that asks."""
+    """Send who is not logged in to the log-in page, and who must prove again who they are to the page that asks.
+
+    A page for operators is not there for others, nor for strangers where there are no operators. Raises NotFoundError.
+    """
+    if authentication.is_for_operators and not may_be_operator():
+        raise NotFoundError("There is nothing at this address.")
     if not current_user.is_authenticated:
         return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
     if authentication.is_recent and not current_user.is_confirmed:
@@ -175,6 +180,11 @@ def authenticate_person(authentication: LoginRequired) -> ResponseReturnValue | 
         return redirect(url_for("dashboard.confirm", next=page))
     check_member(authentication.permission)
     return None
+
+
+def may_be_operator() -> bool:
+    """Tell whether an operator is logged in, or, while nobody is, whether there is any who might log in."""
+    return bool(current_user.is_operator if current_user.is_authenticated else runtime().admin_emails)
 
 
 def check_member(permission: Permission | None) -> None:

@@ -41,9 +41,9 @@ PUBLIC = {
     "api.report_leaked_key",
 }
 
-# Pages that concern the person who is logged in, whatever their role where.
+# Pages that concern the person who is logged in, whatever their role where; or operators, whatever their organisations.
 PERSONAL = re.compile(
-    "/logout|/invitations/.*|/console/(activity.*|confirm|confirm/.*|settings.*|organisation/leave|organisations/(new|switch))"
+    "/admin.*|/logout|/invitations/.*|/console/(activity.*|confirm|confirm/.*|settings.*|organisation/leave|organisations/(new|switch))"
 )
 
 

@@ -1,14 +1,26 @@
 """What is known of users and organisations."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.accounts.models import LoginSession, Membership, Organisation, User
 from webapp.accounts.operations import normalise_email, unknown_email
 from webapp.accounts.sessions import hash_session_token, is_live
 from webapp.core.db import db
 from webapp.core.errors import NotFoundError
+
+# Before anybody signed up.
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class OrganisationSize:
+    """An organisation, and how many members it has."""
+
+    organisation: Organisation
+    members: int
 
 
 def get_live_session(token: str, *, at: datetime) -> LoginSession | None:
@@ -84,3 +96,42 @@ def list_members(organisation_id: str) -> list[Membership]:
 def get_user(user_id: str) -> User:
     """Give a user who is known to exist."""
     return db.session.get_one(User, user_id)
+
+
+def count_users(*, since: datetime = LONG_AGO) -> int:
+    """Give how many users there are who signed up since then and have not deleted their account."""
+    statement = select(func.count()).select_from(User).where(User.created_at >= since, User.deleted_at.is_(None))
+    return db.session.scalar(statement) or 0
+
+
+def count_organisations(*, since: datetime = LONG_AGO) -> int:
+    """Give how many shared organisations were made since then and are not closed, not counting personal ones."""
+    statement = (
+        select(func.count())
+        .select_from(Organisation)
+        .where(
+            Organisation.created_at >= since,
+            Organisation.personal_user_id.is_(None),
+            Organisation.disabled_at.is_(None),
+        )
+    )
+    return db.session.scalar(statement) or 0
+
+
+def search_users(text: str, *, limit: int) -> list[User]:
+    """Give users with this in their address, newest first."""
+    statement = select(User).where(User.deleted_at.is_(None), User.email.icontains(text, autoescape=True))
+    return list(db.session.scalars(statement.order_by(User.id.desc()).limit(limit)))
+
+
+def list_newest_organisations(*, limit: int) -> list[OrganisationSize]:
+    """Give the shared organisations that are not closed, newest first."""
+    statement = (
+        select(Organisation, func.count(Membership.user_id))
+        .outerjoin(Membership, Membership.organisation_id == Organisation.id)
+        .where(Organisation.personal_user_id.is_(None), Organisation.disabled_at.is_(None))
+        .group_by(Organisation.id)
+        .order_by(Organisation.id.desc())
+        .limit(limit)
+    )
+    return [OrganisationSize(organisation, members) for organisation, members in db.session.execute(statement)]

@@ -28,11 +28,11 @@ from webapp.keys.scopes import SCOPES
 from webapp.keys.settings import KeySettings, status_of
 from webapp.ledger.sign_up import sign_up
 from webapp.metering.backlog import read_backlog
+from webapp.metering.checks import run_check
 from webapp.metering.flush import flush
 from webapp.metering.queries import KeyUsage, list_keys_with_usage
 from webapp.metering.rebuild import rebuild
 from webapp.metering.usage import roll_up_usage
-from webapp.metering.verify import verify
 from webapp.metering.withdrawals import expire_credits
 
 Arguments = ParamSpec("Arguments")
@@ -221,7 +221,7 @@ def revoke(key_id: str) -> None:
 @explained
 def verify_ledger(*, as_json: bool) -> None:
     """Check every account's invariant, in SQL and in Redis; exit 1 with the differences if there are any."""
-    found = verify()
+    found = run_check(at=clock.now())
     if as_json:
         rows = [
             {

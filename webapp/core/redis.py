@@ -390,6 +390,11 @@ def last_flush() -> str:
     return "uq:flushed"
 
 
+def last_check() -> str:
+    """Name the moment of the last check of the ledger, and how many differences it found."""
+    return "uq:checked"
+
+
 def sealed_batches(group: str) -> str:
     """Name the set of the group's sealed batches that still wait to be applied to SQL."""
     return f"uq:{{{group}}}:sealed"

@@ -25,6 +25,7 @@ from webapp.dashboard import (  # noqa: E402, F401 - after the blueprint that th
     playground,
     price_confirmation,
     reset,
+    service,
     settings_data,
     settings_passkeys,
     settings_password,

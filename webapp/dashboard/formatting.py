@@ -1,8 +1,8 @@
 """How pages write amounts, numbers, times and examples: Jinja filters, and what every template may use."""
 
 import json
-import re
 import pprint
+import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -15,7 +15,7 @@ from webapp.accounts.roles import Permission, Role, is_allowed
 from webapp.accounts.sessions import is_confirmed, note_use
 from webapp.core import clock
 from webapp.dashboard import dashboard
-from webapp.extensions import login_manager
+from webapp.extensions import login_manager, runtime
 from webapp.hooks import get_origin
 
 
@@ -37,6 +37,11 @@ class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
     def memberships(self) -> list[Membership]:
         """Every organisation that there is to choose from."""
         return list_memberships(self.user.id)
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether they run this service: by their address, which must be verified to be theirs."""
+        return self.user.email_verified_at is not None and self.user.email in runtime().admin_emails
 
     def may(self, permission: str) -> bool:
         """Tell whether the role in that organisation allows this."""

@@ -8,7 +8,7 @@ from sqlalchemy.orm import defer
 from webapp.core.db import db
 from webapp.core.errors import NotFoundError
 from webapp.core.pages import Page, read_page
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, JobStatus
 from webapp.metering.queries import GroupedUsage
 
 
@@ -62,3 +62,9 @@ def list_usage_by_backend(organisation_id: str, *, since: datetime, until: datet
         GroupedUsage(backend, None, jobs, int(microcredits))
         for backend, jobs, microcredits in db.session.execute(statement)
     ]
+
+
+def count_ended(status: JobStatus, *, since: datetime) -> int:
+    """Give how many jobs of all accounts have ended like this since then."""
+    statement = select(func.count()).select_from(Job).where(Job.completed_at >= since, Job.status == status)
+    return db.session.scalar(statement) or 0

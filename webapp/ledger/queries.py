@@ -1,6 +1,7 @@
 """What the ledger says."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -16,6 +17,23 @@ ROWS_AT_A_TIME = 500
 def get_balance(organisation_id: str) -> Balance:
     """Give the organisation's balance as SQL has it."""
     return db.session.get_one(Balance, organisation_id, populate_existing=True)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The balances of all accounts together, in micro-credits. What is held is part of what is available."""
+
+    granted: int
+    available: int
+    spent: int
+    expired: int
+
+
+def sum_balances() -> Totals:
+    """Add up every account's balance as SQL has it."""
+    columns = (Balance.granted, Balance.available, Balance.spent, Balance.expired)
+    sums = db.session.execute(select(*(func.coalesce(func.sum(column), 0) for column in columns))).one()
+    return Totals(*map(int, sums))
 
 
 def each_transfer(organisation_id: str) -> Iterator[Transfer]:

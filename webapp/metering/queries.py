@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
 
 from webapp.core.db import db
 from webapp.keys.models import ApiKey
 from webapp.keys.settings import status_of
-from webapp.metering.models import Usage
+from webapp.metering.models import OpenHold, Usage
 from webapp.metering.spenders import select_spenders
 
 # Who has not used a key for so long may not need it.
@@ -104,6 +105,8 @@ def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUs
         .outerjoin(ApiKey, ApiKey.id == Usage.key_id)
         .where(Usage.key_id.in_(select_spenders(organisation_id)), Usage.hour >= since)
         .order_by(Usage.hour.desc(), Usage.key_id.desc())
+        # An inner join by itself, which would leave out what has no key.
+        .options(joinedload(ApiKey.created_by, innerjoin=False))
     )
     return [
         HourlyUsage(key=key, hour=hour, hours=hours, calls=calls, microcredits=microcredits)
@@ -142,3 +145,8 @@ def list_usage(organisation_id: str, *, since: datetime, until: datetime, group_
         before = groups.get(group, GroupedUsage(group, name, 0, 0))
         groups[group] = GroupedUsage(group, name, before.calls + calls, before.microcredits + microcredits)
     return list(groups.values())
+
+
+def sum_kept_holds() -> int:
+    """Add up what the open jobs of all accounts hold, as SQL has it."""
+    return int(db.session.scalar(select(func.coalesce(func.sum(OpenHold.microcredits), 0))) or 0)
