@@ -19,6 +19,8 @@ PUBLIC_PAGES = {
 CONSOLE_PAGES = {
     "/console": "Overview · Upcube Quantum",
     "/console/api-keys": "API keys · Upcube Quantum",
+    "/console/playground": "Playground · Upcube Quantum",
+    "/console/playground?kind=openqasm3": "Playground · Upcube Quantum",
     "/console/jobs": "Jobs · Upcube Quantum",
     "/console/jobs?status=failed": "Jobs · Upcube Quantum",
     "/console/usage": "Usage · Upcube Quantum",
