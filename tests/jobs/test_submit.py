@@ -216,8 +216,7 @@ class TestEngineFailure:
             assert verify() == []
 
     @pytest.mark.parametrize(
-        "failure",
-        [CircuitTooLargeError("Too large for this engine.", required_bytes=2, limit_bytes=1), KeyboardInterrupt()],
+        "failure", [CircuitTooLargeError("Too large.", required_bytes=2, limit_bytes=1), KeyboardInterrupt()]
     )
     def test_a_run_that_is_refused_or_stopped_leaves_nothing(
         self, app: Flask, client: FlaskClient, account: Account, key: Key, failure: BaseException
