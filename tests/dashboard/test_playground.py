@@ -219,7 +219,8 @@ class TestRun:
         refused = client.post(PAGE, data=form)
         assert (refused.status_code, "daily budget" in refused.text) == (402, True)
         with app.app_context():
-            assert [spent.used_microcredits for spent in list_spent_budgets(account.organisation_id, at=now())] == [price]
+            [spent] = list_spent_budgets(account.organisation_id, at=now())
+            assert spent.used_microcredits == price
             assert count_jobs(account.organisation_id) == 1
             assert verify() == []
             rebuild()

@@ -10,7 +10,7 @@ from tests.accounts.test_sessions import let_confirmation_age
 from tests.factories import Account, log_in, make_account, make_key, make_team, now, post_bell, queue_bell
 from webapp.accounts.models import User
 from webapp.accounts.roles import Role
-from webapp.core.db import db, transaction
+from webapp.core.db import transaction
 from webapp.core.redis import store
 from webapp.metering.checks import get_last_check
 from webapp.metering.models import Usage

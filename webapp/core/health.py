@@ -54,7 +54,8 @@ def ask_sql() -> None:
 def read_redis_version() -> str:
     """Give the version of the servers, by one of them: Valkey tells its own beside the one that it stands for."""
     with asking_redis():
-        info = store.servers.list_known()[0].client.info("server")
+        store.servers.ping()
+        info = next((server.client.info("server") for server in store.servers.list_known()), {})
     return f"Valkey {info['valkey_version']}" if "valkey_version" in info else str(info.get("redis_version", ""))
 
 

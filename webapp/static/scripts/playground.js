@@ -1,6 +1,8 @@
 // The playground: what is typed is estimated as it is typed, by the same form that the button sends.
 
 const PAUSE_MS = 400;
+// Reading a longer program is work: its price comes when the button asks for it.
+const MAX_SOURCE_LENGTH = 20000;
 
 const form = document.getElementById("playground");
 const outlook = document.getElementById("outlook");
@@ -53,7 +55,8 @@ async function estimate() {
 }
 
 function estimateSoon(event) {
-  if (event.target.name === "name") return;
+  const isLong = (form.elements.source?.value.length ?? 0) > MAX_SOURCE_LENGTH;
+  if (event.target.name === "name" || isLong) return;
   clearTimeout(timer);
   timer = setTimeout(estimate, event.type === "change" ? 0 : PAUSE_MS);
 }
