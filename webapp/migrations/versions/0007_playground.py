@@ -8,12 +8,9 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# SQLite changes a column by copying the table, and loses the checks that are not named here.
-KEPT = (sa.CheckConstraint("charged_microcredits <= held_microcredits", name=op.f("ck_jobs_charged_within_held")),)
-
 
 def upgrade():
-    with op.batch_alter_table("jobs", schema=None, table_args=KEPT) as batch_op:
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.alter_column("key_id", existing_type=sa.String(length=40), nullable=True)
         batch_op.add_column(sa.Column("created_by_id", sa.String(length=40), nullable=True))
         batch_op.create_foreign_key(batch_op.f("fk_jobs_created_by_id_users"), "users", ["created_by_id"], ["id"])
@@ -25,7 +22,7 @@ def downgrade():
     # What the console ran has no key to be given to: this fails while there is any.
     with op.batch_alter_table("open_holds", schema=None) as batch_op:
         batch_op.alter_column("key_id", existing_type=sa.String(length=40), nullable=False)
-    with op.batch_alter_table("jobs", schema=None, table_args=KEPT) as batch_op:
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_jobs_created_by_id_users"), type_="foreignkey")
         batch_op.drop_column("created_by_id")
         batch_op.alter_column("key_id", existing_type=sa.String(length=40), nullable=False)
