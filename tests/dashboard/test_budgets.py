@@ -65,6 +65,7 @@ def test_budgets_of_the_account_and_of_a_key_are_set_replaced_and_removed(
         {"period": "year"},
         {"effect": "explode"},
         {"spender": "key_of_somebody_else"},
+        {"spender": "key_\0"},
     ],
 )
 def test_a_wrong_field_is_said_and_nothing_is_set(

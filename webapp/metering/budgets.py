@@ -13,6 +13,7 @@ from webapp.accounts.models import Organisation
 from webapp.core.db import db, insert_for, transaction
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
+from webapp.core.text import has_control_characters
 from webapp.keys.models import ApiKey
 from webapp.ledger.budgets import (
     ACCOUNT,
@@ -142,7 +143,8 @@ def lock_account(session: Session, organisation_id: str, key_id: str | None) -> 
     organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
     if key_id is not None:
         found = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.organisation_id == organisation_id)
-        if session.scalar(found) is None:
+        # PostgreSQL fails when asked for a NUL.
+        if has_control_characters(key_id) or session.scalar(found) is None:
             raise NotFoundError("This account has no such key.", target="keyId")
     lock_balance(session, organisation_id)
     # Less than any version: should we die before Redis is told, the next flush tells it.
