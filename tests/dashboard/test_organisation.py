@@ -2,10 +2,12 @@
 
 import re
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, Account, log_in, make_account, make_key, make_team, queue_bell
+from tests.accounts.steps import list_subjects
+from tests.factories import API, PASSWORD, Account, log_in, make_account, make_key, make_team, queue_bell
 from webapp.accounts.queries import list_members
 from webapp.accounts.roles import Role
 from webapp.keys.queries import list_keys
@@ -111,3 +113,22 @@ def test_every_form_about_an_organisation_says_which(app: Flask, client: FlaskCl
         own = [form for form in forms if not re.search('action="/(logout|console/organisations/switch)"', form)]
         assert own, page
         assert [form for form in own if f'value="{account.organisation_id}"' not in form] == [], page
+
+
+class TestUnverified:
+    """Strangers' mailboxes are not written to for somebody who has shown none of their own."""
+
+    @pytest.fixture
+    def environ(self) -> dict[str, str]:
+        return {"REQUIRE_VERIFIED_EMAIL": "1"}
+
+    def test_they_invite_nobody(self, app: Flask, client: FlaskClient) -> None:
+        client.post("/signup", data={"email": "eve@example.com", "password": PASSWORD})
+        client.post("/console/organisations/new", data={"name": "Buy now"})
+        answer = client.post(
+            "/console/organisation/invitations", data={"email": "ada@example.com", "role": "developer"}
+        )
+        assert answer.status_code == 403
+        assert "Confirm your e-mail address first" in answer.text
+        with app.app_context():
+            assert list_subjects("ada@example.com") == []
