@@ -108,7 +108,14 @@ def test_every_form_about_an_organisation_says_which(app: Flask, client: FlaskCl
         key = make_key(account)
         job_id = queue_bell(client, key)
     log_in(client, account)
-    for page in ("api-keys", f"api-keys/{key.row.id}", "budgets", "confirmation", "organisation", f"jobs/{job_id}"):
+    for page in (
+        "api-keys",
+        f"api-keys/{key.row.id}",
+        "budgets",
+        "price-confirmation",
+        "organisation",
+        f"jobs/{job_id}",
+    ):
         forms = re.findall(r'<form[^>]*method="post".*?</form>', client.get(f"/console/{page}").text, re.DOTALL)
         own = [form for form in forms if not re.search('action="/(logout|console/organisations/switch)"', form)]
         assert own, page
