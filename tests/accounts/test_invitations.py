@@ -22,11 +22,11 @@ from webapp.accounts.invitations import (
     resend,
     withdraw,
 )
-from webapp.accounts.models import AuditEvent, Invitation
+from webapp.accounts.models import AuditEvent, Invitation, User
 from webapp.accounts.organisations import OrganisationError
 from webapp.accounts.queries import get_user_by_email, list_members
 from webapp.accounts.roles import Role
-from webapp.core.db import db
+from webapp.core.db import db, transaction
 from webapp.core.errors import InvalidFieldsError, UpcubeError
 from webapp.mail.queries import list_letters
 
@@ -54,6 +54,15 @@ class TestLife:
         assert get_user_by_email(bob.email).email_verified_at is not None
         with pytest.raises(InvitationOverError):
             accept(token=token, user_id=bob.user_id, actor=OPERATOR, at=now())
+
+    def test_a_member_under_another_address_is_told_so(self) -> None:
+        organisation_id, users = make_team(ada=Role.OWNER, bob=Role.ADMIN)
+        token = invite_by_mail(organisation_id, "robert@example.com", "viewer", by_id=users["ada"].user_id)
+        with transaction() as session:
+            session.get_one(User, users["bob"].user_id).email = "robert@example.com"
+        with pytest.raises(OrganisationError, match="already"):
+            accept(token=token, user_id=users["bob"].user_id, actor=OPERATOR, at=now())
+        assert {member.role for member in list_members(organisation_id)} == {"owner", "admin"}
 
     def test_the_token_is_in_the_mail_and_nowhere_else(self) -> None:
         organisation_id, users = make_team(ada=Role.OWNER)

@@ -188,3 +188,9 @@ def test_the_page_refuses_an_answer_without_a_challenge(app: Flask, client: Flas
     assert client.post("/console/settings/second-factors/passkeys", data={"response": "{}"}).status_code == 302
     with app.app_context():
         assert list_passkeys(account.user_id) == []
+
+
+@pytest.mark.parametrize("response", ["[" * 19_000, '{"id":' * 3_000])
+def test_an_answer_nested_without_end_is_refused(client: FlaskClient, response: str) -> None:
+    client.post("/login/passkey/options")
+    assert client.post("/login/passkey", data={"response": response}).status_code == 422

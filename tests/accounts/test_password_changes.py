@@ -1,23 +1,30 @@
 """Resets by mail, and changes by somebody who knows the password."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.accounts.steps import add_authenticator, list_actions, list_subjects, log_in_by_form, read_link
+from tests.accounts.steps import add_authenticator, get_user, list_actions, list_subjects, log_in_by_form, read_link
+from tests.accounts.test_passkeys import make_passkey
 from tests.factories import PASSWORD, Account, make_account, now
-from webapp.accounts.audit import HERE, OPERATOR
+from webapp.accounts import passwords
+from webapp.accounts.audit import HERE, OPERATOR, user_actor
 from webapp.accounts.links import LIFETIMES, LinkOverError, Purpose
 from webapp.accounts.models import EmailLink, ResetRequest
 from webapp.accounts.operations import disable_user
-from webapp.accounts.password_changes import answer_reset_requests, ask_reset, reset_password
-from webapp.accounts.queries import list_live_sessions
+from webapp.accounts.passkeys import list_passkeys
+from webapp.accounts.password_changes import answer_reset_requests, ask_reset, change_password, reset_password
+from webapp.accounts.queries import get_user_by_email, list_live_sessions
 from webapp.core.db import db
 from webapp.core.errors import InvalidFieldsError
+from webapp.ledger.sign_up import sign_up
 from webapp.mail.models import MailMessage
 
 NEW = "another good phrase"
@@ -214,3 +221,86 @@ class TestPages:
         form = {"current": "wrong", "password": NEW}
         statuses = [client.post("/console/settings/password", data=form).status_code for _ in range(11)]
         assert statuses == [422] * 10 + [429]
+
+
+class Interrupted(PasswordHasher):
+    """Checks a password, and lets something happen before it says what it found."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.meanwhile = meanwhile
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 - the library's name
+        found = super().verify(hash, password)
+        self.meanwhile()
+        return found
+
+
+@pytest.fixture
+def reset_meanwhile(app: Flask, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the account's owner reset their password while somebody's old one is being checked."""
+    with app.app_context():
+        ask()
+        token = read_link(account.email)
+
+    def reset_now() -> None:
+        monkeypatch.undo()
+        with app.app_context():
+            reset(token)
+
+    monkeypatch.setattr(passwords, "hasher", Interrupted(reset_now))
+
+
+@pytest.mark.usefixtures("reset_meanwhile")
+class TestOldPasswordMeanwhile:
+    """A password that is right when its check begins, and no more when it ends."""
+
+    def test_it_starts_no_session(self, app: Flask, client: FlaskClient, account: Account) -> None:
+        assert log_in_by_form(client) == 422
+        with app.app_context():
+            assert list_live_sessions(account.user_id, at=now()) == []
+
+    def test_it_does_not_set_another(self, app: Flask, account: Account) -> None:
+        with app.app_context():
+            user = get_user(account)
+            with pytest.raises(InvalidFieldsError):
+                change_password(
+                    user=user,
+                    token="any",
+                    current=PASSWORD,
+                    password="a thief's phrase",
+                    actor=user_actor(user, HERE),
+                    at=now(),
+                )
+        assert log_in_by_form(app.test_client(), password=NEW) == 302
+
+
+class TestStrangerWhoSignedUp:
+    """Somebody signs up with another's address, and waits for its owner to come."""
+
+    def test_the_owner_s_reset_leaves_them_no_way_in_and_the_owner_one(self, app: Flask) -> None:
+        with app.app_context():
+            sign_up(
+                email="ada@example.com",
+                password=PASSWORD,
+                starting_microcredits=0,
+                verified=False,
+                actor=OPERATOR,
+                at=now(),
+            )
+            stranger = get_user_by_email("ada@example.com")
+            account = Account(stranger.email, stranger.id, "", "")
+            add_authenticator(account)
+            make_passkey(account)
+            ask()
+            reset(read_link(account.email))
+            assert list_passkeys(account.user_id) == []
+            assert set(list_actions()[-3:]) == {"passkey.removed", "authenticator.removed", "password.reset"}
+        assert log_in_by_form(app.test_client(), password=NEW) == 302
+
+    def test_a_verified_account_keeps_its_passkeys(self, app: Flask, account: Account) -> None:
+        with app.app_context():
+            make_passkey(account)
+            ask()
+            reset(read_link(account.email))
+            assert len(list_passkeys(account.user_id)) == 1

@@ -20,6 +20,7 @@ from webapp.accounts.throttle import (
     Counter,
     LocalCounters,
     TooManyAttemptsError,
+    count_codes,
     describe_wait,
     give_back_attempt,
     local_counters,
@@ -201,3 +202,14 @@ class TestDevices:
     def test_a_tag_of_another_browser_is_worth_nothing(self) -> None:
         first, second = (remember_device("", "ada@example.com") for _ in range(2))
         assert find_device(f"{first.split('.')[0]}.{second.split('.')[1]}", "ada@example.com") is None
+
+
+def test_codes_come_to_an_end_however_often_the_password_is_reset() -> None:
+    """Who reads the account's mail can set another password, and make another browser known, again and again."""
+    for number in range(50):
+        for device in ("", remember_device("", "ada@example.com")):
+            take_attempt(count_codes("ada@example.com", f"hash {number}", f"192.0.2.{number}", device))
+    with pytest.raises(TooManyAttemptsError):
+        take_attempt(count_codes("ada@example.com", "yet another", "198.51.100.1", ""))
+    # Nobody else's.
+    take_attempt(count_codes("bob@example.com", "another", "198.51.100.1", ""))

@@ -15,6 +15,7 @@ from config import Settings
 from tests.api.helpers import assert_nothing_happened, read_error
 from tests.factories import API, Account, Key, count_jobs, make_account, make_key, now, post_bell, queue_bell
 from tests.live import call, job_worker, wait_until, web_process
+from webapp.accounts.audit import OPERATOR
 from webapp.core.db import db
 from webapp.core.redis import store, unanswered_request
 from webapp.jobs import idempotency, waiting
@@ -271,7 +272,9 @@ class TestEstimate:
     def test_all_refusals_are_told_at_once(self, app: Flask, client: FlaskClient) -> None:
         with app.app_context():
             poor = make_key(make_account(microcredits=1_000))
-            set_confirmation(organisation_id=poor.row.organisation_id, above_microcredits=1_000)
+            set_confirmation(
+                organisation_id=poor.row.organisation_id, above_microcredits=1_000, actor=OPERATOR, at=now()
+            )
         body = {"backend": "ionq-forte", "maxCredits": "0.0001"}
         found = post(client, poor, "/jobs/estimate", **body).get_json()
         refused = {gate["name"] for gate in found["gates"] if not gate["passed"]}
@@ -289,6 +292,7 @@ class TestEstimate:
                 period="day",
                 microcredits=2_000,
                 refuses=True,
+                actor=OPERATOR,
                 at=now(),
             )
         queue_bell(client, key)
@@ -316,7 +320,9 @@ class TestConfirmation:
     @pytest.fixture(autouse=True)
     def _confirm_above(self, app: Flask, account: Account) -> None:
         with app.app_context():
-            set_confirmation(organisation_id=account.organisation_id, above_microcredits=1_500)
+            set_confirmation(
+                organisation_id=account.organisation_id, above_microcredits=1_500, actor=OPERATOR, at=now()
+            )
 
     def test_the_quote_sent_back_lets_exactly_this_request_through(
         self, app: Flask, client: FlaskClient, account: Account, key: Key

@@ -1,5 +1,7 @@
 """Keys managed by programs: a key gives no more than it has."""
 
+import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,11 +11,13 @@ from flask.testing import FlaskClient
 
 from tests.api.helpers import read_error
 from tests.factories import API, Account, Key, body, make_account, make_key, now
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import AuditEvent
 from webapp.core.clock import format_time
 from webapp.core.db import db
+from webapp.keys.operations import update_key
 from webapp.keys.queries import list_keys
-from webapp.keys.settings import RateLimit
+from webapp.keys.settings import RateLimit, settings_of
 from webapp.ledger.budgets import list_budgets
 from webapp.metering.budgets import set_budget
 
@@ -168,6 +172,7 @@ class TestBounds:
                 period="day",
                 microcredits=5,
                 refuses=True,
+                actor=OPERATOR,
                 at=now(),
             )
         made = body(client.post(KEYS, headers=manager.headers, json=NEW))
@@ -203,3 +208,32 @@ class TestBounds:
             client.delete(f"{KEYS}/{reader.row.id}", headers=reader.headers),
         ):
             read_error(answer, 403, "insufficient_scope")
+
+
+def test_a_change_undoes_nothing_that_was_changed_meanwhile(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        account = make_account()
+        manager, key = make_key(account), make_key(account)
+        stay = settings_of(key.row)
+    # Redis knows it, so that its next call asks SQL for nothing but the change.
+    assert client.get(f"{API}/me", headers=manager.headers).status_code == 200
+
+    def narrow() -> None:
+        with app.app_context():
+            update_key(
+                organisation_id=account.organisation_id,
+                key_id=key.row.id,
+                settings=replace(stay, scopes=("jobs:read",)),
+                actor=OPERATOR,
+                at=now(),
+            )
+
+    def narrow_first(_session: object, _transaction: object) -> None:
+        """Let an admin narrow the key just before the change's transaction begins."""
+        thread = threading.Thread(target=narrow)
+        thread.start()
+        thread.join()
+
+    sa.event.listen(db.session, "after_soft_rollback", narrow_first, once=True)
+    answer = client.patch(f"{KEYS}/{key.row.id}", headers=manager.headers, json={"name": "another name"})
+    assert (answer.status_code, body(answer)["name"], body(answer)["scopes"]) == (200, "another name", ["jobs:read"])

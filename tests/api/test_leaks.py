@@ -126,6 +126,12 @@ class TestSignature:
         assert "https://github.com/ada/x" in letters(app)[0]
         assert events(app)[0].actor_label == "GitHub secret scanning"
 
+    def test_a_place_that_is_no_address_does_not_stop_it(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        report = {"token": key.raw, "type": "upcube_key", "url": "https://[github.com/x", "source": "commit"}
+        assert send_signed(client, json.dumps([report]).encode()).status_code == 202
+        assert "was found by GitHub's secret scanning. Whoever" in letters(app)[0]
+        assert is_refused(client, key)
+
     @pytest.mark.parametrize(
         "headers",
         [

@@ -5,6 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Account, Key, make_account, make_key, now
+from webapp.accounts.trail import EventFilter, list_events, of_organisation
 from webapp.metering.budgets import list_spent_budgets
 
 PAGE = "/console/budgets"
@@ -52,6 +53,16 @@ def test_budgets_of_the_account_and_of_a_key_are_set_replaced_and_removed(
     assert visitor.post(f"{PAGE}/day/{key.row.id}/remove").status_code == 302
     assert visitor.post(f"{PAGE}/day/{key.row.id}/remove").status_code == 404
     assert shown(app, account) == []
+    with app.app_context():
+        events = list_events(of_organisation(account.organisation_id), EventFilter(), limit=5, cursor=None).rows
+        said = {(event.action, event.target_id, event.details.get("credits")) for event in events}
+    assert {each for each in said if each[0].startswith("budget.")} == {
+        ("budget.set", account.organisation_id, "10"),
+        ("budget.set", account.organisation_id, "12.5"),
+        ("budget.set", key.row.id, "10"),
+        ("budget.removed", account.organisation_id, None),
+        ("budget.removed", key.row.id, None),
+    }
 
 
 @pytest.mark.parametrize(
@@ -65,6 +76,7 @@ def test_budgets_of_the_account_and_of_a_key_are_set_replaced_and_removed(
         {"period": "year"},
         {"effect": "explode"},
         {"spender": "key_of_somebody_else"},
+        {"spender": "key_\0"},
     ],
 )
 def test_a_wrong_field_is_said_and_nothing_is_set(

@@ -1,9 +1,13 @@
 """The organisation's pages, as a browser uses them."""
 
+import re
+
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, Account, log_in, make_account, make_key, make_team
+from tests.accounts.steps import list_subjects
+from tests.factories import API, PASSWORD, Account, log_in, make_account, make_key, make_team, queue_bell
 from webapp.accounts.queries import list_members
 from webapp.accounts.roles import Role
 from webapp.keys.queries import list_keys
@@ -89,3 +93,49 @@ def test_jobs_are_hidden_from_who_does_the_bills(app: Flask, client: FlaskClient
     log_in_again = app.test_client()
     log_in(log_in_again, users["ada"], organisation_id=organisation_id)
     assert "Your first call" in log_in_again.get("/console").text
+
+
+def test_an_owner_that_cannot_be_is_not_found(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        organisation_id, users = make_team(ada=Role.OWNER)
+    log_in(client, users["ada"], organisation_id=organisation_id)
+    assert client.post("/console/organisation/owner", data={"user_id": "user_\0"}).status_code == 404
+
+
+def test_every_form_about_an_organisation_says_which(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        account = make_account()
+        key = make_key(account)
+        job_id = queue_bell(client, key)
+    log_in(client, account)
+    for page in (
+        "api-keys",
+        f"api-keys/{key.row.id}",
+        "budgets",
+        "price-confirmation",
+        "organisation",
+        f"jobs/{job_id}",
+    ):
+        forms = re.findall(r'<form[^>]*method="post".*?</form>', client.get(f"/console/{page}").text, re.DOTALL)
+        own = [form for form in forms if not re.search('action="/(logout|console/organisations/switch)"', form)]
+        assert own, page
+        assert [form for form in own if f'value="{account.organisation_id}"' not in form] == [], page
+
+
+class TestUnverified:
+    """Strangers' mailboxes are not written to for somebody who has shown none of their own."""
+
+    @pytest.fixture
+    def environ(self) -> dict[str, str]:
+        return {"REQUIRE_VERIFIED_EMAIL": "1"}
+
+    def test_they_invite_nobody(self, app: Flask, client: FlaskClient) -> None:
+        client.post("/signup", data={"email": "eve@example.com", "password": PASSWORD})
+        client.post("/console/organisations/new", data={"name": "Buy now"})
+        answer = client.post(
+            "/console/organisation/invitations", data={"email": "ada@example.com", "role": "developer"}
+        )
+        assert answer.status_code == 403
+        assert "Confirm your e-mail address first" in answer.text
+        with app.app_context():
+            assert list_subjects("ada@example.com") == []

@@ -39,6 +39,7 @@ def paths_of_problems(settings: KeySettings) -> list[str]:
         ({"rate_limits": [RateLimit(1, seconds) for seconds in range(1, 6)]}, "rateLimits"),
         ({"addresses": ["256.1.1.1"]}, "addresses"),
         ({"addresses": ["10.0.0.0/33"]}, "addresses"),
+        ({"addresses": ["fe80::1%any\ntext"]}, "addresses"),
         ({"addresses": [f"10.0.0.{n}" for n in range(51)]}, "addresses"),
         ({"tags": ["Upper"]}, "tags"),
         ({"tags": ["x" * 41]}, "tags"),

@@ -64,6 +64,15 @@ def server(inbox: Inbox) -> Iterator[MailServer]:
     controller.stop()
 
 
+@pytest.fixture
+def plain_server(inbox: Inbox) -> Iterator[MailServer]:
+    """A server without SMTPUTF8."""
+    controller = Controller(inbox, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=False)
+    controller.start()
+    yield MailServer("127.0.0.1", controller.port, "none", "Upcube Quantum <quantum@example.com>")
+    controller.stop()
+
+
 def send(to: str = "ada@example.com", *, subject: str = "Reset your password", at: datetime | None = None) -> str:
     with transaction() as session:
         return send_mail(session, to=to, subject=subject, body=f"Open this:\n\n{LINK}\n", at=at or now())
@@ -159,6 +168,23 @@ class TestDelivery:
         send("ada@example.com", at=at + timedelta(seconds=1))
         assert deliver(server, at=at + timedelta(seconds=2)) == 1
         assert inbox.recipients == [["ada@example.com"]]
+
+    def test_an_address_that_the_server_does_not_take_does_not_stop_the_others(
+        self, plain_server: MailServer, inbox: Inbox
+    ) -> None:
+        at = now()
+        refused = send("ada@bücher.example", at=at)
+        send("ada@example.com", at=at + timedelta(seconds=1))
+        assert deliver(plain_server, at=at + timedelta(seconds=2)) == 1
+        assert inbox.recipients == [["ada@example.com"]]
+        assert read(refused).next_attempt_at is None
+
+    def test_an_address_in_any_letters_is_written_to_where_the_server_takes_it(
+        self, server: MailServer, inbox: Inbox
+    ) -> None:
+        send("ada@bücher.example")
+        assert deliver(server) == 1
+        assert inbox.recipients == [["ada@bücher.example"]]
 
     def test_a_subject_with_line_breaks_adds_no_header(self, server: MailServer, inbox: Inbox) -> None:
         send(subject="Join Evil\r\nBcc: everybody@example.com\u2028")

@@ -66,6 +66,7 @@ class CreditMachine(RuleBasedStateMachine):
             period="total",
             microcredits=1,
             refuses=False,
+            actor=OPERATOR,
             at=now(),
         )
         self.granted = 1_000

@@ -11,9 +11,10 @@ from flask.testing import FlaskClient
 
 from config import ROOT, Settings
 from tests.accounts.steps import add_authenticator, get_user, list_subjects, log_in_by_form
-from tests.factories import API, PASSWORD, Account, Key, make_account, make_key, now, post_bell
+from tests.factories import API, PASSWORD, Account, Key, invite_by_mail, make_account, make_key, now, post_bell
 from tests.live import environment, free_port
-from webapp.accounts.audit import HERE, user_actor
+from webapp.accounts.audit import HERE, OPERATOR, user_actor
+from webapp.accounts.invitations import InvitationOverError, accept
 from webapp.accounts.models import AuthenticatorApp, LoginSession, Membership, Organisation, RecoveryCode, User
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
@@ -171,3 +172,11 @@ class TestSharedOrganisations:
         assert organisation.disabled_at
         assert organisation.name == "Deleted"
         assert store.client.hget(names.account_record("aaaaaa"), "state") == b"disabled"
+
+    def test_nobody_can_join_one_that_was_closed(self, account: Account) -> None:
+        shared = self.make_shared((account, "owner"))
+        eve = make_account(email="eve@example.com")
+        token = invite_by_mail(shared, eve.email, "owner", by_id=account.user_id)
+        delete(account)
+        with pytest.raises(InvitationOverError):
+            accept(token=token, user_id=eve.user_id, actor=OPERATOR, at=now())

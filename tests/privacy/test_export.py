@@ -1,6 +1,7 @@
 """A copy of all that we keep about somebody."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.accounts.steps import add_authenticator, list_actions, log_in_by_form
-from tests.factories import Account, Key, make_account, make_key, now, post_bell
+from tests.factories import Account, Key, add_member, log_in, make_account, make_key, make_team, now, post_bell
+from webapp.accounts.roles import Role
 from webapp.metering.flush import flush
 
 SECTIONS = [
@@ -77,3 +79,19 @@ def test_it_holds_nothing_of_anybody_else(app: Flask) -> None:
     document = export(client)
     assert "ada@example.com" not in json.dumps(document)
     assert (document["keys"], document["jobs"], document["usage"]) == ([], [], [])
+
+
+def test_it_holds_nothing_of_an_organisation_that_was_left(app: Flask, client: FlaskClient, account: Account) -> None:
+    with app.app_context():
+        organisation_id, users = make_team(owner=Role.OWNER)
+        add_member(organisation_id, account, Role.DEVELOPER, by_id=users["owner"].user_id)
+        make_key(replace(account, organisation_id=organisation_id), name="theirs")
+    log_in_by_form(client)
+    assert [each["name"] for each in export(client)["keys"]] == ["theirs"]
+    owner = app.test_client()
+    log_in(owner, users["owner"], organisation_id=organisation_id)
+    removal = f"/console/organisation/members/{account.user_id}/remove"
+    assert owner.post(removal, headers={"User-Agent": "the owner's browser"}).status_code == 302
+    document = export(client)
+    assert document["keys"] == []
+    assert "the owner's browser" not in json.dumps(document)

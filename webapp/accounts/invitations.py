@@ -128,12 +128,15 @@ def accept(*, token: str, user_id: str, actor: Actor, at: datetime) -> Membershi
         # The organisation before the invitation, as everywhere; then whether somebody was faster.
         organisation_id = found.organisation_id
         lock_shared_organisation(session, organisation_id)
-        invitation = session.get_one(Invitation, found.id, populate_existing=True)
-        if invitation.ended_at:
+        invitation = session.get(Invitation, found.id, populate_existing=True)
+        if invitation is None or invitation.ended_at:
             raise InvitationOverError
         user = session.get_one(User, user_id, with_for_update=True)
         if user.email != invitation.email:
             raise WrongAddressError(invitation.email)
+        if session.get(Membership, (user_id, organisation_id)):
+            # Invited under another address, which has become theirs since.
+            raise OrganisationError("You belong to this organisation already.")
         check_members(session, organisation_id)
         if count_organisations(session, user_id) >= MAX_ORGANISATIONS:
             raise OrganisationError(f"You belong to {MAX_ORGANISATIONS} organisations. Leave one to join another.")

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.orm import Session
+
 from webapp.accounts.audit import Action, Details, Origin, record_event, unknown_actor, user_actor
 from webapp.accounts.models import User
 from webapp.accounts.operations import find_user, normalise_email, user_target
@@ -85,12 +87,13 @@ def log_in(*, email: str, password: str, origin: Origin, at: datetime, device: s
     with guessing(count_log_ins(email, origin.address, device)):
         # Before the transaction: hashing is slow on purpose, and SQLite has one writer.
         user = find_user(email)
-        if not verify_password(user.password_hash if user else None, password) or user is None or user.disabled_at:
+        password_hash = user.password_hash if user else None
+        if not verify_password(password_hash, password) or user is None or user.disabled_at:
             record_failure(user, action=Action.LOGIN_FAILED, origin=origin, at=at)
             raise WrongLoginError
     if has_authenticator(user.id):
         raise SecondFactorRequiredError(make_ticket(user, at=at))
-    return enter(user, origin=origin, details={"method": "password"}, at=at)
+    return enter(user, password_hash=password_hash, origin=origin, details={"method": "password"}, at=at)
 
 
 def finish_log_in(*, ticket: str, code: str, origin: Origin, at: datetime, device: str = "") -> NewSession:
@@ -99,9 +102,12 @@ def finish_log_in(*, ticket: str, code: str, origin: Origin, at: datetime, devic
     Raises TicketOverError, WrongCodeError or TooManyAttemptsError.
     """
     user = read_ticket(ticket, at=at)
-    with guessing(count_codes(user.email, user.password_hash, origin.address, device)):
+    password_hash = user.password_hash
+    with guessing(count_codes(user.email, password_hash, origin.address, device)):
         try:
             with transaction() as session:
+                if not is_unchanged(session, user, password_hash):
+                    raise TicketOverError
                 method = use_code(session, user=user, code=code, origin=origin, at=at)
                 record_log_in(user, origin=origin, details={"method": f"password and {method}"}, at=at)
                 return start_session(session, user_id=user.id, origin=origin, at=at)
@@ -110,11 +116,27 @@ def finish_log_in(*, ticket: str, code: str, origin: Origin, at: datetime, devic
             raise
 
 
-def enter(user: User, *, origin: Origin, details: Details, at: datetime) -> NewSession:
-    """Start a session for somebody who has proved who they are."""
+def enter(
+    user: User, *, origin: Origin, details: Details, at: datetime, password_hash: str | None = None
+) -> NewSession:
+    """Start a session for somebody who has proved who they are, by a password if its hash is given.
+
+    Raises WrongLoginError where that password is another by now.
+    """
     with transaction() as session:
+        if password_hash and not is_unchanged(session, user, password_hash):
+            raise WrongLoginError
         record_log_in(user, origin=origin, details=details, at=at)
         return start_session(session, user_id=user.id, origin=origin, at=at)
+
+
+def is_unchanged(session: Session, user: User, password_hash: str) -> bool:
+    """Tell whether a password is still what it was when it was checked; it then stays so until this transaction ends.
+
+    Checking takes a while. Who sets another password meanwhile ends all sessions, and none may begin after that.
+    """
+    found = session.get_one(User, user.id, with_for_update={"read": True}, populate_existing=True)
+    return found.password_hash == password_hash and found.disabled_at is None
 
 
 def confirm_password(*, user: User, password: str, origin: Origin, at: datetime, device: str = "") -> None:

@@ -213,7 +213,9 @@ def lock_shared_organisation(session: Session, organisation_id: str) -> Organisa
 
 def get_member(session: Session, organisation_id: str, user_id: str) -> Membership:
     """Give a member as they are now. Raises NotFoundError."""
-    member = session.get(Membership, (user_id, organisation_id), populate_existing=True)
+    # PostgreSQL fails when asked for a NUL.
+    is_id = not has_control_characters(user_id)
+    member = session.get(Membership, (user_id, organisation_id), populate_existing=True) if is_id else None
     if member is None:
         raise NotFoundError("This organisation has no such member.", target="userId")
     return member

@@ -250,7 +250,7 @@ def checking(response: str) -> Iterator[None]:
         raise PasskeyError
     try:
         yield
-    except (WebAuthnException, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (WebAuthnException, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise PasskeyError from error
 
 

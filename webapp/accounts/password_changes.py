@@ -22,9 +22,10 @@ from webapp.accounts.audit import (
 from webapp.accounts.letters import send_letter, write_notice, write_reset
 from webapp.accounts.links import LinkOverError, Purpose, add_link, drop_links, find_link, take_link
 from webapp.accounts.log_in import WrongPasswordError, confirm_password
-from webapp.accounts.models import ResetRequest, User
+from webapp.accounts.models import Passkey, ResetRequest, User
 from webapp.accounts.operations import MAX_EMAIL_LENGTH, find_email_problem, find_user, normalise_email, user_target
 from webapp.accounts.passwords import check_password_rules, hash_password
+from webapp.accounts.second_factors import drop_second_factors, has_authenticator
 from webapp.accounts.sessions import NewSession, end_sessions, renew_session
 from webapp.accounts.throttle import count_mails, take_attempt
 from webapp.core.db import db, transaction
@@ -88,7 +89,9 @@ def answer_reset_request(request_id: str, *, at: datetime) -> bool:
 
 
 def reset_password(*, token: str, password: str, origin: Origin, at: datetime) -> User:
-    """Give the user of this link a new password, end all sessions, and tell them. The second factor stays.
+    """Give the user of this link a new password, end all sessions, and tell them.
+
+    The second factor stays, but for one that was added before anybody had shown that the address is theirs.
 
     Raises LinkOverError or InvalidFieldsError; the link is then still good.
     """
@@ -101,12 +104,30 @@ def reset_password(*, token: str, password: str, origin: Origin, at: datetime) -
         user = session.get_one(User, link.user_id, with_for_update=True)
         if user.disabled_at or user.email != link.email:
             raise LinkOverError
+        if user.email_verified_at is None:
+            drop_unproven_factors(session, user=user, origin=origin, at=at)
         # They read its mail.
         user.email_verified_at = user.email_verified_at or at
         end_sessions(session, user_id=user.id, at=at)
         actor = user_actor(user, origin)
         set_password(session, user=user, password_hash=password_hash, action=Action.PASSWORD_RESET, actor=actor, at=at)
     return user
+
+
+def drop_unproven_factors(session: Session, *, user: User, origin: Origin, at: datetime) -> None:
+    """Take away what else logs in to an account whose address nobody had shown to be theirs.
+
+    A stranger may have signed up with it and waited for its owner: their passkeys would let them in for ever, and their
+    authenticator app would keep the owner out.
+    """
+    removed: list[Action] = []
+    if session.execute(delete(Passkey).where(Passkey.user_id == user.id).returning(Passkey.id)).first():
+        removed.append(Action.PASSKEY_REMOVED)
+    if has_authenticator(user.id):
+        removed.append(Action.AUTHENTICATOR_REMOVED)
+    drop_second_factors(session, user_id=user.id)
+    for action in removed:
+        record_event(session, action=action, actor=user_actor(user, origin), target=user_target(user), at=at)
 
 
 def change_password(
@@ -117,6 +138,7 @@ def change_password(
     Their own session gets another token. Raises InvalidFieldsError or TooManyAttemptsError.
     """
     wrong = [check_password_rules(password, email=user.email)]
+    current_hash = user.password_hash
     try:
         confirm_password(user=user, password=current, origin=actor.origin, device=device, at=at)
     except WrongPasswordError as error:
@@ -126,6 +148,9 @@ def change_password(
     password_hash = hash_password(password)
     with transaction() as session:
         user = session.get_one(User, user.id, with_for_update=True)
+        if user.password_hash != current_hash:
+            # Somebody who reads the account's mail was faster, and this session has ended.
+            raise InvalidFieldsError([FieldError("current", WrongPasswordError().message)])
         end_sessions(session, user_id=user.id, keep_token=token, at=at)
         set_password(
             session, user=user, password_hash=password_hash, action=Action.PASSWORD_CHANGED, actor=actor, at=at

@@ -1,6 +1,5 @@
 """API keys, managed by programs."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from flask import request, url_for
@@ -18,7 +17,7 @@ from webapp.hooks import get_origin, get_principal
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import NewKey, revoke_key
 from webapp.keys.queries import get_own_key, list_keys_page
-from webapp.keys.settings import KeySettings, settings_of, status_of
+from webapp.keys.settings import KeySettings, status_of
 from webapp.metering.delegation import (
     create_delegated_key,
     rotate_delegated_key,
@@ -85,7 +84,7 @@ def update_key(key_id: str) -> ManagedKeyJson:
             giver_id=giver_id,
             organisation_id=organisation_id,
             key_id=key_id,
-            settings=replace(settings_of(key), **changes),
+            changes=changes,
             actor=get_actor(),
             at=at,
         )

@@ -96,8 +96,17 @@ def read_reports(value: Any) -> list[LeakBody]:  # noqa: ANN401 - any JSON value
 
 def describe_place(report: LeakBody, *, is_signed: bool) -> str:
     """Say where a key was found. A stranger's words go no further: they would reach people in our name."""
-    host = urlsplit(report.url).hostname if is_signed else None
-    return f"by GitHub's secret scanning at {report.url[:200]}" if host else "and reported by somebody who has it"
+    if not is_signed:
+        return "and reported by somebody who has it"
+    return f"by GitHub's secret scanning{f' at {report.url[:200]}' if is_address(report.url) else ''}"
+
+
+def is_address(url: str) -> bool:
+    """Tell whether this is the address of a page."""
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
 
 
 def check_signature(data: bytes) -> bool:

@@ -4,6 +4,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.accounts import invitations, organisations
+from webapp.accounts.email_addresses import check_verified
 from webapp.accounts.queries import list_members
 from webapp.accounts.roles import DESCRIPTIONS, Permission, Role
 from webapp.authentication import login_required, permission_required
@@ -55,6 +56,7 @@ def send_invitation() -> ResponseReturnValue:
     """Invite somebody by mail."""
     email, role = request.form.get("email", ""), request.form.get("role", "")
     try:
+        check_may_write()
         sent = invitations.invite(
             organisation_id=get_own_organisation().id,
             email=email,
@@ -74,6 +76,7 @@ def send_invitation() -> ResponseReturnValue:
 @permission_required(Permission.MEMBERS_MANAGE)
 def resend_invitation(invitation_id: str) -> ResponseReturnValue:
     """Send an invitation again."""
+    check_may_write()
     sent = invitations.resend(
         organisation_id=get_own_organisation().id,
         invitation_id=invitation_id,
@@ -186,6 +189,11 @@ def end_membership(user_id: str) -> str:
         actor=get_actor(),
         at=clock.now(),
     ).label
+
+
+def check_may_write() -> None:
+    """Refuse somebody who has not shown that they read mail themselves to write to others. Raises UnverifiedError."""
+    check_verified(get_visitor().user, is_required=runtime().require_verified_email)
 
 
 def invitation_link(token: str) -> str:

@@ -7,9 +7,10 @@ from wtforms import StringField
 
 from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
+from webapp.core import clock
 from webapp.core.money import InvalidAmountError, format_credits, parse_credits
 from webapp.dashboard import dashboard
-from webapp.dashboard.visitor import get_own_organisation
+from webapp.dashboard.visitor import get_actor, get_own_organisation
 from webapp.jobs.confirmation import set_confirmation
 
 
@@ -41,7 +42,12 @@ def put_confirmation() -> ResponseReturnValue:
         except InvalidAmountError as error:
             form.credits.errors = [str(error)]
         else:
-            set_confirmation(organisation_id=get_own_organisation().id, above_microcredits=above)
+            set_confirmation(
+                organisation_id=get_own_organisation().id,
+                above_microcredits=above,
+                actor=get_actor(),
+                at=clock.now(),
+            )
             flash("No job is asked about." if above is None else f"Jobs above {text} credits are asked about first.")
             return redirect(url_for("dashboard.price_confirmation"))
     return render_price_confirmation(form), 422

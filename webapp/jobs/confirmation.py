@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
+from webapp.accounts.audit import Action, Actor, record_event
 from webapp.accounts.models import Organisation
+from webapp.accounts.organisations import organisation_target
 from webapp.core.clock import format_time
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
@@ -105,7 +107,17 @@ def look_at_account(organisation: Organisation, spender: str) -> AccountState:
     )
 
 
-def set_confirmation(*, organisation_id: str, above_microcredits: int | None) -> None:
+def set_confirmation(*, organisation_id: str, above_microcredits: int | None, actor: Actor, at: datetime) -> None:
     """Have jobs that may cost more than this confirmed, or with None, none."""
     with transaction() as session:
-        session.get_one(Organisation, organisation_id).confirm_above_microcredits = above_microcredits
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+        organisation.confirm_above_microcredits = above_microcredits
+        record_event(
+            session,
+            action=Action.CONFIRMATION_CHANGED,
+            actor=actor,
+            target=organisation_target(organisation),
+            organisation_id=organisation_id,
+            details={"above": None if above_microcredits is None else format_credits(above_microcredits)},
+            at=at,
+        )

@@ -113,14 +113,22 @@ def update_key(*, organisation_id: str, key_id: str, settings: KeySettings, acto
     """
     with transaction() as session:
         key = lock_active_key(session, organisation_id, key_id)
-        before = settings_of(key)
-        after = check_settings(settings, at=at, expired_before=before.expires_at)
-        changes = {name: value for name, value in describe(after).items() if describe(before)[name] != value}
-        if changes:
-            write_settings(key, after, at=at)
-            record_key_event(session, Action.KEY_CHANGED, key, actor=actor, details=changes, at=at)
-            forget_tokens(session, key)
+        after = check_settings(settings, at=at, expired_before=key.expires_at)
+        change_locked_key(session, key, after, actor=actor, at=at)
     return key
+
+
+def change_locked_key(session: Session, key: ApiKey, settings: KeySettings, *, actor: Actor, at: datetime) -> None:
+    """Give a key other settings, which are checked, in this transaction, which has its row locked, and tell Redis.
+
+    Raises StoreAwayError.
+    """
+    before = describe(settings_of(key))
+    changes = {name: value for name, value in describe(settings).items() if before[name] != value}
+    if changes:
+        write_settings(key, settings, at=at)
+        record_key_event(session, Action.KEY_CHANGED, key, actor=actor, details=changes, at=at)
+        forget_tokens(session, key)
 
 
 def set_key_disabled(*, organisation_id: str, key_id: str, disabled: bool, actor: Actor, at: datetime) -> ApiKey:

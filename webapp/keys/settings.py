@@ -159,6 +159,9 @@ def read_networks(addresses: Sequence[str]) -> tuple[list[IPv4Network | IPv6Netw
         wrong.append(FieldError("addresses", f"A key is tied to at most {MAX_ADDRESSES} networks.", allowed))
     for text in addresses[:MAX_ADDRESSES]:
         try:
+            if "%" in text:
+                # The scope of a link-local address (RFC 4007): any text, and none of it in the address of a call.
+                raise ValueError(text)  # noqa: TRY301 - as for what is no address
             networks.append(ip_network(text.strip(), strict=False))
         except ValueError:
             wrong.append(FieldError("addresses", f"{text[:50]!r} is neither an address nor a network.", allowed))

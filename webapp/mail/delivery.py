@@ -85,6 +85,16 @@ def write_message(message: MailMessage, *, sender: str) -> EmailMessage:
     return mail
 
 
+def check_address(smtp: smtplib.SMTP, mail: EmailMessage) -> None:
+    """Refuse an address that this server does not take (RFC 6531), which is about this message alone.
+
+    Raises ValueError. smtplib would say so too, but as if the server were away, and before it has asked the server.
+    """
+    smtp.ehlo_or_helo_if_needed()
+    if not str(mail["To"]).isascii() and not smtp.has_extn("smtputf8"):
+        raise ValueError("the mail server takes no address with other letters than those of ASCII")
+
+
 def is_permanent(error: Exception) -> bool:
     """Tell whether trying again is useless: this recipient or this message is refused, rather than the connection."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
@@ -122,6 +132,7 @@ class Connection:
             if self._smtp is None:
                 self._smtp = self._connect()
                 self._log_in(self._smtp)
+            check_address(self._smtp, mail)
             self._smtp.send_message(mail)
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError):
             # About this message alone: smtplib has reset the dialogue.

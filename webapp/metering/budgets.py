@@ -9,10 +9,13 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.models import Organisation
+from webapp.accounts.organisations import organisation_target
 from webapp.core.db import db, insert_for, transaction
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
+from webapp.core.text import has_control_characters
 from webapp.keys.models import ApiKey
 from webapp.ledger.budgets import (
     ACCOUNT,
@@ -108,6 +111,7 @@ def set_budget(
     period: str,
     microcredits: int,
     refuses: bool,
+    actor: Actor,
     at: datetime,
 ) -> None:
     """Set the budget of a key, or without one of the account, for a period; what is used of it by now counts.
@@ -125,16 +129,41 @@ def set_budget(
             refuses=refuses,
             at=at,
         )
+        record_event(
+            session,
+            action=Action.BUDGET_SET,
+            actor=actor,
+            target=name_spender(session, organisation_id, key_id),
+            organisation_id=organisation_id,
+            details={"period": period, "credits": format_credits(microcredits), "refuses": refuses},
+            at=at,
+        )
     tell_redis(tag)
 
 
-def unset_budget(*, organisation_id: str, key_id: str | None, period: str) -> None:
+def unset_budget(*, organisation_id: str, key_id: str | None, period: str, actor: Actor, at: datetime) -> None:
     """Remove a budget. Raises NotFoundError where there is none."""
     with transaction() as session:
         tag = lock_account(session, organisation_id, key_id)
         if not remove_budget(session, organisation_id=organisation_id, spender=key_id or ACCOUNT, period=period):
             raise NoBudgetError
+        record_event(
+            session,
+            action=Action.BUDGET_REMOVED,
+            actor=actor,
+            target=name_spender(session, organisation_id, key_id),
+            organisation_id=organisation_id,
+            details={"period": period},
+            at=at,
+        )
     tell_redis(tag)
+
+
+def name_spender(session: Session, organisation_id: str, key_id: str | None) -> Target:
+    """Name whose budget it is as what was acted upon."""
+    if key_id is None:
+        return organisation_target(session.get_one(Organisation, organisation_id))
+    return Target("key", key_id, session.get_one(ApiKey, key_id).name)
 
 
 def lock_account(session: Session, organisation_id: str, key_id: str | None) -> str:
@@ -142,7 +171,8 @@ def lock_account(session: Session, organisation_id: str, key_id: str | None) -> 
     organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
     if key_id is not None:
         found = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.organisation_id == organisation_id)
-        if session.scalar(found) is None:
+        # PostgreSQL fails when asked for a NUL.
+        if has_control_characters(key_id) or session.scalar(found) is None:
             raise NotFoundError("This account has no such key.", target="keyId")
     lock_balance(session, organisation_id)
     # Less than any version: should we die before Redis is told, the next flush tells it.

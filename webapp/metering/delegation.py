@@ -1,8 +1,10 @@
 """Keys that manage keys: one never gives what it does not have, neither to a new key nor by a new token of another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -10,7 +12,7 @@ from webapp.accounts.audit import Actor
 from webapp.core.db import db, transaction
 from webapp.core.errors import FieldError, UpcubeError
 from webapp.keys.models import ApiKey, KeyMode
-from webapp.keys.operations import NewKey, add_key, set_key_disabled, update_key
+from webapp.keys.operations import NewKey, add_key, change_locked_key, lock_active_key, set_key_disabled
 from webapp.keys.queries import get_own_key
 from webapp.keys.rotation import rotate_key
 from webapp.keys.settings import KeySettings, RateLimit, check_settings, settings_of
@@ -69,17 +71,21 @@ def create_delegated_key(
 
 
 def update_delegated_key(
-    *, giver_id: str, organisation_id: str, key_id: str, settings: KeySettings, actor: Actor, at: datetime
+    *, giver_id: str, organisation_id: str, key_id: str, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> ApiKey:
-    """Change a key on behalf of another one, to nothing beyond that.
+    """Change these settings of a key on behalf of another one, to nothing beyond that; the others stay what they are.
 
     Raises NotFoundError, InvalidFieldsError, BeyondKeyError, KeyOverError or StoreAwayError.
     """
-    giver = get_own_key(organisation_id=organisation_id, key_id=giver_id)
-    target = get_own_key(organisation_id=organisation_id, key_id=key_id)
-    check_within(giver, check_settings(settings, at=at, expired_before=target.expires_at))
-    check_budgets_within(organisation_id, giver, target)
-    return update_key(organisation_id=organisation_id, key_id=key_id, settings=settings, actor=actor, at=at)
+    with transaction() as session:
+        # What stays is read once nobody else can change it: an older copy would undo what others did meanwhile.
+        target = lock_active_key(session, organisation_id, key_id)
+        giver = get_own_key(organisation_id=organisation_id, key_id=giver_id)
+        settings = check_settings(replace(settings_of(target), **changes), at=at, expired_before=target.expires_at)
+        check_within(giver, settings)
+        check_budgets_within(organisation_id, giver, target)
+        change_locked_key(session, target, settings, actor=actor, at=at)
+    return target
 
 
 def switch_delegated_key(

@@ -100,7 +100,10 @@ def erase_proofs(session: Session, *, user_id: str, email: str) -> None:
 
 
 def close_organisations(session: Session, *, user_id: str, at: datetime) -> list[Organisation]:
-    """Close the user's personal organisation and those that nobody else is in; leave the others to their members."""
+    """Close the user's personal organisation and those that nobody else is in; leave the others to their members.
+
+    Nobody can join a closed one: its invitations end.
+    """
     other = aliased(Membership)
     others = exists().where(other.organisation_id == Organisation.id, other.user_id != user_id)
     mine = select(Organisation).join(Membership).where(Membership.user_id == user_id, ~others)
@@ -109,6 +112,7 @@ def close_organisations(session: Session, *, user_id: str, at: datetime) -> list
         revoke_keys(session, organisation_id=organisation.id, at=at)
         organisation.name, organisation.disabled_at = ERASED, organisation.disabled_at or at
     kept = [organisation.id for organisation in closed]
+    session.execute(delete(Invitation).where(Invitation.organisation_id.in_(kept)))
     session.execute(delete(Membership).where(Membership.user_id == user_id, Membership.organisation_id.not_in(kept)))
     return closed
 

@@ -17,6 +17,7 @@ from webapp.accounts.audit import Action, Actor, record_event
 from webapp.accounts.models import AuditEvent, LoginSession, Membership, Organisation, Passkey, User
 from webapp.accounts.operations import user_target
 from webapp.accounts.second_factors import get_second_factors
+from webapp.accounts.trail import of_user
 from webapp.core.clock import format_time
 from webapp.core.db import db, transaction
 from webapp.jobs.models import Job
@@ -90,16 +91,20 @@ def list_sections(user_id: str) -> list[Section]:
     own = sa.select(Organisation.id).where(Organisation.personal_user_id == user_id).scalar_subquery()
     own_keys = sa.select(ApiKey.id).where(ApiKey.organisation_id == own)
     joined = sa.select(Membership.organisation_id).where(Membership.user_id == user_id)
+    # Those of an organisation that the person has left are its own affair.
+    made = sa.and_(ApiKey.created_by_id == user_id, ApiKey.organisation_id.in_(joined))
+    # What others did to them in an organisation tells where the others were.
+    events = sa.or_(AuditEvent.actor_id == user_id, of_user(user_id))
     return [
         Section("sessions", SESSION, LoginSession.user_id == user_id),
         Section("passkeys", PASSKEY, Passkey.user_id == user_id),
         Section("organisations", ORGANISATION, Organisation.id.in_(joined)),
         Section("memberships", MEMBERSHIP, Membership.user_id == user_id),
-        Section("keys", KEY, sa.or_(ApiKey.organisation_id == own, ApiKey.created_by_id == user_id)),
+        Section("keys", KEY, sa.or_(ApiKey.organisation_id == own, made)),
         Section("jobs", JOB, Job.organisation_id == own),
         Section("usage", USAGE, sa.or_(Usage.key_id.in_(own_keys), Usage.key_id == own)),
         Section("ledger", TRANSFER, Transfer.organisation_id == own),
-        Section("audit", EVENT, sa.or_(AuditEvent.actor_id == user_id, AuditEvent.target_id == user_id)),
+        Section("audit", EVENT, events),
     ]
 
 
