@@ -44,7 +44,7 @@ def read_ionq_circuit(source: str | Mapping[str, object], *, inputs: Mapping[str
     if unknown:
         _refuse(f"there is no member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}.")
     gateset = program.get("gateset", "qis")
-    if gateset not in {"qis", "native"}:
+    if gateset not in ("qis", "native"):
         _refuse('"gateset" is "qis" or "native".')
     steps = program.get("circuit")
     if not isinstance(steps, list):
@@ -93,7 +93,7 @@ def _read_qubits(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         _refuse('"qubits" is a whole number from 1.')
     if value > MAX_CIRCUIT_QUBITS:
-        raise ProgramTooLargeError(f"A program has at most {MAX_CIRCUIT_QUBITS} qubits; this one wants {value:.3g}.")
+        raise ProgramTooLargeError(f"A program has at most {MAX_CIRCUIT_QUBITS} qubits; this one wants more.")
     return value
 
 
