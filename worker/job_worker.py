@@ -20,6 +20,7 @@ from webapp.core.db import AWAY, db
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.core.redis import job_calls
+from webapp.jobs.ending import Failure
 from webapp.jobs.execution import write_work
 from webapp.jobs.running import (
     Assignment,
@@ -88,6 +89,10 @@ class JobWorker:
             if self._stopping.is_set():
                 return_job(assignment)
             return
+        except Exception:
+            # Whatever it is, it is this job's: it must not take the worker with it, and then the next one.
+            log.exception("job %s cannot be run", assignment.job.id)
+            outcome = Failure.ENGINE_FAILED.error
         fault("job_before_result")
         self._end(assignment, outcome)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from config import Settings
 from tests import stores
@@ -13,7 +14,7 @@ from tests.factories import API, Account, Key, make_account, make_key, queue_bel
 from tests.jobs.odd_engine import Seed
 from tests.live import job_worker, wait_until
 from tests.stores import PostgresqlStore, SqliteStore
-from webapp.core.db import db
+from webapp.core.db import db, transaction
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits
 from webapp.metering.verify import verify
@@ -82,6 +83,24 @@ def test_each_way_to_fail_has_its_code_costs_nothing_and_leaves_the_worker_alive
     with app.app_context():
         assert get_credits(account.organisation_id).spent == BELL_MICROCREDITS
         assert verify() == []
+
+
+def test_a_job_that_cannot_even_be_handed_to_an_engine_fails_and_leaves_the_worker_alive(
+    settings: Settings, app: Flask, client: FlaskClient, key: Key
+) -> None:
+    poison = queue_bell(client, key)
+    deep: list[object] = []
+    for _ in range(600):
+        deep = [deep]
+    with app.app_context(), transaction() as session:
+        session.execute(
+            update(Job).where(Job.id == poison).values(circuit={"format": "ionq.circuit.v1", "source": deep})
+        )
+    with job_worker(settings) as worker:
+        job = wait_for_end(app, poison)
+        assert (job.status, job.attempt, (job.error or {}).get("code")) == ("failed", 1, "engine_failed")
+        assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+        assert worker.process.poll() is None
 
 
 def test_an_engine_is_kept_warm_for_the_next_job(settings: Settings, app: Flask, client: FlaskClient, key: Key) -> None:

@@ -103,6 +103,7 @@ def test_what_is_wrong_is_named_with_its_place(step: dict[str, Any], message: st
         ('{"qubits": 1, "circuit": [1]}', "is no object"),
         ('{"qubits": 1, "circuit": [], "gateset": "other"}', '"qis" or "native"'),
         ('{"qubits": 1, "circuit": [], "gateset": []}', '"qis" or "native"'),
+        ('{"qubits": 1, "circuit": [], "name": [[]]}', '"name" is text'),
         ('{"qubits": 1, "circuit": [], "shots": 3}', "no member 'shots'"),
     ],
 )

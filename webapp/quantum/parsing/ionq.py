@@ -40,9 +40,7 @@ def read_ionq_circuit(source: str | Mapping[str, object], *, inputs: Mapping[str
     if inputs:
         raise InvalidFieldsError([FieldError("parameters", "A circuit in this format has no inputs.", "none")])
     program = _load(source) if isinstance(source, str) else source
-    unknown = sorted(str(name)[:40] for name in program.keys() - _MEMBERS)
-    if unknown:
-        _refuse(f"there is no member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}.")
+    _check_members(program)
     gateset = program.get("gateset", "qis")
     if gateset not in ("qis", "native"):
         _refuse('"gateset" is "qis" or "native".')
@@ -76,6 +74,17 @@ def _load(source: str) -> Mapping[str, object]:
     if not isinstance(program, dict):
         _refuse("the circuit is an object.")
     return program
+
+
+def _check_members(program: Mapping[str, object]) -> None:
+    """Check the members beside the qubits and the gates."""
+    unknown = sorted(str(name)[:40] for name in program.keys() - _MEMBERS)
+    if unknown:
+        _refuse(f"there is no member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}.")
+    for name in ("format", "name"):
+        # Whatever else it was would be kept, and taken along to the worker.
+        if not isinstance(program.get(name, ""), str):
+            _refuse(f'"{name}" is text.')
 
 
 def _refuse_constant(name: str) -> NoReturn:
