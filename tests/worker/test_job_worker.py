@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from config import Settings
 from tests import stores
+from tests.clusters import ValkeyCluster
 from tests.factories import API, Account, Key, make_account, make_key, queue_bell
 from tests.jobs.odd_engine import Seed
 from tests.live import job_worker, wait_until
@@ -170,3 +171,23 @@ def test_an_engine_has_neither_the_workers_connections_nor_its_limits_off(
 def links_of(pid: int) -> list[str]:
     """Give what a process's open files are."""
     return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+class TestOnACluster:
+    """Workers whose Redis is a cluster."""
+
+    @pytest.fixture
+    def redis_url(self, cluster: ValkeyCluster) -> Iterator[str]:
+        yield cluster.url
+        for node in cluster.nodes:
+            node.client.flushdb()
+
+    def test_they_run_what_is_queued_and_hear_of_it_at_once(
+        self, settings: Settings, app: Flask, client: FlaskClient, key: Key
+    ) -> None:
+        with job_worker(settings) as worker:
+            for _ in range(3):
+                assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+            assert "Traceback" not in worker.log.read_text()
+        with app.app_context():
+            assert verify() == []
