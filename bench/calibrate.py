@@ -19,7 +19,17 @@ from bench.report import show
 from config import ROOT
 from webapp.quantum.circuits import measure
 from webapp.quantum.engines import RunRequest, base, get_engine
-from webapp.quantum.engines.costs import METHODS, Cost, Demands, Method, Rates, count_memory, count_runs, count_work
+from webapp.quantum.engines.costs import (
+    METHODS,
+    Cost,
+    Demands,
+    Method,
+    Rates,
+    count_gates,
+    count_memory,
+    count_runs,
+    count_work,
+)
 from webapp.quantum.noise import NoiseModel
 
 PATH = ROOT / "webapp" / "quantum" / "engines" / "calibration.json"
@@ -46,7 +56,9 @@ def calibrate(engine: str, method: Method) -> Rates:
     for example in _EXAMPLES[method]():
         profile, demands = measure(example.circuit), Demands(example.shots, example.noise)
         runs = count_runs(method, profile, demands)
-        rows.append([runs, runs * profile.gates, count_work(method, profile, demands), runs * example.shots])
+        rows.append(
+            [runs, count_gates(method, profile, demands), count_work(method, profile, demands), runs * example.shots]
+        )
         seconds.append(_time(engine, method, example))
     matrix, times = np.array(rows, dtype=float), np.array(seconds)
     # Columns of very different sizes are brought to one, or the fit would lose the small ones.

@@ -10,8 +10,6 @@ from contextlib import suppress
 from threading import Event
 
 from flask import Flask
-from redis import Redis
-from redis.exceptions import RedisError
 
 from config import Settings
 from webapp import create_app
@@ -19,7 +17,8 @@ from webapp.core import clock
 from webapp.core.db import AWAY, db
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
-from webapp.core.redis import job_calls
+from webapp.core.redis import asking_redis, job_calls, store
+from webapp.jobs.ending import Failure
 from webapp.jobs.execution import write_work
 from webapp.jobs.running import (
     Assignment,
@@ -33,8 +32,8 @@ from webapp.jobs.running import (
 from webapp.quantum.engines import RunResult
 from worker.isolation import EngineProcess, Limits, StoppedError
 
-# A worker looks for jobs at least this often, whether or not anybody calls.
-IDLE_SECONDS = 2
+# A worker looks for jobs at least this often, whether or not anybody calls. Redis has longer to answer a command.
+IDLE_SECONDS = 1
 HEARTBEAT_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
@@ -47,7 +46,6 @@ class JobWorker:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._app = app
         self._engine = EngineProcess(Limits(settings.job_timeout_seconds, settings.job_memory_bytes))
-        self._redis = Redis.from_url(settings.redis_url, socket_timeout=IDLE_SECONDS + 5)
         self._stopping = Event()
 
     def serve(self) -> None:
@@ -76,8 +74,9 @@ class JobWorker:
 
     def _wait_for_call(self) -> None:
         try:
-            self._redis.blpop([job_calls()], timeout=IDLE_SECONDS)
-        except RedisError:
+            with asking_redis():
+                store.client.blpop([job_calls()], timeout=IDLE_SECONDS)
+        except StoreAwayError:
             self._stopping.wait(RETRY_SECONDS)
 
     def _run(self, assignment: Assignment) -> None:
@@ -88,6 +87,10 @@ class JobWorker:
             if self._stopping.is_set():
                 return_job(assignment)
             return
+        except Exception:
+            # Whatever it is, it is this job's: it must not take the worker with it, and then the next one.
+            log.exception("job %s cannot be run", assignment.job.id)
+            outcome = Failure.ENGINE_FAILED.error
         fault("job_before_result")
         self._end(assignment, outcome)
 

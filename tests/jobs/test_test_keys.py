@@ -43,5 +43,15 @@ def test_anything_larger_is_refused_with_what_it_may_be(app: Flask, client: Flas
     with app.app_context():
         key = make_key(account, mode="test")
     error = read_error(post_bell(client, key, shots=1001), 403, "gate_refused")
-    assert (error["gate"], error["limit"]) == ("size", "5 qubits, 100 gates and 1000 shots")
+    assert (error["gate"], error["limit"]) == ("size", "5 qubits, 100 gates and 1000 shots, for one core-second")
     read_error(post_bell(client, key, templateId="ghz-state", parameters={"qubits": 6}, shots=1), 403, "gate_refused")
+
+
+def test_tiny_circuits_that_take_long_are_not_free(app: Flask, client: FlaskClient, account: Account) -> None:
+    with app.app_context():
+        key = make_key(account, mode="test")
+    flips = "".join(f"t q[0]; h q[0]; c[{index}] = measure q[0];" for index in range(40))
+    circuit = {"format": "openqasm3", "source": f'include "stdgates.inc"; qubit q0; qubit[1] q; bit[40] c; {flips}'}
+    terms = [{pauli * 2: 1.0 for pauli in "XYZ"}] * 64
+    answer = post_bell(client, key, templateId=None, circuit=circuit, shots=1000, observables=terms)
+    assert read_error(answer, 403, "gate_refused")["gate"] == "size"

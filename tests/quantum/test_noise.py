@@ -16,7 +16,7 @@ def test_readout_sets_both_directions_unless_one_is_given_besides() -> None:
     assert read_noise({"readout1To0": 0.5, "readout": 0.1}) == NoiseModel(readout_0_to_1=0.1, readout_1_to_0=0.5)
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf"), True, "0.1", None])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf"), 10**400, True, "0.1", None])
 def test_what_is_no_probability_is_refused(value: object) -> None:
     with pytest.raises(InvalidFieldsError) as caught:
         read_noise({"depolarizing": value, "cosmicRays": 0.1})

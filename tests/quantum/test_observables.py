@@ -17,7 +17,9 @@ def test_a_sum_is_read_with_its_weights_and_written_in_one_line() -> None:
     assert observable.label == "0.5*XX - 1*ZI"
 
 
-@pytest.mark.parametrize("given", ["", "ZZA", "zz", {}, {"ZZ": float("nan")}, {"ZZ": True}, {"": 1.0}])
+@pytest.mark.parametrize(
+    "given", ["", "ZZA", "zz", {}, {"ZZ": float("nan")}, {"ZZ": 10**400}, {"ZZ": 1e300}, {"ZZ": True}, {"": 1.0}]
+)
 def test_anything_else_is_refused_with_its_path(given: str) -> None:
     with pytest.raises(InvalidFieldsError) as caught:
         read_observables(["ZZ", given])

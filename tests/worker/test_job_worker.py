@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from config import Settings
 from tests import stores
+from tests.clusters import ValkeyCluster
 from tests.factories import API, Account, Key, make_account, make_key, queue_bell
 from tests.jobs.odd_engine import Seed
 from tests.live import job_worker, wait_until
 from tests.stores import PostgresqlStore, SqliteStore
-from webapp.core.db import db
+from webapp.core.db import db, transaction
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits
 from webapp.metering.verify import verify
@@ -84,6 +86,24 @@ def test_each_way_to_fail_has_its_code_costs_nothing_and_leaves_the_worker_alive
         assert verify() == []
 
 
+def test_a_job_that_cannot_even_be_handed_to_an_engine_fails_and_leaves_the_worker_alive(
+    settings: Settings, app: Flask, client: FlaskClient, key: Key
+) -> None:
+    poison = queue_bell(client, key)
+    deep: list[object] = []
+    for _ in range(600):
+        deep = [deep]
+    with app.app_context(), transaction() as session:
+        session.execute(
+            update(Job).where(Job.id == poison).values(circuit={"format": "ionq.circuit.v1", "source": deep})
+        )
+    with job_worker(settings) as worker:
+        job = wait_for_end(app, poison)
+        assert (job.status, job.attempt, (job.error or {}).get("code")) == ("failed", 1, "engine_failed")
+        assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+        assert worker.process.poll() is None
+
+
 def test_an_engine_is_kept_warm_for_the_next_job(settings: Settings, app: Flask, client: FlaskClient, key: Key) -> None:
     with job_worker(settings) as worker:
         engines = []
@@ -151,3 +171,23 @@ def test_an_engine_has_neither_the_workers_connections_nor_its_limits_off(
 def links_of(pid: int) -> list[str]:
     """Give what a process's open files are."""
     return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+class TestOnACluster:
+    """Workers whose Redis is a cluster."""
+
+    @pytest.fixture
+    def redis_url(self, cluster: ValkeyCluster) -> Iterator[str]:
+        yield cluster.url
+        for node in cluster.nodes:
+            node.client.flushdb()
+
+    def test_they_run_what_is_queued_and_hear_of_it_at_once(
+        self, settings: Settings, app: Flask, client: FlaskClient, key: Key
+    ) -> None:
+        with job_worker(settings) as worker:
+            for _ in range(3):
+                assert wait_for_end(app, queue_bell(client, key)).status == "completed"
+            assert "Traceback" not in worker.log.read_text()
+        with app.app_context():
+            assert verify() == []

@@ -18,6 +18,7 @@ NO_LIMIT = "none"
 TEST_QUBITS = 5
 TEST_GATES = 100
 TEST_SHOTS = 1000
+TEST_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,15 @@ def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
 def judge_test(plan: Plan) -> GateVerdict:
     """Let through a test key's jobs while they are tiny."""
     profile = plan.profile
+    seconds = plan.route.cost.seconds if plan.route else 0.0
     is_tiny = profile.qubits <= TEST_QUBITS and profile.gates <= TEST_GATES and plan.work.shots <= TEST_SHOTS
-    limit = f"{TEST_QUBITS} qubits, {TEST_GATES} gates and {TEST_SHOTS} shots"
+    limit = f"{TEST_QUBITS} qubits, {TEST_GATES} gates and {TEST_SHOTS} shots, for one core-second"
     return GateVerdict(
         name="size",
-        passed=is_tiny,
+        passed=is_tiny and seconds <= TEST_SECONDS,
         limit=limit,
-        value=f"{profile.qubits} qubits, {profile.gates} gates and {plan.work.shots} shots",
+        value=f"{profile.qubits} qubits, {profile.gates} gates and {plan.work.shots} shots, "
+        f"for {seconds:.1f} core-seconds",
         message=f"A test key runs up to {limit}, free of charge. Use a live key for more.",
     )
 

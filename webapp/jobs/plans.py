@@ -18,9 +18,13 @@ from webapp.quantum.engines import (
     get_capabilities,
 )
 from webapp.quantum.engines.base import check_request
-from webapp.quantum.limits import MAX_SEED
+from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
 from webapp.quantum.pricing import FREE, Price, price_hardware_microcredits, price_microcredits
 from webapp.quantum.router import Route, choose_engine
+
+# What a request waits for at once is quick, and its result does not fill the web process.
+MAX_INLINE_SECONDS = 0.1
+MAX_INLINE_RESULT_CHARACTERS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,8 @@ class JobRequest:
 class JobLimits:
     """What the operator allows.
 
-    `max_inline_work` is in amplitude updates; an account may have `max_concurrent_jobs` queued and running at one time;
-    `timeout_seconds` is how long a worker lets a job run.
+    `max_inline_work` is in amplitude updates, beside which MAX_INLINE_SECONDS holds; an account may have
+    `max_concurrent_jobs` queued and running at one time; `timeout_seconds` is how long a worker lets a job run.
     """
 
     max_inline_work: int
@@ -96,8 +100,7 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
     profile = measure(circuit)
     backend = get_backend(request.backend_id)
     route, misfit = find_route(profile, backend, work.make_request())
-    is_light = route is not None and get_capabilities(route.engine).is_light
-    is_small = route is not None and route.cost.work <= limits.max_inline_work
+    is_small = is_inline(profile, route, work, limits=limits)
     return Plan(
         work=work,
         circuit=circuit,
@@ -105,10 +108,23 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
         profile=profile,
         route=route,
         misfit=misfit,
-        lane=Lane.INLINE if is_light and is_small and not wants_worker else Lane.WORKER,
+        lane=Lane.INLINE if is_small and not wants_worker else Lane.WORKER,
         price=FREE if is_test else find_price(profile, backend, route, work.make_request()),
         max_microcredits=request.max_microcredits,
         is_test=is_test,
+    )
+
+
+def is_inline(profile: Profile, route: Route | None, work: Work, *, limits: JobLimits) -> bool:
+    """Tell whether the web process may run the job, by its engine, its work, its time and the size of its result."""
+    if route is None or not get_capabilities(route.engine).is_light:
+        return False
+    outcomes = min(work.shots, 1 << min(profile.measurements, MAX_SHOTS.bit_length()))
+    bitstrings = outcomes + (work.shots if work.options.get("memory") else 0)
+    return (
+        route.cost.work <= limits.max_inline_work
+        and route.cost.seconds <= MAX_INLINE_SECONDS
+        and bitstrings * profile.clbits <= MAX_INLINE_RESULT_CHARACTERS
     )
 
 

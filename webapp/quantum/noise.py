@@ -1,6 +1,5 @@
 """Noise models: what goes wrong at each gate and each readout, with which probability."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -13,7 +12,7 @@ _PROBABILITY = "a number from 0 to 1"
 
 def _is_probability(value: object) -> bool:
     """Tell whether a value is a number from 0 to 1; true is not one."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value <= 1
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @dataclass(frozen=True, slots=True)

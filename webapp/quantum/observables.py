@@ -1,6 +1,5 @@
 """Observables: weighted sums of Pauli strings, whose mean a run can give."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,8 @@ from webapp.quantum.limits import MAX_CIRCUIT_QUBITS, MAX_OBSERVABLE_TERMS, MAX_
 
 _ALLOWED = 'a string of I, X, Y and Z such as "ZZI" (qubit 0 rightmost), or an object such as {"XX": 0.5, "ZZ": -1}'
 _MAX_LABEL_CHARACTERS = 120
+# Sums of terms, and the squares that errors are made of, stay finite.
+_MAX_COEFFICIENT = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def _is_pauli_string(text: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    """Tell whether a value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Tell whether a value is a number of a size that can be computed with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MAX_COEFFICIENT
 
 
 def _read_paulis(text: str) -> tuple[tuple[int, str], ...]:

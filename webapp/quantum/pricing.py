@@ -7,7 +7,7 @@ from typing import Final
 
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines import CircuitTooLargeError, UnsupportedCircuitError
-from webapp.quantum.engines.costs import Demands, Method, count_runs, count_work
+from webapp.quantum.engines.costs import Demands, Method, count_gates, count_work
 from webapp.quantum.noise import NoiseModel
 from webapp.quantum.router import choose_engine
 
@@ -79,8 +79,7 @@ def price_microcredits(
     demands = Demands(shots, noise, wants_statevector, observable_terms)
     method, steps = _count_steps(profile, demands, engine)
     work = divide_rounding_up(steps, STEPS_PER_MICROCREDIT[method])
-    runs = count_runs(method, profile, demands)
-    work += max(0, runs * profile.gates - GATES_IN_BASE) * GATE_MICROCREDITS
+    work += max(0, count_gates(method, profile, demands) - GATES_IN_BASE) * GATE_MICROCREDITS
     shots_price = shots * SHOT_MICROCREDITS
     total = BASE_MICROCREDITS + work + shots_price
     return Price(PRICE_LIST_VERSION, base=BASE_MICROCREDITS, work=work, shots=shots_price, total=total)

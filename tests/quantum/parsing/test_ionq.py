@@ -102,6 +102,8 @@ def test_what_is_wrong_is_named_with_its_place(step: dict[str, Any], message: st
         ('{"qubits": 1}', "a list of gates"),
         ('{"qubits": 1, "circuit": [1]}', "is no object"),
         ('{"qubits": 1, "circuit": [], "gateset": "other"}', '"qis" or "native"'),
+        ('{"qubits": 1, "circuit": [], "gateset": []}', '"qis" or "native"'),
+        ('{"qubits": 1, "circuit": [], "name": [[]]}', '"name" is text'),
         ('{"qubits": 1, "circuit": [], "shots": 3}', "no member 'shots'"),
     ],
 )
@@ -113,7 +115,7 @@ def test_text_that_is_no_circuit_is_refused(source: str, message: str) -> None:
 
 def test_too_many_qubits_are_refused_and_inputs_as_well() -> None:
     with pytest.raises(ProgramTooLargeError):
-        read([], qubits=10**300)
+        read([], qubits=10**400)
     with pytest.raises(InvalidFieldsError):
         read_program(Program("ionq.circuit.v1", {"qubits": 1, "circuit": []}), inputs={"theta": 1.0})
 

@@ -6,7 +6,7 @@ measured by `python -m bench.calibrate` and kept in calibration.json.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -45,6 +45,9 @@ MEMORY_LIMIT_BYTES: Final = 1 << 30
 
 # A bond of dimension 2^8 costs 16 million steps a gate; beyond, a state vector is quicker or nothing is.
 MAX_ENTANGLEMENT_BITS: Final = 8
+
+# A term of an observable is handed to Qulacs as text, which takes as long as so many gates on few qubits.
+_GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 6})
 
 _CALIBRATION = Path(__file__).with_name("calibration.json")
 
@@ -117,6 +120,19 @@ def count_runs(method: Method, profile: Profile, demands: Demands) -> int:
     return 1 if is_exact else 1 + demands.observable_terms
 
 
+def count_gates(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count the gates that a simulator is handed one by one, however small they are.
+
+    Where shots part ways, Qulacs is handed the rest of the circuit for each course; the other engines are handed all of
+    it once. A term of an observable that is computed exactly is handed over like a gate.
+    """
+    handed, runs = profile.gates, count_runs(method, profile, demands)
+    if method == "qulacs" and profile.splits:
+        handed = (handed + profile.splits) * count_courses(profile, demands)
+    terms = demands.observable_terms if runs == 1 else 0
+    return runs * handed + terms * _GATES_PER_TERM.get(method, 1)
+
+
 def count_courses(profile: Profile, demands: Demands) -> int:
     """Count the different courses that a run may take: one for each shot, where every shot is simulated."""
     if demands.noise is not None and demands.noise.has_gate_errors:
@@ -142,13 +158,17 @@ def _estimate_method(method: Method, profile: Profile, demands: Demands) -> Cost
     runs = count_runs(method, profile, demands)
     work = count_work(method, profile, demands)
     rates = load_rates()[method]
-    seconds = runs * (rates.base_seconds + rates.gate_seconds * profile.gates + rates.shot_seconds * demands.shots)
+    seconds = runs * (rates.base_seconds + rates.shot_seconds * demands.shots)
+    seconds += rates.gate_seconds * count_gates(method, profile, demands)
     return Cost(method, work, memory_bytes, seconds + rates.work_seconds * work)
 
 
 def count_work(method: Method, profile: Profile, demands: Demands) -> int:
     """Count the steps of a method, whether or not it can run the circuit."""
-    return min(count_runs(method, profile, demands) * _COUNTERS[method](profile, demands), _MAX_WORK)
+    runs = count_runs(method, profile, demands)
+    # A term that is computed exactly is as much work as a gate.
+    exact = profile if runs > 1 else replace(profile, gates=profile.gates + demands.observable_terms)
+    return min(runs * _COUNTERS[method](exact, demands), _MAX_WORK)
 
 
 def _find_obstacle(method: Method, profile: Profile, demands: Demands) -> str | None:

@@ -222,7 +222,7 @@ class ExpressionParser:
         tokens = self._tokens
         position = tokens.position
         if tokens.kind == INTEGER:
-            return _check_finite(_read_integer(tokens.advance().replace("_", "")), position)
+            return _read_integer(tokens.advance().replace("_", ""), position)
         if tokens.kind == REAL:
             return _check_finite(float(tokens.advance().replace("_", "")), position)
         if tokens.kind == STRING:
@@ -333,9 +333,12 @@ def _check_finite(value: Number, position: int) -> Number:
     return value
 
 
-def _read_integer(text: str) -> int:
-    """Read a whole number; as a decimal one it may start with zeros."""
-    return int(text, 0) if text[1:2].isalpha() else int(text)
+def _read_integer(text: str, position: int) -> Number:
+    """Read a whole number; as a decimal one it may start with zeros. Raises Mistake."""
+    try:
+        return _check_finite(int(text, 0) if text[1:2].isalpha() else int(text), position)
+    except ValueError:
+        raise Mistake(f"the number {text!r} has no digits.", position) from None
 
 
 def _read_bits(text: str, position: int) -> int:

@@ -1,5 +1,6 @@
 """Carry out the statements of an OpenQASM program: unroll it into a plain circuit, within limits."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -277,6 +278,8 @@ class Interpreter:
             raise ProgramTooLargeError(f"A circuit has at most {MAX_CIRCUIT_OPERATIONS} operations.")
         if len(op.qubits) > 1 and len(set(op.qubits)) != len(op.qubits):
             raise Mistake("a gate names the same qubit twice; all of its qubits must differ.", position)
+        if not all(map(math.isfinite, op.parameters)):
+            raise Mistake("an angle of this gate, or of what its modifiers make of it, is infinite.", position)
         # Wide barriers and controls hold more qubits than there are operations.
         self._expander.count_wires(len(op.qubits))
         self._operations.append(replace(op, conditions=self._conditions) if self._conditions else op)

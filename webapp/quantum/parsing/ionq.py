@@ -40,11 +40,9 @@ def read_ionq_circuit(source: str | Mapping[str, object], *, inputs: Mapping[str
     if inputs:
         raise InvalidFieldsError([FieldError("parameters", "A circuit in this format has no inputs.", "none")])
     program = _load(source) if isinstance(source, str) else source
-    unknown = sorted(str(name)[:40] for name in program.keys() - _MEMBERS)
-    if unknown:
-        _refuse(f"there is no member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}.")
+    _check_members(program)
     gateset = program.get("gateset", "qis")
-    if gateset not in {"qis", "native"}:
+    if gateset not in ("qis", "native"):
         _refuse('"gateset" is "qis" or "native".')
     steps = program.get("circuit")
     if not isinstance(steps, list):
@@ -78,6 +76,17 @@ def _load(source: str) -> Mapping[str, object]:
     return program
 
 
+def _check_members(program: Mapping[str, object]) -> None:
+    """Check the members beside the qubits and the gates."""
+    unknown = sorted(str(name)[:40] for name in program.keys() - _MEMBERS)
+    if unknown:
+        _refuse(f"there is no member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}.")
+    for name in ("format", "name"):
+        # Whatever else it was would be kept, and taken along to the worker.
+        if not isinstance(program.get(name, ""), str):
+            _refuse(f'"{name}" is text.')
+
+
 def _refuse_constant(name: str) -> NoReturn:
     """Refuse NaN and Infinity, which Python's JSON would let through."""
     _refuse(f"{name} is no number of JSON.")
@@ -93,7 +102,7 @@ def _read_qubits(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         _refuse('"qubits" is a whole number from 1.')
     if value > MAX_CIRCUIT_QUBITS:
-        raise ProgramTooLargeError(f"A program has at most {MAX_CIRCUIT_QUBITS} qubits; this one wants {value:.3g}.")
+        raise ProgramTooLargeError(f"A program has at most {MAX_CIRCUIT_QUBITS} qubits; this one wants more.")
     return value
 
 
