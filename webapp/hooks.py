@@ -29,7 +29,6 @@ API_PATH = "/api/"
 # More are not looked up: an address has room for many.
 MAX_KEYS_IN_ADDRESS = 3
 SAFE_METHODS = frozenset({"GET", "HEAD"})
-METHODS_WITHOUT_BODY = SAFE_METHODS | {"OPTIONS", "TRACE"}
 BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
 
 CONTENT_SECURITY_POLICY = (
@@ -41,10 +40,11 @@ EVERYWHERE = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
+    # For browsers older than frame-ancestors.
+    ("X-Frame-Options", "DENY"),
 ]
 ON_PAGES = [
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-    ("X-Frame-Options", "DENY"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
@@ -160,11 +160,11 @@ def identify_request() -> None:
 def check_length() -> None:
     """Refuse a form without Content-Length, before any of it is read; the API checks its bodies in its own order.
 
-    A server may cut such a body without a sign, and what is left of a form can still be a whole one.
-    Raises LengthRequiredError.
+    A server may cut such a body without a sign, and what is left of a form can still be a whole one. Where the server
+    does not end bodies by itself, none is read without a length. Raises LengthRequiredError.
     """
-    is_form = request.method not in METHODS_WITHOUT_BODY and not request.path.startswith(API_PATH)
-    if is_form and request.content_length is None:
+    is_form = request.method == "POST" and not request.path.startswith(API_PATH)
+    if is_form and request.content_length is None and request.environ.get("wsgi.input_terminated"):
         raise LengthRequiredError
 
 

@@ -15,6 +15,7 @@ from config import Settings
 from tests.api.helpers import assert_nothing_happened, read_error
 from tests.factories import API, Account, Key, count_jobs, make_account, make_key, now, post_bell, queue_bell
 from tests.live import call, job_worker, wait_until, web_process
+from webapp.accounts.audit import OPERATOR
 from webapp.core.db import db
 from webapp.core.redis import store, unanswered_request
 from webapp.jobs import idempotency, waiting
@@ -289,6 +290,7 @@ class TestEstimate:
                 period="day",
                 microcredits=2_000,
                 refuses=True,
+                actor=OPERATOR,
                 at=now(),
             )
         queue_bell(client, key)

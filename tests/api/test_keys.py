@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from tests.api.helpers import read_error
 from tests.factories import API, Account, Key, body, make_account, make_key, now
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import AuditEvent
 from webapp.core.clock import format_time
 from webapp.core.db import db
@@ -168,6 +169,7 @@ class TestBounds:
                 period="day",
                 microcredits=5,
                 refuses=True,
+                actor=OPERATOR,
                 at=now(),
             )
         made = body(client.post(KEYS, headers=manager.headers, json=NEW))

@@ -80,6 +80,7 @@ class TestRotation:
                 period="total",
                 microcredits=3_000_000,
                 refuses=True,
+                actor=OPERATOR,
                 at=now(),
             )
             assert [status(client, old) for _ in range(2)] == [200, 200]

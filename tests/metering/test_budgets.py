@@ -62,6 +62,7 @@ def put(key: Key, microcredits: int, *, of_account: bool = False, period: str = 
         period=period,
         microcredits=microcredits,
         refuses=refuses,
+        actor=OPERATOR,
         at=now(),
     )
 
@@ -162,7 +163,7 @@ def test_a_raised_budget_lets_the_next_call_pass_and_a_removed_one_every_call(
         put(key, 2 * CALL_MICROCREDITS)
     assert [call(client, key), call(client, key)] == [200, 402]
     with app.app_context():
-        unset_budget(organisation_id=key.row.organisation_id, key_id=key.row.id, period="day")
+        unset_budget(organisation_id=key.row.organisation_id, key_id=key.row.id, period="day", actor=OPERATOR, at=now())
     assert [call(client, key) for _ in range(3)] == [200] * 3
 
 
@@ -349,10 +350,11 @@ def test_another_accounts_key_has_no_budget_to_set(key: Key) -> None:
             period="day",
             microcredits=1,
             refuses=True,
+            actor=OPERATOR,
             at=now(),
         )
     with pytest.raises(NotFoundError):
-        unset_budget(organisation_id=key.row.organisation_id, key_id=key.row.id, period="day")
+        unset_budget(organisation_id=key.row.organisation_id, key_id=key.row.id, period="day", actor=OPERATOR, at=now())
 
 
 @pytest.mark.usefixtures("context")

@@ -4,6 +4,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.queries import get_organisation_named
 from webapp.admin.commands import Amount, as_json, explained, print_rows
 from webapp.core import clock
@@ -42,6 +43,7 @@ def put(email: str, *, microcredits: int, period: str, key_id: str | None, alert
         period=period,
         microcredits=microcredits,
         refuses=not alert_only,
+        actor=OPERATOR,
         at=clock.now(),
     )
     click.echo(f"The budget of {key_id or email} is {format_credits(microcredits)} credits ({period}).")
@@ -54,7 +56,13 @@ def put(email: str, *, microcredits: int, period: str, key_id: str | None, alert
 @explained
 def remove(email: str, *, period: str, key_id: str | None) -> None:
     """Take a budget away."""
-    unset_budget(organisation_id=get_organisation_named(email).id, key_id=key_id, period=period)
+    unset_budget(
+        organisation_id=get_organisation_named(email).id,
+        key_id=key_id,
+        period=period,
+        actor=OPERATOR,
+        at=clock.now(),
+    )
     click.echo(f"{key_id or email} has no budget any more ({period}).")
 
 

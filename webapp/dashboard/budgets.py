@@ -15,7 +15,7 @@ from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.money import InvalidAmountError, parse_credits
 from webapp.dashboard import dashboard
 from webapp.dashboard.forms import add_errors
-from webapp.dashboard.visitor import get_own_organisation
+from webapp.dashboard.visitor import get_actor, get_own_organisation
 from webapp.keys.queries import list_keys
 from webapp.ledger.budgets import ACCOUNT, BudgetPeriod, list_alerts
 from webapp.metering.budgets import list_spent_budgets, set_budget, unset_budget
@@ -59,6 +59,7 @@ def put_budget() -> ResponseReturnValue:
                 period=form.period.data,
                 microcredits=parse_credits(form.credits.data or ""),
                 refuses=form.effect.data == "refuse",
+                actor=get_actor(),
                 at=clock.now(),
             )
         except InvalidAmountError as error:
@@ -78,7 +79,13 @@ def put_budget() -> ResponseReturnValue:
 @permission_required(Permission.BUDGETS_MANAGE)
 def remove_budget(period: str, key_id: str) -> ResponseReturnValue:
     """Remove a budget."""
-    unset_budget(organisation_id=get_own_organisation().id, key_id=key_id or None, period=period)
+    unset_budget(
+        organisation_id=get_own_organisation().id,
+        key_id=key_id or None,
+        period=period,
+        actor=get_actor(),
+        at=clock.now(),
+    )
     flash("The budget is removed.")
     return redirect(url_for("dashboard.budgets"))
 

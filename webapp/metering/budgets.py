@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.models import Organisation
+from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, insert_for, transaction
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
@@ -108,6 +110,7 @@ def set_budget(
     period: str,
     microcredits: int,
     refuses: bool,
+    actor: Actor,
     at: datetime,
 ) -> None:
     """Set the budget of a key, or without one of the account, for a period; what is used of it by now counts.
@@ -125,16 +128,41 @@ def set_budget(
             refuses=refuses,
             at=at,
         )
+        record_event(
+            session,
+            action=Action.BUDGET_SET,
+            actor=actor,
+            target=budget_target(organisation_id, key_id),
+            organisation_id=organisation_id,
+            details={"period": period, "credits": format_credits(microcredits), "refuses": refuses},
+            at=at,
+        )
     tell_redis(tag)
 
 
-def unset_budget(*, organisation_id: str, key_id: str | None, period: str) -> None:
+def unset_budget(*, organisation_id: str, key_id: str | None, period: str, actor: Actor, at: datetime) -> None:
     """Remove a budget. Raises NotFoundError where there is none."""
     with transaction() as session:
         tag = lock_account(session, organisation_id, key_id)
         if not remove_budget(session, organisation_id=organisation_id, spender=key_id or ACCOUNT, period=period):
             raise NoBudgetError
+        record_event(
+            session,
+            action=Action.BUDGET_REMOVED,
+            actor=actor,
+            target=budget_target(organisation_id, key_id),
+            organisation_id=organisation_id,
+            details={"period": period},
+            at=at,
+        )
     tell_redis(tag)
+
+
+def budget_target(organisation_id: str, key_id: str | None) -> Target:
+    """Give whose budget it is as the audit trail names them."""
+    if key_id is None:
+        return Target("organisation", organisation_id, get_organisation(organisation_id).name)
+    return Target("key", key_id, db.session.get_one(ApiKey, key_id).name)
 
 
 def lock_account(session: Session, organisation_id: str, key_id: str | None) -> str:
