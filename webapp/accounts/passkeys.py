@@ -213,12 +213,17 @@ def confirm_with_passkey(
 ) -> NewSession:
     """Let somebody who is logged in prove it again with a passkey of theirs. Raises PasskeyError."""
     try:
-        if find_passkey_owner(party=party, challenge=challenge, response=response, at=at).id != user.id:
-            raise PasskeyError("That is a passkey of another account.")
+        check_owner(user, find_passkey_owner(party=party, challenge=challenge, response=response, at=at))
     except PasskeyError:
         record_failure(user, action=Action.LOGIN_FAILED, origin=origin, at=at, details={"method": "passkey"})
         raise
     return renew_log_in(user=user, token=token, method="passkey", origin=origin, at=at)
+
+
+def check_owner(user: User, owner: User) -> None:
+    """Refuse a passkey of somebody else. Raises PasskeyError."""
+    if owner.id != user.id:
+        raise PasskeyError("That is a passkey of another account.")
 
 
 def find_passkey_owner(*, party: RelyingParty, challenge: str, response: str, at: datetime) -> User:
