@@ -69,7 +69,7 @@ class Browser:
 
 def use_everything(settings: Settings, log: Path) -> dict[str, str]:
     """Sign up, log in wrongly and rightly, make a key, use it in every right and wrong place; give what was secret."""
-    with web_process(settings, log=log, LOG_REQUESTS="1") as api:
+    with web_process(settings, log=log, LOG_REQUESTS="1", OUTBOX="1") as api:
         address = api.partition("/api/")[0]
         browser = Browser(address)
         assert "Overview" in browser.post("/signup", email=EMAIL, password=PASSWORD)

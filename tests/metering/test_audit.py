@@ -1,5 +1,7 @@
 """What operators and members do to credits and budgets is on the record, and what is refused is not."""
 
+from typing import Any
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -29,7 +31,7 @@ def list_events(account: Account, prefix: str) -> list[tuple[str, str, str | Non
     statement = (
         select(AuditEvent)
         .where(AuditEvent.organisation_id == account.organisation_id, AuditEvent.action.startswith(prefix))
-        .order_by(AuditEvent.id)
+        .order_by(AuditEvent.created_at)
     )
     return [(each.action, each.actor_label, each.target_id, each.details) for each in db.session.scalars(statement)]
 
@@ -37,14 +39,14 @@ def list_events(account: Account, prefix: str) -> list[tuple[str, str, str | Non
 @pytest.mark.usefixtures("context")
 def test_a_budget_set_and_removed_says_whose_and_how_much(account: Account) -> None:
     key = make_key(account)
-    common = {"organisation_id": account.organisation_id, "period": "day", "actor": ADA, "at": now()}
-    set_budget(key_id=key.row.id, microcredits=5_000, refuses=True, **common)
-    set_budget(key_id=None, microcredits=9_000, refuses=False, **common)
-    unset_budget(key_id=key.row.id, **common)
+    common: dict[str, Any] = {"organisation_id": account.organisation_id, "period": "day", "actor": ADA}
+    set_budget(key_id=key.row.id, microcredits=5_000, refuses=True, at=now(), **common)
+    set_budget(key_id=None, microcredits=9_000, refuses=False, at=now(), **common)
+    unset_budget(key_id=key.row.id, at=now(), **common)
     with pytest.raises(NoBudgetError):
-        unset_budget(key_id=key.row.id, **common)
+        unset_budget(key_id=key.row.id, at=now(), **common)
     with pytest.raises(InvalidFieldsError):
-        set_budget(key_id=None, microcredits=-1, refuses=True, **common)
+        set_budget(key_id=None, microcredits=-1, refuses=True, at=now(), **common)
     assert list_events(account, "budget.") == [
         ("budget.set", ADA.label, key.row.id, {"period": "day", "credits": "0.005", "refuses": True}),
         ("budget.set", ADA.label, account.organisation_id, {"period": "day", "credits": "0.009", "refuses": False}),
