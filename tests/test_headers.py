@@ -120,6 +120,11 @@ class TestOverTls:
             assert not any(attribute.startswith("Domain") for attribute in attributes)
 
 
+def test_nobody_is_shown_their_own_request(client: FlaskClient) -> None:
+    for path in ("/login", f"{API}/me"):
+        assert client.open(path, method="TRACE").status_code == 405
+
+
 def test_an_answer_to_options_says_no_more_than_the_methods(client: FlaskClient) -> None:
     answer = client.options(f"{API}/jobs")
     assert answer.status_code in {200, 401}
