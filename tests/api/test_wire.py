@@ -40,8 +40,8 @@ CASES: dict[str, tuple[bytes, set[int]]] = {
     "no length": (POST + AUTHORIZATION + b"\r\n", {411}),
     "no length in HTTP 1.0": (POST.replace(b"1.1", b"1.0") + AUTHORIZATION + b"\r\n" + BODY, {411}),
     "a chunked form": (FORM + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED_BODY, {411}),
-    # Nothing is read of it, so that it has no token.
-    "a form without length": (FORM + b"\r\n", {400, 411}),
+    # A server that ends bodies by itself is not asked for one; of another nothing is read, and the form is empty.
+    "a form without length": (FORM + b"\r\n", {411, 422}),
     "two lengths": (POST + AUTHORIZATION + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY, {400}),
     "a length that is none": (POST + AUTHORIZATION + b"Content-Length: ten\r\n\r\n" + BODY, {400}),
     "a length with a sign": (POST + AUTHORIZATION + b"Content-Length: +41\r\n\r\n" + BODY, {400}),

@@ -43,7 +43,7 @@ PUBLIC = {
 
 # Pages that concern the person who is logged in, whatever their role where.
 PERSONAL = re.compile(
-    "/logout|/invitations/.*|/console/(activity.*|confirm.*|settings.*|organisation/leave|organisations/(new|switch))"
+    "/logout|/invitations/.*|/console/(activity.*|confirm(/.*)?|settings.*|organisation/leave|organisations/(new|switch))"
 )
 
 
