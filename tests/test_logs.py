@@ -54,6 +54,7 @@ def test_a_line_has_its_level_name_and_time(read_lines: ReadLines) -> None:
         f"Cookie: upcube_session={SECRET}; other=1",
         f"GET /reset/{SECRET} failed",
         f"http://q.test/verify/{SECRET}",
+        f"GET /invitations/{SECRET} failed",
         f"{{'Authorization': 'bearer {SECRET}'}}",
     ],
 )

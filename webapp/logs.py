@@ -15,7 +15,7 @@ from webapp.metering.admission import Admission
 # headers, our cookies, and the tokens of links in mail.
 SECRETS = re.compile(
     r"(upcube_sk_)[0-9A-Za-z]+|(\bBearer +)[^\s\"',]+|(upcube_\w+=)[^\s;\"']+|([?&]token=)[^\s&\"']+"
-    r"|(/(?:reset|verify)/)[\w-]{12,}",
+    r"|(/(?:reset|verify|invitations)/)[\w-]{12,}",
     re.IGNORECASE,
 )
 

@@ -17,6 +17,7 @@ from webapp.accounts.passkeys import (
     PasskeyError,
     RelyingParty,
     add_passkey,
+    confirm_with_passkey,
     list_passkeys,
     log_in_with_passkey,
     new_challenge,
@@ -80,6 +81,16 @@ class TestChallenge:
         assert (asked["rpId"], asked["userVerification"]) == ("localhost", "required")
         # Nothing tells who has passkeys.
         assert asked["allowCredentials"] == []
+
+    def test_an_answer_that_does_not_hold_is_on_the_record(self, account: Account) -> None:
+        user, challenge = get_user(account), new_challenge(purpose="authenticate")
+        with pytest.raises(PasskeyError):
+            log_in_with_passkey(party=PARTY, challenge=challenge, response="{}", origin=HERE, at=now())
+        with pytest.raises(PasskeyError):
+            confirm_with_passkey(
+                user=user, token="", party=PARTY, challenge=challenge, response="{}", origin=HERE, at=now()
+            )
+        assert list_actions()[-2:] == ["login.failed", "login.failed"]
 
 
 json_values = st.recursive(

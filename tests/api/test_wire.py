@@ -24,6 +24,7 @@ CHUNKED_BODY = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 POST = b"POST /api/quantum/v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
 GET = b"GET /api/quantum/v1/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 AUTHORIZATION = b"Authorization: Bearer KEY\r\n"
+FORM = b"POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 
 # What is sent, and the statuses that are right. KEY stands for a good key.
@@ -38,6 +39,9 @@ CASES: dict[str, tuple[bytes, set[int]]] = {
     ),
     "no length": (POST + AUTHORIZATION + b"\r\n", {411}),
     "no length in HTTP 1.0": (POST.replace(b"1.1", b"1.0") + AUTHORIZATION + b"\r\n" + BODY, {411}),
+    "a chunked form": (FORM + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED_BODY, {411}),
+    # A server that ends bodies by itself is not asked for one; of another nothing is read, and the form is empty.
+    "a form without length": (FORM + b"\r\n", {411, 422}),
     "two lengths": (POST + AUTHORIZATION + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY, {400}),
     "a length that is none": (POST + AUTHORIZATION + b"Content-Length: ten\r\n\r\n" + BODY, {400}),
     "a length with a sign": (POST + AUTHORIZATION + b"Content-Length: +41\r\n\r\n" + BODY, {400}),

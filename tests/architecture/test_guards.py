@@ -43,7 +43,7 @@ PUBLIC = {
 
 # Pages that concern the person who is logged in, whatever their role where; or operators, whatever their organisations.
 PERSONAL = re.compile(
-    "/admin.*|/logout|/invitations/.*|/console/(activity.*|confirm.*|settings.*|organisation/leave|organisations/(new|switch))"
+    "/admin.*|/logout|/invitations/.*|/console/(activity.*|confirm(/.*)?|settings.*|organisation/leave|organisations/(new|switch))"
 )
 
 

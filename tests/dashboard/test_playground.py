@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.factories import API, Account, count_jobs, log_in, make_account, make_key, make_team, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.accounts.roles import Role
 from webapp.core.db import db
 from webapp.jobs.confirmation import set_confirmation
@@ -199,7 +200,7 @@ class TestRun:
 
     def test_the_price_that_was_pressed_is_confirmed(self, app: Flask, client: FlaskClient, account: Account) -> None:
         with app.app_context():
-            set_confirmation(organisation_id=account.organisation_id, above_microcredits=1)
+            set_confirmation(organisation_id=account.organisation_id, above_microcredits=1, actor=OPERATOR, at=now())
         assert "running it confirms the price" in estimate(client).text
         run(client)
         with app.app_context():

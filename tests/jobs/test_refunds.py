@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tests.factories import Account, body, make_account, make_key, now, post_bell
+from webapp.accounts.audit import OPERATOR
 from webapp.core.db import transaction
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.ids import new_id
@@ -46,6 +47,7 @@ def refund(account: Account, job_id: str, microcredits: int | None = None, refer
         microcredits=microcredits,
         reason="an apology",
         reference=reference,
+        actor=OPERATOR,
         at=now(),
     )
 

@@ -157,9 +157,9 @@ class CreditMachine(RuleBasedStateMachine):
         arguments: dict[str, Any] = {"organisation_id": self.account.organisation_id, "reason": "", "reference": None}
         if not is_covered:
             with pytest.raises(NotAvailableError):
-                adjust_credits(microcredits=microcredits, at=now(), **arguments)
+                adjust_credits(microcredits=microcredits, actor=OPERATOR, at=now(), **arguments)
             return
-        adjust_credits(microcredits=microcredits, at=now(), **arguments)
+        adjust_credits(microcredits=microcredits, actor=OPERATOR, at=now(), **arguments)
         self.granted += microcredits
         if microcredits > 0:
             self.reconciled()

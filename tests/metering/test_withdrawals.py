@@ -67,6 +67,7 @@ def adjust(account: Account, microcredits: int, reference: str | None = None) ->
         microcredits=microcredits,
         reason="a correction",
         reference=reference,
+        actor=OPERATOR,
         at=now(),
     )
 

@@ -55,6 +55,8 @@ class Action(StrEnum):
     KEY_LEAKED = "key.leaked"
     KEY_REVOKED = "key.revoked"
     CREDITS_GRANTED = "credits.granted"
+    CREDITS_ADJUSTED = "credits.adjusted"
+    JOB_REFUNDED = "job.refunded"
     BUDGET_SET = "budget.set"
     BUDGET_REMOVED = "budget.removed"
     CONFIRMATION_CHANGED = "confirmation.changed"

@@ -184,11 +184,18 @@ def record_log_in(user: User, *, origin: Origin, details: Details, at: datetime)
     )
 
 
-def record_failure(user: User | None, *, action: Action, origin: Origin, at: datetime) -> None:
+def record_failure(
+    user: User | None, *, action: Action, origin: Origin, at: datetime, details: Details | None = None
+) -> None:
     """Note the attempt. It is noted, without what was typed, for an unknown address too: that takes as long."""
     with transaction() as session:
         record_event(
-            session, action=action, actor=unknown_actor(origin), target=user_target(user) if user else None, at=at
+            session,
+            action=action,
+            actor=unknown_actor(origin),
+            target=user_target(user) if user else None,
+            details=details,
+            at=at,
         )
 
 

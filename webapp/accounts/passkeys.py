@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Origin, Target, record_event
 from webapp.accounts.letters import send_letter, write_notice
-from webapp.accounts.log_in import enter, renew_log_in
+from webapp.accounts.log_in import enter, record_failure, renew_log_in
 from webapp.accounts.models import Passkey, User
 from webapp.accounts.sessions import NewSession
 from webapp.core import redis as names
@@ -199,7 +199,12 @@ def log_in_with_passkey(
 
     Raises PasskeyError.
     """
-    user = find_passkey_owner(party=party, challenge=challenge, response=response, at=at)
+    try:
+        user = find_passkey_owner(party=party, challenge=challenge, response=response, at=at)
+    except PasskeyError:
+        # Whose passkey it would have been is not proved.
+        record_failure(None, action=Action.LOGIN_FAILED, origin=origin, at=at, details={"method": "passkey"})
+        raise
     return enter(user, origin=origin, details={"method": "passkey"}, at=at)
 
 
@@ -207,9 +212,18 @@ def confirm_with_passkey(
     *, user: User, token: str, party: RelyingParty, challenge: str, response: str, origin: Origin, at: datetime
 ) -> NewSession:
     """Let somebody who is logged in prove it again with a passkey of theirs. Raises PasskeyError."""
-    if find_passkey_owner(party=party, challenge=challenge, response=response, at=at).id != user.id:
-        raise PasskeyError("That is a passkey of another account.")
+    try:
+        check_owner(user, find_passkey_owner(party=party, challenge=challenge, response=response, at=at))
+    except PasskeyError:
+        record_failure(user, action=Action.LOGIN_FAILED, origin=origin, at=at, details={"method": "passkey"})
+        raise
     return renew_log_in(user=user, token=token, method="passkey", origin=origin, at=at)
+
+
+def check_owner(user: User, owner: User) -> None:
+    """Refuse a passkey of somebody else. Raises PasskeyError."""
+    if owner.id != user.id:
+        raise PasskeyError("That is a passkey of another account.")
 
 
 def find_passkey_owner(*, party: RelyingParty, challenge: str, response: str, at: datetime) -> User:

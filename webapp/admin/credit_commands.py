@@ -87,6 +87,7 @@ def refund(email: str, job_id: str, *, microcredits: int | None, reason: str, re
         microcredits=microcredits,
         reason=reason,
         reference=reference,
+        actor=OPERATOR,
         at=clock.now(),
     )
     click.echo(f"Refunded {format_credits(refunded)} credits to {email}.")
@@ -106,6 +107,7 @@ def adjust(email: str, *, microcredits: int, reason: str, reference: str | None)
         microcredits=microcredits,
         reason=reason,
         reference=reference,
+        actor=OPERATOR,
         at=clock.now(),
     )
     click.echo(f"Adjusted the credits of {email} by {format_credits(microcredits)}.")

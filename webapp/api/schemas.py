@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
+from webapp.core.errors import FieldError, InvalidFieldsError, LengthRequiredError, UpcubeError
 from webapp.core.money import InvalidAmountError, parse_credits
 from webapp.core.text import has_control_characters
 from webapp.jobs.models import JobStatus
@@ -38,13 +38,6 @@ class MalformedJsonError(UpcubeError):
 
     status = 400
     code = "malformed_json"
-
-
-class LengthRequiredError(UpcubeError):
-    """The body came without Content-Length: a server may cut such a body without a sign."""
-
-    status = 411
-    code = "length_required"
 
 
 class BodyTooLargeError(UpcubeError):
@@ -409,7 +402,7 @@ def read_integer(digits: str) -> int:
 def check_body_headers(*, max_bytes: int) -> None:
     """Refuse a body by its headers, before any of it is read."""
     if request.content_length is None:
-        raise LengthRequiredError("Send the body with a Content-Length; chunked bodies are not read.")
+        raise LengthRequiredError
     if request.content_length > max_bytes:
         raise BodyTooLargeError(f"The body has {request.content_length} bytes; at most {max_bytes} are read.")
     if not request.is_json:

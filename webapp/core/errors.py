@@ -58,6 +58,16 @@ class InvalidFieldsError(UpcubeError):
         )
 
 
+class LengthRequiredError(UpcubeError):
+    """The body came without Content-Length: a server may cut such a body without a sign."""
+
+    status = 411
+    code = "length_required"
+
+    def __init__(self) -> None:
+        super().__init__("Send the body with a Content-Length; chunked bodies are not read.")
+
+
 class NotFoundError(UpcubeError):
     """The thing does not exist, or belongs to somebody else: the two look the same on purpose."""
 

@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
+from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.core.db import transaction
 from webapp.core.faults import fault
+from webapp.core.money import format_credits
 from webapp.jobs.queries import get_job
 from webapp.ledger.operations import add_refund
 from webapp.metering.credits import tell_redis
@@ -17,6 +19,7 @@ def refund_job(
     microcredits: int | None,
     reason: str,
     reference: str | None,
+    actor: Actor,
     at: datetime,
 ) -> int:
     """Give back some of what a job was charged, or all that is left of it, and give how much that was.
@@ -34,6 +37,15 @@ def refund_job(
             microcredits=microcredits,
             reason=reason,
             reference=reference,
+            at=at,
+        )
+        record_event(
+            session,
+            action=Action.JOB_REFUNDED,
+            actor=actor,
+            target=Target("job", job.id, job.name or ""),
+            organisation_id=organisation_id,
+            details={"credits": format_credits(refunded), "reason": reason, "reference": reference},
             at=at,
         )
         fault("refund_before_commit")

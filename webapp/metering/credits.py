@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, transaction
@@ -69,16 +71,40 @@ def grant_credits(
             expires_at=expires_at,
             kind=kind,
         )
-        record_event(
+        record_credits(
             session,
-            action=Action.CREDITS_GRANTED,
-            actor=actor,
-            target=Target("organisation", organisation_id, get_organisation(organisation_id).name),
+            action=Action.CREDITS_ADJUSTED if kind is TransferKind.ADJUSTMENT else Action.CREDITS_GRANTED,
             organisation_id=organisation_id,
-            details={"credits": format_credits(microcredits), "reason": reason, "reference": reference},
+            microcredits=microcredits,
+            reason=reason,
+            reference=reference,
+            actor=actor,
             at=at,
         )
     tell_redis(organisation_id)
+
+
+def record_credits(
+    session: Session,
+    *,
+    action: Action,
+    organisation_id: str,
+    microcredits: int,
+    reason: str,
+    reference: str | None,
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """Note in this transaction that credits came to an account, or by less than 0 that they were taken from it."""
+    record_event(
+        session,
+        action=action,
+        actor=actor,
+        target=Target("organisation", organisation_id, get_organisation(organisation_id).name),
+        organisation_id=organisation_id,
+        details={"credits": format_credits(microcredits), "reason": reason, "reference": reference},
+        at=at,
+    )
 
 
 def tell_redis(organisation_id: str) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from webapp.accounts.audit import OPERATOR
+from webapp.accounts.audit import Action, Actor
 from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, transaction
@@ -22,7 +22,7 @@ from webapp.core.money import format_credits
 from webapp.ledger.models import Account, TransferKind
 from webapp.ledger.operations import add_transfer, claim_reference, list_wrong_words, lock_balance
 from webapp.ledger.queries import list_organisations_with_expired, sum_expired_lots
-from webapp.metering.credits import grant_credits
+from webapp.metering.credits import grant_credits, record_credits
 from webapp.metering.holds import Hold, InsufficientCreditsError, hold_credits, hurry_hold, settle_hold
 from webapp.metering.reconcile import (
     find_settled,
@@ -53,7 +53,7 @@ class NotAvailableError(UpcubeError):
 
 
 def adjust_credits(
-    *, organisation_id: str, microcredits: int, reason: str, reference: str | None, at: datetime
+    *, organisation_id: str, microcredits: int, reason: str, reference: str | None, actor: Actor, at: datetime
 ) -> None:
     """Correct what an account was granted, upwards or downwards, once per reference.
 
@@ -65,17 +65,24 @@ def adjust_credits(
             microcredits=microcredits,
             reason=reason,
             reference=reference,
-            actor=OPERATOR,
+            actor=actor,
             at=at,
             kind=TransferKind.ADJUSTMENT,
         )
     else:
         take_back(
-            organisation_id=organisation_id, microcredits=-microcredits, reason=reason, reference=reference, at=at
+            organisation_id=organisation_id,
+            microcredits=-microcredits,
+            reason=reason,
+            reference=reference,
+            actor=actor,
+            at=at,
         )
 
 
-def take_back(*, organisation_id: str, microcredits: int, reason: str, reference: str | None, at: datetime) -> None:
+def take_back(
+    *, organisation_id: str, microcredits: int, reason: str, reference: str | None, actor: Actor, at: datetime
+) -> None:
     """Take available credits back into the grants."""
     wrong = list_wrong_words(reason, reference)
     if not microcredits:
@@ -87,6 +94,16 @@ def take_back(*, organisation_id: str, microcredits: int, reason: str, reference
         """Take all of it; a second time with this reference is refused."""
         if reference is not None:
             claim_reference(session, reference=f"{TransferKind.ADJUSTMENT}:{reference}", at=at)
+        record_credits(
+            session,
+            action=Action.CREDITS_ADJUSTED,
+            organisation_id=organisation_id,
+            microcredits=-microcredits,
+            reason=reason,
+            reference=reference,
+            actor=actor,
+            at=at,
+        )
         return microcredits
 
     try:

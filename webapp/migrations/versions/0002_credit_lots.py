@@ -28,12 +28,12 @@ UPDATE balances SET {MOVES}
     refunded = refunded + CASE NEW.debit_account WHEN 'revenue' THEN NEW.microcredits ELSE 0 END,
     version = version + CASE NEW.credit_account WHEN 'customer' THEN 1 ELSE 0 END
 WHERE organisation_id = NEW.organisation_id
-"""
+"""  # nosec B608  # our own words
 APPLY_TRANSFER_BEFORE = f"""
 UPDATE balances SET {MOVES}
     version = version + CASE NEW.credit_account WHEN 'revenue' THEN 0 ELSE 1 END
 WHERE organisation_id = NEW.organisation_id
-"""
+"""  # nosec B608  # our own words
 
 HAS_LOTS = """
 NEW.debit_account = 'customer'

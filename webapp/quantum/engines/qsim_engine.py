@@ -67,7 +67,7 @@ class QsimEngine:
         outcomes = _sample(circuit, request)
         if request.wants_memory:
             # qsim gives them sorted; nobody should read an order of time into that.
-            Random(request.seed).shuffle(outcomes)  # noqa: S311 - samples, no secrets
+            Random(request.seed).shuffle(outcomes)  # noqa: S311  # nosec B311  # samples, no secrets
         shots = Readout(circuit).read_all(outcomes)
         return RunResult(
             counts=count_shots(shots, circuit.clbits),

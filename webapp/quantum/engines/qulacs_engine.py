@@ -206,7 +206,7 @@ class _Branches:
     def __init__(self, circuit: Circuit, request: RunRequest) -> None:
         self._circuit = circuit
         self._shots = request.shots
-        self._random = Random(request.seed)  # noqa: S311 - samples, no secrets
+        self._random = Random(request.seed)  # noqa: S311  # nosec B311  # samples, no secrets
         # From here on nothing but measurements is left, so the rest can be sampled at once.
         operations = circuit.operations
         self._tail = len(operations)
