@@ -45,7 +45,7 @@ def test_a_page_that_watches_is_sent_again_only_when_something_has_happened(
     with app.app_context():
         means = (ExpectationValue("ZZ", 0.25, 0.0),)
         result = RunResult({"00": 100}, None, "odd", "1", 0.0, expectation_values=means)
-        assert complete_job(assignment, result, at=now())
+        assert complete_job(assignment, [result], at=now())
     done = client.get(f"/console/jobs/{first}")
     assert "data-live" not in done.text
     assert "Cancel the job" not in done.text

@@ -89,6 +89,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "engine": "qulacs",
     "engineVersion": None,
     "engineReason": "qulacs computes all 2^20 amplitudes exactly, and it is the fastest engine for that here.",
+    "circuitCount": 1,
     "qubits": 20,
     "shots": 1000,
     "seed": 7,
@@ -98,6 +99,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "completedAt": None,
     "error": None,
     "circuit": None,
+    "circuits": None,
     "queue": {"position": 3, "estimatedStartAt": "2026-01-31T09:30:02.400Z"},
     "counts": None,
     "probabilities": None,
@@ -105,6 +107,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "expectationValues": None,
     "memory": None,
     "statevector": None,
+    "results": None,
     "resultDeletedAt": None,
 }
 COMPLETED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
@@ -128,6 +131,7 @@ ESTIMATE: Final[dict[str, Any]] = {
     "engine": "qulacs",
     "engineReason": "qulacs computes all 2^2 amplitudes exactly, and it is the fastest engine for that here.",
     "lane": "inline",
+    "circuitCount": 1,
     "qubits": 2,
     "operations": 2,
     "memoryBytes": 64,
