@@ -215,7 +215,9 @@ class TestEngineFailure:
             assert (found.available, found.held, found.spent) == (1_000_000, 0, 0)
             assert verify() == []
 
-    @pytest.mark.parametrize("failure", [CircuitTooLargeError("Too large.", required_bytes=2, limit_bytes=1), KeyboardInterrupt()])
+    @pytest.mark.parametrize(
+        "failure", [CircuitTooLargeError("Too large.", required_bytes=2, limit_bytes=1), KeyboardInterrupt()]
+    )
     def test_a_run_that_is_refused_or_stopped_leaves_nothing(
         self, app: Flask, client: FlaskClient, account: Account, key: Key, failure: BaseException
     ) -> None:
