@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+from webapp.api.responses import JobSummaryJson
+from webapp.api.success_examples import EXAMPLES
+
 REQUEST_ID: Final = "req_01m83dspj310954shnn9f8fyer"
 JOB_ID: Final = "job_01m83dspj310954shnn9f8fyer"
 
@@ -145,12 +148,15 @@ ESTIMATE: Final[dict[str, Any]] = {
     "quoteExpiresAt": None,
 }
 
-# By the shape's name, and the status.
-SUCCESS_EXAMPLES: Final[dict[tuple[str, int], dict[str, Any]]] = {
-    ("JobJson", 200): COMPLETED_JOB,
-    ("JobJson", 201): COMPLETED_JOB,
+SUMMARY: Final[dict[str, Any]] = {name: COMPLETED_JOB[name] for name in JobSummaryJson.__annotations__}
+
+# By the shape's name, and the status where that makes a difference.
+SUCCESS_EXAMPLES: Final[dict[tuple[str, int | None], dict[str, Any]]] = {
+    ("JobJson", None): COMPLETED_JOB,
     ("JobJson", 202): QUEUED_JOB,
-    ("EstimateJson", 200): ESTIMATE,
+    ("JobListJson", None): {"jobs": [SUMMARY], "nextCursor": None},
+    ("EstimateJson", None): ESTIMATE,
+    **{(shape, None): example for shape, example in EXAMPLES.items()},
 }
 
 BODY_EXAMPLES: Final[dict[str, dict[str, Any]]] = {

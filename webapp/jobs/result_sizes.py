@@ -12,7 +12,7 @@ MAX_INLINE_RESULT_BYTES = 1024 * 1024
 # In JSON: a count and its quotes, a float and its quotes, the two floats of an amplitude, and an observable's mean.
 COUNT_BYTES = 12
 PROBABILITY_BYTES = 30
-AMPLITUDE_BYTES = 50
+AMPLITUDE_BYTES = 56
 MEAN_BYTES = 120
 
 
