@@ -20,8 +20,8 @@ def execute(content: bytes) -> list[RunResult]:
     order = json.loads(content)
     made = Task(**order["task"]).make_circuits()
     return [
-        get_engine(engine).run(circuit, work.make_request())
-        for (work, circuit), engine in zip(made, order["engines"], strict=True)
+        get_engine(engine).run(circuit, request)
+        for (circuit, request), engine in zip(made, order["engines"], strict=True)
     ]
 
 

@@ -204,7 +204,7 @@ def run_inline(job: Job, plan: Plan) -> None:
     move_new_job(job, JobStatus.RUNNING, started_at=clock.now())
     try:
         results = [
-            get_engine(route.engine).run(run.circuit, run.work.make_request())
+            get_engine(route.engine).run(run.circuit, run.request)
             for run, route in zip(plan.runs, plan.routes, strict=True)
         ]
     except UpcubeError:

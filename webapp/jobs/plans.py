@@ -14,7 +14,7 @@ from webapp.jobs.result_sizes import (
     ResultTooLargeError,
     bound_result_bytes,
 )
-from webapp.jobs.tasks import Task, Work
+from webapp.jobs.tasks import Task
 from webapp.quantum.backends import Backend, get_backend
 from webapp.quantum.circuits import Circuit, Profile, measure
 from webapp.quantum.engines import (
@@ -66,8 +66,8 @@ class JobLimits:
 class PlannedRun:
     """One circuit as it would run: on which engine, how large, and for how much."""
 
-    work: Work
     circuit: Circuit
+    request: RunRequest
     profile: Profile
     # None where the backend is not ours to route on, or none of its engines runs the circuit: `misfit` then says why.
     route: Route | None
@@ -106,7 +106,7 @@ class Plan:
     @property
     def shots(self) -> int:
         """Give the shots of all circuits."""
-        return sum(run.work.shots for run in self.runs)
+        return sum(run.request.shots for run in self.runs)
 
     @property
     def misfit(self) -> CircuitTooLargeError | UnsupportedCircuitError | None:
@@ -149,7 +149,7 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
     backend = get_backend(request.backend_id)
-    runs = tuple(plan_run(work, circuit, backend, is_test=is_test) for work, circuit in task.make_circuits())
+    runs = tuple(plan_run(circuit, wanted, backend, is_test=is_test) for circuit, wanted in task.make_circuits())
     for index, run in enumerate(runs):
         if run.misfit is not None:
             task.name_circuit(run.misfit, index)
@@ -164,12 +164,12 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
     )
 
 
-def plan_run(work: Work, circuit: Circuit, backend: Backend, *, is_test: bool) -> PlannedRun:
+def plan_run(circuit: Circuit, request: RunRequest, backend: Backend, *, is_test: bool) -> PlannedRun:
     """Work out how one circuit would run."""
-    profile, request = measure(circuit), work.make_request()
+    profile = measure(circuit)
     route, misfit = find_route(profile, backend, request)
     price = FREE if is_test else find_price(profile, backend, route, request)
-    return PlannedRun(work, circuit, profile, route, misfit, price)
+    return PlannedRun(circuit, request, profile, route, misfit, price)
 
 
 def is_small(task: Task, runs: Sequence[PlannedRun], limits: JobLimits) -> bool:
@@ -184,7 +184,7 @@ def is_small(task: Task, runs: Sequence[PlannedRun], limits: JobLimits) -> bool:
 
 def count_result_bytes(runs: Sequence[PlannedRun]) -> int:
     """Give the most that all results may take."""
-    return sum(bound_result_bytes(run.profile, run.work.make_request(), run.route.engine) for run in runs if run.route)
+    return sum(bound_result_bytes(run.profile, run.request, run.route.engine) for run in runs if run.route)
 
 
 def find_route(
@@ -232,7 +232,7 @@ def check_engine(plan: Plan) -> None:
         if run.route is not None:
             engine = run.route.engine
             try:
-                check_request(run.circuit, run.work.make_request(), engine, get_capabilities(engine))
+                check_request(run.circuit, run.request, engine, get_capabilities(engine))
             except UpcubeError as error:
                 plan.task.name_circuit(error, index)
                 raise

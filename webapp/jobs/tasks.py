@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webapp.core.errors import UpcubeError
@@ -22,17 +22,11 @@ MAX_CIRCUITS = 100
 
 @dataclass(frozen=True)
 class Work:
-    """One circuit to run, and all that its run depends on.
-
-    Either `template_id` or `circuit` is there. `options` has what was asked for besides the counts: noise, observables,
-    memory and statevector, as in the API.
-    """
+    """One of a job's circuits, with its own parameters and its own seed. Either `template_id` or `circuit` is there."""
 
     template_id: str | None
     circuit: Mapping[str, Any] | None
     parameters: Mapping[str, Any]
-    options: Mapping[str, Any]
-    shots: int
     seed: int
 
     def make_circuit(self, allowance: Allowance | None = None) -> Circuit:
@@ -42,25 +36,14 @@ class Work:
             return read_program(program, inputs=self.parameters, allowance=allowance)
         return get_template(self.template_id or "").create_circuit(self.parameters)
 
-    def make_request(self) -> RunRequest:
-        """Put what was asked for into the engines' terms. Raises InvalidFieldsError."""
-        noise = self.options.get("noise")
-        return RunRequest(
-            self.shots,
-            self.seed,
-            noise=None if noise is None else read_noise(noise),
-            observables=read_observables(self.options.get("observables", ())),
-            wants_memory=self.options.get("memory", False),
-            wants_statevector=self.options.get("statevector", False),
-        )
-
 
 @dataclass(frozen=True)
 class Task:
     """All that a job runs, as it was sent and is stored.
 
     One of `template_id`, `circuit` and `circuits` is there; the last makes a batch. Lists in `parameters`, all of one
-    length, make a sweep: one circuit for each place in them.
+    length, make a sweep: one circuit for each place in them. `options` has what was asked for besides the counts, of
+    every circuit: noise, observables, memory and statevector, as in the API.
     """
 
     template_id: str | None
@@ -84,15 +67,32 @@ class Task:
     def list_works(self) -> Iterator[Work]:
         """Give its circuits one after the other, each with its own parameters and its own seed."""
         if self.is_single:
-            yield Work(self.template_id, self.circuit, self.parameters, self.options, self.shots, self.seed)
+            yield Work(self.template_id, self.circuit, self.parameters, self.seed)
             return
         circuits = self.circuits if self.circuits is not None else [self.circuit] * count_points(self.parameters)
         for index, circuit in enumerate(circuits):
             parameters = take_point(self.parameters, index)
-            yield Work(self.template_id, circuit, parameters, self.options, self.shots, derive_seed(self.seed, index))
+            yield Work(self.template_id, circuit, parameters, derive_seed(self.seed, index))
 
-    def make_circuits(self) -> Iterator[tuple[Work, Circuit]]:
-        """Make its circuits one after the other, within the limits of one job. Raises what `make_circuit` raises."""
+    def make_request(self) -> RunRequest:
+        """Put what was asked for into the engines' terms. Raises InvalidFieldsError."""
+        noise = self.options.get("noise")
+        return RunRequest(
+            self.shots,
+            self.seed,
+            noise=None if noise is None else read_noise(noise),
+            observables=read_observables(self.options.get("observables", ())),
+            wants_memory=self.options.get("memory", False),
+            wants_statevector=self.options.get("statevector", False),
+        )
+
+    def make_circuits(self) -> Iterator[tuple[Circuit, RunRequest]]:
+        """Make its circuits one after the other, each with how to run it, within the limits of one job.
+
+        Raises what `make_circuit` and `make_request` raise.
+        """
+        # Read once: observables may be long, and are the same for every circuit.
+        request = self.make_request()
         allowance = Allowance()
         for index, work in enumerate(self.list_works()):
             try:
@@ -102,7 +102,7 @@ class Task:
             except UpcubeError as error:
                 self.name_circuit(error, index)
                 raise
-            yield work, circuit
+            yield circuit, replace(request, seed=work.seed)
 
     def name_circuit(self, error: UpcubeError, index: int) -> None:
         """Have an error say which of several circuits it is about, counted as the results are: from 0."""
