@@ -299,7 +299,7 @@ class TestEstimate:
         assert (error["limitSource"], error["available"]) == (f"{level}_budget", "0.000899")
 
     def test_an_estimate_is_what_is_held_and_charged(self, client: FlaskClient, key: Key) -> None:
-        for parameters in ({"qubits": 3}, {"qubits": 16}):
+        for parameters in ({"qubits": 3}, {"qubits": 9}):
             body = {"templateId": "quantum-fourier-transform", "parameters": parameters}
             price = post(client, key, "/jobs/estimate", **body).get_json()["price"]["total"]
             cost = post(client, key, **body).get_json()["cost"]

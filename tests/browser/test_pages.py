@@ -24,7 +24,7 @@ CONSOLE_PAGES = {
     "/console/usage": "Usage · Upcube Quantum",
     "/console/usage?by=hour": "Usage · Upcube Quantum",
     "/console/credits": "Credits · Upcube Quantum",
-    "/console/confirmation": "Confirmation · Upcube Quantum",
+    "/console/price-confirmation": "Confirmation · Upcube Quantum",
     "/console/templates": "Templates · Upcube Quantum",
     "/console/organisation": "Organisation · Upcube Quantum",
     "/console/organisations/new": "New organisation · Upcube Quantum",

@@ -94,9 +94,9 @@ def test_the_amount_to_confirm_above_is_set(  # noqa: PLR0917 - fixtures
     client: FlaskClient, account: Account, key: Key, text: str, status: int, shown: str
 ) -> None:
     assert account.organisation_id == key.row.organisation_id
-    answer = client.post("/console/confirmation", data={"credits": text})
+    answer = client.post("/console/price-confirmation", data={"credits": text})
     assert answer.status_code == status
-    page = answer.text if status == 422 else client.get("/console/confirmation").text
+    page = answer.text if status == 422 else client.get("/console/price-confirmation").text
     assert f'value="{shown}"' in page
     assert post_bell(client, key).status_code == (409 if text == "0.001" else 201)
 

@@ -18,6 +18,7 @@ EXPECTED = """
                       owner  admin  developer  billing  viewer
 overview:read         yes    yes    yes        yes      yes
 jobs:read             yes    yes    yes        -        yes
+jobs:manage           yes    yes    yes        -        -
 usage:read            yes    yes    yes        yes      yes
 credits:read          yes    yes    yes        yes      yes
 credits:export        yes    yes    -          yes      -

@@ -26,7 +26,7 @@ def read_me() -> KeyJson:
         "prefix": principal.prefix,
         "mode": principal.mode,
         "organisationId": principal.organisation_id,
-        "scopes": list(principal.scopes),
+        "scopes": principal.scopes,
         "limits": [
             {
                 "name": limit.name,

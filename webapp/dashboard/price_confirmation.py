@@ -19,7 +19,7 @@ class PriceConfirmationForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has n
     credits = StringField("Ask before jobs that may cost more than")
 
 
-@dashboard.get("/console/confirmation")
+@dashboard.get("/console/price-confirmation")
 @permission_required(Permission.BUDGETS_MANAGE)
 def price_confirmation() -> str:
     """Show the amount."""
@@ -29,7 +29,7 @@ def price_confirmation() -> str:
     )
 
 
-@dashboard.post("/console/confirmation")
+@dashboard.post("/console/price-confirmation")
 @permission_required(Permission.BUDGETS_MANAGE)
 def put_confirmation() -> ResponseReturnValue:
     """Set the amount, or none."""

@@ -1,11 +1,11 @@
 """Admission: one Redis round trip decides on a call, counts it and pays for it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
@@ -53,8 +53,7 @@ class Verdict(StrEnum):
     CREDITS = "credits"
 
 
-@dataclass(frozen=True)
-class Principal:
+class Principal(NamedTuple):
     """The key that calls, and the account that it belongs to."""
 
     key_id: str
@@ -63,7 +62,13 @@ class Principal:
     name: str
     prefix: str
     mode: str
-    scopes: tuple[str, ...]
+    # With spaces between.
+    scope_names: str
+
+    @property
+    def scopes(self) -> list[str]:
+        """What the key may do."""
+        return self.scope_names.split()
 
 
 @dataclass(frozen=True)
@@ -159,8 +164,7 @@ def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
 @lru_cache(maxsize=4096)
 def read_profile(profile: bytes) -> Principal:
     """Read the part of a key's record that views need."""
-    fields = json.loads(profile)
-    return Principal(**{**fields, "scopes": tuple(fields["scopes"])})
+    return Principal(*json.loads(profile))
 
 
 def fill_key(token: KeyToken) -> None:
@@ -184,7 +188,7 @@ def token_record(token: StoredToken, organisation: Organisation) -> dict[str, st
         "state": state_of(token, at=clock.now()),
         "id": key.id,
         "mode": key.mode,
-        "profile": json.dumps(asdict(make_principal(key, organisation))),
+        "profile": json.dumps(make_principal(key, organisation)),
         # A space on both sides of each, so that one is found by plain search and never inside another.
         "scopes": f" {key.scopes} ",
         "expires": str(int(ends_at.timestamp())) if ends_at else "",
@@ -223,5 +227,5 @@ def make_principal(key: ApiKey, organisation: Organisation) -> Principal:
         name=key.name,
         prefix=key.prefix,
         mode=key.mode,
-        scopes=tuple(key.scopes.split()),
+        scope_names=key.scopes,
     )
