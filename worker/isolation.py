@@ -23,7 +23,7 @@ from typing import IO, Any, NoReturn
 
 from webapp.core.errors import UpcubeError
 from webapp.jobs.ending import Failure
-from webapp.jobs.execution import execute, read_result, write_result
+from webapp.jobs.execution import execute, read_results, write_results
 from webapp.quantum.engines import RunResult
 
 # Engines leak a little, and memory once taken from the system is not always given back.
@@ -64,8 +64,8 @@ class EngineProcess:
         self._connection: Connection
         self._log: IO[bytes]
 
-    def run(self, order: bytes, *, look: Callable[[], bool]) -> RunResult | dict[str, str]:
-        """Run what is ordered and give its result, or the error that the job ends with.
+    def run(self, order: bytes, *, look: Callable[[], bool]) -> list[RunResult] | dict[str, str]:
+        """Run what is ordered and give its results, or the error that the job ends with.
 
         `look` is called several times a second, and gives False when the run is to be given up. Raises StoppedError.
         """
@@ -85,14 +85,14 @@ class EngineProcess:
         except BaseException:
             self.stop()
             raise
-        if isinstance(answer, RunResult):
+        if isinstance(answer, list):
             return answer
         # What has failed once is not trusted again.
         self._show_log()
         self.stop()
         return answer
 
-    def _wait(self, look: Callable[[], bool]) -> RunResult | dict[str, str]:
+    def _wait(self, look: Callable[[], bool]) -> list[RunResult] | dict[str, str]:
         """Wait for what the process answers, no longer than a run may take."""
         deadline = time.monotonic() + self._limits.seconds
         while not self._connection.poll(LOOK_SECONDS):
@@ -107,8 +107,8 @@ class EngineProcess:
         except OSError:
             return Failure.RESULT_TOO_LARGE.error
         answer: dict[str, Any] = json.loads(content)
-        if "result" in answer:
-            return read_result(answer["result"])
+        if "results" in answer:
+            return read_results(answer["results"])
         error: dict[str, str] = answer["error"]
         return error
 
@@ -211,13 +211,13 @@ def die_with(worker: int) -> None:
 
 
 def run_limited(order: bytes, limits: Limits) -> bytes:
-    """Run one job within its time, and write its result or its error."""
+    """Run one job within its time, and write its results or its error."""
     used_seconds = int(time.process_time()) + 1
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (used_seconds + limits.seconds, hard))
     signal.alarm(limits.seconds + ALARM_MARGIN_SECONDS)
     try:
-        return write_result(execute(order))
+        return write_results(execute(order))
     except UpcubeError as error:
         return write_error({"code": error.code, "message": f"{error.message} Nothing was charged."})
     except MemoryError:

@@ -19,7 +19,7 @@ from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.core.redis import asking_redis, job_calls, store
 from webapp.jobs.ending import Failure
-from webapp.jobs.execution import write_work
+from webapp.jobs.execution import write_order
 from webapp.jobs.running import (
     Assignment,
     claim_job,
@@ -82,7 +82,7 @@ class JobWorker:
     def _run(self, assignment: Assignment) -> None:
         watch = Watch(assignment, self._stopping)
         try:
-            outcome = self._engine.run(write_work(assignment.work, assignment.engine), look=watch.look)
+            outcome = self._engine.run(write_order(assignment.task, assignment.engines), look=watch.look)
         except StoppedError:
             if self._stopping.is_set():
                 return_job(assignment)
@@ -94,11 +94,11 @@ class JobWorker:
         fault("job_before_result")
         self._end(assignment, outcome)
 
-    def _end(self, assignment: Assignment, outcome: RunResult | dict[str, str]) -> None:
+    def _end(self, assignment: Assignment, outcome: list[RunResult] | dict[str, str]) -> None:
         """Write down what came of the job, as often as it takes. Should that take too long, another has it by then."""
         while True:
             try:
-                if isinstance(outcome, RunResult):
+                if isinstance(outcome, list):
                     complete_job(assignment, outcome, at=clock.now())
                 else:
                     fail_job(assignment, outcome, at=clock.now())

@@ -58,7 +58,7 @@ def run_next(app: Flask) -> None:
     with app.app_context():
         assignment = claim_job(at=now())
         assert assignment is not None
-        assert complete_job(assignment, RESULT, at=now())
+        assert complete_job(assignment, [RESULT], at=now())
 
 
 class TestLanes:

@@ -113,6 +113,6 @@ def test_every_example_has_the_shape_that_it_stands_beside(document: dict[str, A
                 if "example" in content:
                     check(content["schema"]["$ref"].rpartition("/")[2], content["example"])
                     found += 1
-            for status, answer in operation["responses"].items():
-                assert int(status) < 400 or "example" in answer["content"]["application/json"]
+            for answer in operation["responses"].values():
+                assert "example" in answer["content"]["application/json"]
     assert found > 50

@@ -45,7 +45,7 @@ def test_a_page_that_watches_is_sent_again_only_when_something_has_happened(
     with app.app_context():
         means = (ExpectationValue("ZZ", 0.25, 0.0),)
         result = RunResult({"00": 100}, None, "odd", "1", 0.0, expectation_values=means)
-        assert complete_job(assignment, result, at=now())
+        assert complete_job(assignment, [result], at=now())
     done = client.get(f"/console/jobs/{first}")
     assert "data-live" not in done.text
     assert "Cancel the job" not in done.text
@@ -99,3 +99,32 @@ def test_the_amount_to_confirm_above_is_set(  # noqa: PLR0917 - fixtures
     page = answer.text if status == 422 else client.get("/console/price-confirmation").text
     assert f'value="{shown}"' in page
     assert post_bell(client, key).status_code == (409 if text == "0.001" else 201)
+
+
+def test_a_sweep_shows_its_circuits_and_one_of_them_in_full(client: FlaskClient, key: Key) -> None:
+    source = 'OPENQASM 3.0; include "stdgates.inc"; input float angle; qubit q; bit c; rx(angle) q; c = measure q;'
+    circuit = {"format": "openqasm3", "source": source}
+    swept = {"circuit": circuit, "parameters": {"angle": [0.0, 3.141592653589793]}, "observables": ["Z"]}
+    job_id = post_bell(client, key, templateId=None, **swept).get_json()["id"]
+    address = f"/console/jobs/{job_id}"
+    page = client.get(address).text
+    assert "Sweep of 2 circuits" in page
+    assert "Result of circuit 0" in page
+    assert "angle = 3.14" in page
+    assert "Result of circuit 1" in client.get(f"{address}?circuit=1").text
+    for nowhere in ("2", "-1", "x", "9999", "\u0661"):
+        assert "Result of circuit 0" in client.get(address, query_string={"circuit": nowhere}).text
+    file = client.get(f"{address}/result.json").get_json()
+    assert [result["counts"] for result in file["results"]] == [{"0": 100}, {"1": 100}]
+    assert [result["parameters"] for result in file["results"]] == [{"angle": 0.0}, {"angle": 3.141592653589793}]
+    assert "2 circuits" in client.get("/console/jobs").text
+
+
+def test_a_queued_and_a_finished_batch_have_pages(client: FlaskClient, key: Key) -> None:
+    circuit = {"format": "openqasm3", "source": "qubit[2] q;"}
+    body = {"templateId": None, "circuits": [circuit, circuit]}
+    queued = client.get(f"/console/jobs/{queue_bell(client, key, **body)}").text
+    assert "Batch of 2 circuits" in queued
+    assert "Most frequent" not in queued
+    done = client.get(f"/console/jobs/{post_bell(client, key, **body).get_json()['id']}").text
+    assert "Most frequent" in done

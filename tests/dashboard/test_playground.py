@@ -252,7 +252,7 @@ class TestRun:
             assert verify() == []
             assignment = claim_job(at=now())
             assert assignment is not None
-            assert complete_job(assignment, RunResult({"0": 100}, None, "odd", "1", 0.0), at=now())
+            assert complete_job(assignment, [RunResult({"0": 100}, None, "odd", "1", 0.0)], at=now())
             assert get_credits(account.organisation_id).spent == held
             assert verify() == []
 

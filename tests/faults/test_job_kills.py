@@ -214,10 +214,10 @@ def test_a_worker_that_only_slept_cannot_end_the_job_of_its_successor(
         assert recover_jobs(at=now() + 2 * LEASE).returned == 1
         second = claim(app)
         assert (first.attempt, second.attempt) == (1, 2)
-        assert not complete_job(first, RESULT, at=now())
+        assert not complete_job(first, [RESULT], at=now())
         assert not fail_job(first, Failure.TIMEOUT.error, at=now())
-        assert complete_job(second, RESULT, at=now())
-        assert not complete_job(second, RESULT, at=now())
+        assert complete_job(second, [RESULT], at=now())
+        assert not complete_job(second, [RESULT], at=now())
     check_paid_once(app, account, {job_id: True})
 
 
@@ -243,7 +243,7 @@ def test_of_two_that_would_end_a_job_at_once_one_does(
         ends: dict[str, Callable[[], bool]] = {
             "cancel": lambda job_id=job_id: try_to_cancel(job_id),  # type: ignore[misc]
             "time_out": lambda assignment=assignment: fail_job(assignment, Failure.TIMEOUT.error, at=now()),  # type: ignore[misc]
-            "complete": lambda assignment=assignment: complete_job(assignment, RESULT, at=now()),  # type: ignore[misc]
+            "complete": lambda assignment=assignment: complete_job(assignment, [RESULT], at=now()),  # type: ignore[misc]
         }
 
         def end(name: str, together: threading.Barrier = together, ends: dict[str, Callable[[], bool]] = ends) -> bool:

@@ -14,6 +14,7 @@ def plan(source: str, *, shots: int = 1_000, backend: str = "local-simulator", *
     request = JobRequest(
         template_id=None,
         circuit={"format": "openqasm2", "source": source},
+        circuits=None,
         parameters={},
         options=options,
         backend_id=backend,

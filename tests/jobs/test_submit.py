@@ -230,6 +230,18 @@ class TestEngineFailure:
         with app.app_context():
             assert_nothing_happened(account)
 
+    def test_one_circuit_that_crashes_fails_the_sweep_which_costs_nothing(
+        self, app: Flask, client: FlaskClient, account: Account, key: Key
+    ) -> None:
+        broken_engine.FAILURES.append(RuntimeError("0x7f3a: corrupted"))
+        job = post_bell(client, key, templateId="ghz-state", parameters={"qubits": [2, 3]}).get_json()
+        assert (job["status"], job["error"]["code"], job["results"]) == ("failed", "engine_failed", None)
+        assert job["cost"]["charged"] == "0"
+        with app.app_context():
+            found = get_credits(account.organisation_id)
+            assert (found.available, found.held, found.spent) == (1_000_000, 0, 0)
+            assert verify() == []
+
 
 class TestLostCommit:
     """The database goes away while the finished job is being committed."""

@@ -35,7 +35,7 @@ def run_all(app: Flask) -> list[str]:
     with app.app_context():
         while assignment := claim_job(at=now()):
             ran.append(assignment.job.id)
-            assert complete_job(assignment, RESULT, at=now())
+            assert complete_job(assignment, [RESULT], at=now())
     return ran
 
 

@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+from webapp.api.responses import JobSummaryJson
+from webapp.api.success_examples import EXAMPLES
+
 REQUEST_ID: Final = "req_01m83dspj310954shnn9f8fyer"
 JOB_ID: Final = "job_01m83dspj310954shnn9f8fyer"
 
@@ -89,6 +92,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "engine": "qulacs",
     "engineVersion": None,
     "engineReason": "qulacs computes all 2^20 amplitudes exactly, and it is the fastest engine for that here.",
+    "circuitCount": 1,
     "qubits": 20,
     "shots": 1000,
     "seed": 7,
@@ -98,6 +102,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "completedAt": None,
     "error": None,
     "circuit": None,
+    "circuits": None,
     "queue": {"position": 3, "estimatedStartAt": "2026-01-31T09:30:02.400Z"},
     "counts": None,
     "probabilities": None,
@@ -105,6 +110,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "expectationValues": None,
     "memory": None,
     "statevector": None,
+    "results": None,
     "resultDeletedAt": None,
 }
 COMPLETED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
@@ -128,6 +134,7 @@ ESTIMATE: Final[dict[str, Any]] = {
     "engine": "qulacs",
     "engineReason": "qulacs computes all 2^2 amplitudes exactly, and it is the fastest engine for that here.",
     "lane": "inline",
+    "circuitCount": 1,
     "qubits": 2,
     "operations": 2,
     "memoryBytes": 64,
@@ -141,12 +148,15 @@ ESTIMATE: Final[dict[str, Any]] = {
     "quoteExpiresAt": None,
 }
 
-# By the shape's name, and the status.
-SUCCESS_EXAMPLES: Final[dict[tuple[str, int], dict[str, Any]]] = {
-    ("JobJson", 200): COMPLETED_JOB,
-    ("JobJson", 201): COMPLETED_JOB,
+SUMMARY: Final[dict[str, Any]] = {name: COMPLETED_JOB[name] for name in JobSummaryJson.__annotations__}
+
+# By the shape's name, and the status where that makes a difference.
+SUCCESS_EXAMPLES: Final[dict[tuple[str, int | None], dict[str, Any]]] = {
+    ("JobJson", None): COMPLETED_JOB,
     ("JobJson", 202): QUEUED_JOB,
-    ("EstimateJson", 200): ESTIMATE,
+    ("JobListJson", None): {"jobs": [SUMMARY], "nextCursor": None},
+    ("EstimateJson", None): ESTIMATE,
+    **{(shape, None): example for shape, example in EXAMPLES.items()},
 }
 
 BODY_EXAMPLES: Final[dict[str, dict[str, Any]]] = {

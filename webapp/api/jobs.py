@@ -6,9 +6,18 @@ from typing import cast
 from flask import url_for
 
 from webapp.api import api
+from webapp.api.job_schemas import JobBody, read_job_body
 from webapp.api.preferences import IDEMPOTENCY, PREFER, read_idempotency_key, read_preferences
-from webapp.api.responses import CircuitJson, EstimateJson, JobJson, JobListJson, JobSummaryJson, QueueJson
-from webapp.api.schemas import JobBody, JobListQuery, answers, read_job_body, read_query, takes
+from webapp.api.responses import (
+    CircuitJson,
+    EstimateJson,
+    JobJson,
+    JobListJson,
+    JobSummaryJson,
+    QueueJson,
+    ResultJson,
+)
+from webapp.api.schemas import JobListQuery, answers, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time
@@ -22,6 +31,7 @@ from webapp.jobs.operations import Submitter
 from webapp.jobs.plans import JobRequest
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.jobs.states import OPEN
+from webapp.jobs.tasks import task_of
 from webapp.jobs.turns import find_place
 from webapp.jobs.waiting import wait_for_job
 from webapp.keys.models import KeyMode
@@ -40,7 +50,7 @@ CREATE_CONFLICT = (
     conflict=CREATE_CONFLICT,
 )
 def create_job() -> tuple[JobJson, int, dict[str, str]]:
-    """Run a circuit and give its result, or queue it for a worker."""
+    """Run a circuit, a batch or a sweep and give what came of it, or queue it for a worker."""
     request, key = read_request(), read_idempotency_key()
     preferences = read_preferences()
     # Written once: what is saved for a repeat is what is sent now.
@@ -131,6 +141,7 @@ def read_request() -> JobRequest:
     return JobRequest(
         template_id=body.template_id,
         circuit=body.circuit.model_dump() if body.circuit else None,
+        circuits=[circuit.model_dump() for circuit in body.circuits] if body.circuits else None,
         parameters=body.parameters,
         options=body.options,
         backend_id=body.backend,
@@ -158,13 +169,14 @@ def render_estimate(found: estimate.Estimate) -> EstimateJson:
     plan, price = found.plan, found.plan.price
     return {
         "backend": plan.backend.id,
-        "engine": plan.route.engine if plan.route else None,
-        "engineReason": plan.route.reason if plan.route else None,
+        "engine": plan.engine,
+        "engineReason": plan.engine_reason,
         "lane": plan.lane,
-        "qubits": plan.profile.qubits,
-        "operations": plan.profile.gates,
-        "memoryBytes": plan.profile.memory_bytes,
-        "shots": plan.work.shots,
+        "circuitCount": len(plan.runs),
+        "qubits": plan.qubits,
+        "operations": plan.gates,
+        "memoryBytes": plan.memory_bytes,
+        "shots": plan.task.shots,
         "price": {
             "total": format_credits(price.total),
             "base": format_credits(price.base),
@@ -194,6 +206,7 @@ def render_job(job: Job) -> JobJson:
     return {
         **render_summary(job),
         "circuit": cast("CircuitJson | None", job.circuit),
+        "circuits": cast("list[CircuitJson] | None", job.circuits),
         "queue": render_place(job),
         "counts": job.counts,
         "probabilities": job.probabilities,
@@ -201,8 +214,29 @@ def render_job(job: Job) -> JobJson:
         "expectationValues": further.get("expectationValues"),
         "memory": further.get("memory"),
         "statevector": further.get("statevector"),
+        "results": render_results(job),
         "resultDeletedAt": format_time(job.result_deleted_at) if job.result_deleted_at else None,
     }
+
+
+def render_results(job: Job) -> list[ResultJson] | None:
+    """Write what came of each circuit of a batch or a sweep; null for a single circuit, and while there is nothing."""
+    if job.results is None:
+        return None
+    return [
+        {
+            "parameters": dict(work.parameters),
+            "seed": work.seed,
+            "engine": engine,
+            "engineVersion": result["engineVersion"],
+            "counts": result["counts"],
+            "probabilities": result["probabilities"],
+            "expectationValues": result.get("expectationValues"),
+            "memory": result.get("memory"),
+            "statevector": result.get("statevector"),
+        }
+        for work, engine, result in zip(task_of(job).list_works(), job.engines or (), job.results, strict=True)
+    ]
 
 
 def render_place(job: Job) -> QueueJson | None:
@@ -229,6 +263,7 @@ def render_summary(job: Job) -> JobSummaryJson:
         "engine": job.engine,
         "engineVersion": job.engine_version,
         "engineReason": job.engine_reason,
+        "circuitCount": len(job.engines) if job.engines else 1,
         "qubits": job.qubits,
         "shots": job.shots,
         "seed": job.seed,

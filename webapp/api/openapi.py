@@ -124,9 +124,11 @@ def list_successes(view: Callable[..., Any]) -> Mapping[int, str]:
 
 
 def succeed(view: Callable[..., Any], status: int, text: str, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Describe a success, with an example where there is one."""
+    """Describe a success, with an example."""
     shape = first_shape(get_type_hints(view)["return"])
-    return answer(text, refer(shape, schemas), example=SUCCESS_EXAMPLES.get((shape.__name__, status)))
+    names = [(shape.__name__, status), (shape.__name__, None)]
+    example = next(SUCCESS_EXAMPLES[name] for name in names if name in SUCCESS_EXAMPLES)
+    return answer(text, refer(shape, schemas), example=example)
 
 
 def refuse(rule: Rule, status: int, text: str, schemas: dict[str, Any]) -> dict[str, Any]:

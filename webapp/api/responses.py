@@ -159,7 +159,10 @@ class CostJson(TypedDict):
 
 
 class JobSummaryJson(TypedDict):
-    """A job without its result. Times are RFC 3339 in UTC."""
+    """A job without its result. Times are RFC 3339 in UTC.
+
+    Of several circuits, `qubits` is the widest one's, `shots` are of each, and `engine` names all that run them.
+    """
 
     id: str
     name: str | None
@@ -172,6 +175,7 @@ class JobSummaryJson(TypedDict):
     engine: str
     engineVersion: str | None
     engineReason: str
+    circuitCount: int
     qubits: int
     shots: int
     seed: int
@@ -204,13 +208,29 @@ class QueueJson(TypedDict):
     estimatedStartAt: str
 
 
+class ResultJson(TypedDict):
+    """What came of one circuit of a batch or a sweep: with its own seed and parameters, it can be run again alone."""
+
+    parameters: dict[str, Any]
+    seed: int
+    engine: str
+    engineVersion: str
+    counts: dict[str, int]
+    probabilities: dict[str, float] | None
+    expectationValues: list[ExpectationJson] | None
+    memory: list[str] | None
+    statevector: list[list[float]] | None
+
+
 class JobJson(JobSummaryJson):
     """A job with its result: bitstrings, of which classical bit 0 is the rightmost character, and their counts.
 
+    Of a batch or a sweep, `results` has what came of each circuit, in order, and a single result's members are null.
     `queue` is null unless the job is queued. A result is deleted after some time: `resultDeletedAt`.
     """
 
     circuit: CircuitJson | None
+    circuits: list[CircuitJson] | None
     queue: QueueJson | None
     counts: dict[str, int] | None
     probabilities: dict[str, float] | None
@@ -218,6 +238,7 @@ class JobJson(JobSummaryJson):
     expectationValues: list[ExpectationJson] | None
     memory: list[str] | None
     statevector: list[list[float]] | None
+    results: list[ResultJson] | None
     resultDeletedAt: str | None
 
 
@@ -245,12 +266,14 @@ class EstimateJson(TypedDict):
     """A job as it would run: where, for how much, and the verdict of every gate, in the order in which they refuse.
 
     `lane` is inline where the result would come with the answer. `quoteId` is there where the price wants confirming.
+    Of several circuits, `qubits` and `memoryBytes` are the widest one's, `shots` each one's, the rest is of all.
     """
 
     backend: str
     engine: str | None
     engineReason: str | None
     lane: str
+    circuitCount: int
     qubits: int
     operations: int
     memoryBytes: int

@@ -1,7 +1,6 @@
 """Request bodies and queries: read, checked, and every wrong field named at once."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +15,6 @@ from webapp.core.errors import FieldError, InvalidFieldsError, LengthRequiredErr
 from webapp.core.money import InvalidAmountError, parse_credits
 from webapp.core.text import has_control_characters
 from webapp.jobs.models import JobStatus
-from webapp.jobs.plans import digest_request
-from webapp.quantum.backends import DEFAULT_BACKEND_ID
-from webapp.quantum.limits import MAX_OBSERVABLES, MAX_SEED, MAX_SHOTS
-from webapp.quantum.noise import read_noise
-from webapp.quantum.observables import read_observables
-from webapp.quantum.templates import TemplateNotFoundError, get_template
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
@@ -78,26 +71,6 @@ def refuse_control_characters(value: str) -> str:
     return value
 
 
-def check_text_or_object(value: object) -> object:
-    """Let through text and objects."""
-    if not isinstance(value, str | dict):
-        raise ValueError("It must be a string or an object.")  # noqa: TRY004 - pydantic reports ValueError
-    return value
-
-
-def check_optional(value: object) -> object:
-    """Let through text, objects and null."""
-    return None if value is None else check_text_or_object(value)
-
-
-def is_finite(value: float) -> bool:
-    """Tell whether a number is one that a float can hold."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def read_moment(text: str) -> datetime:
     """Read a day or a moment in a query; what has no zone is in UTC."""
     try:
@@ -110,9 +83,6 @@ def read_moment(text: str) -> datetime:
 MOMENT_ALLOWED = "a day or a moment such as 2026-01-31 or 2026-01-31T09:00:00Z"
 Moment = Annotated[datetime, BeforeValidator(read_moment), WithJsonSchema({"type": "string"})]
 
-TEXT_OR_OBJECT = WithJsonSchema({"type": ["string", "object"]})
-TEXT_OBJECT_OR_NULL = WithJsonSchema({"type": ["string", "object", "null"]})
-
 # Decimal credits in a string, as micro-credits for us.
 Credits = Annotated[
     int, BeforeValidator(read_amount), WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})?$"})
@@ -123,51 +93,6 @@ class Schema(BaseModel):
     """A body or query with camelCase names, nothing unknown, and no conversion between types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, hide_input_in_errors=True)
-
-
-class CircuitBody(Schema):
-    """A program."""
-
-    format: Literal["openqasm2", "openqasm3", "ionq.circuit.v1"]
-    source: Annotated[Any, AfterValidator(check_text_or_object), TEXT_OR_OBJECT]
-
-
-class JobBody(Schema):
-    """The body of POST /jobs: a template, or a circuit. Descriptions say what is allowed; refusals repeat them."""
-
-    template_id: str | None = Field(default=None, description="the id of a template: see GET /templates")
-    circuit: CircuitBody | None = Field(
-        default=None,
-        description="in place of a template, an object: format (openqasm2, openqasm3 or ionq.circuit.v1) and source",
-    )
-    shots: int = Field(ge=1, le=MAX_SHOTS, description=f"a whole number from 1 to {MAX_SHOTS}")
-    backend: str = Field(default=DEFAULT_BACKEND_ID, description="the id of a backend: see GET /backends")
-    name: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
-        default=None, min_length=1, max_length=80, description="1 to 80 characters without control characters"
-    )
-    parameters: dict[str, Any] = Field(default_factory=dict, description="an object: the template's parameters by name")
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description=f"a whole number from 0 to {MAX_SEED}")
-    noise: Annotated[Any, AfterValidator(check_optional), TEXT_OBJECT_OR_NULL] = Field(
-        default=None, description="the name of a preset, or an object of probabilities"
-    )
-    observables: list[Annotated[Any, AfterValidator(check_text_or_object), TEXT_OR_OBJECT]] = Field(
-        default_factory=list, max_length=MAX_OBSERVABLES, description="a list of sums of Pauli strings"
-    )
-    memory: bool = Field(default=False, description="true for the bitstring of every shot, in order")
-    statevector: bool = Field(default=False, description="true for the amplitudes before the last measurements")
-    max_credits: Credits | None = Field(default=None, description='decimal credits in a string, such as "0.5"')
-    confirm: str | None = Field(default=None, max_length=500, description="the quoteId that confirms the price")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Give what is asked for besides the counts."""
-        asked = {
-            "noise": self.noise,
-            "observables": self.observables,
-            "memory": self.memory,
-            "statevector": self.statevector,
-        }
-        return {name: value for name, value in asked.items() if value}
 
 
 class PageQuery(Schema):
@@ -245,51 +170,6 @@ def answers(successes: Mapping[int, str], *, conflict: str | None = None) -> Cal
     return decorate
 
 
-def read_job_body(*, max_bytes: int) -> tuple[JobBody, str]:
-    """Read the body of POST /jobs and its digest; what is wrong in any field, or inside it, is refused together."""
-    body = read_json_object(max_bytes=max_bytes)
-    wrong: list[FieldError] = []
-    try:
-        read = JobBody.model_validate(body)
-    except ValidationError as error:
-        wrong = field_errors(JobBody, error.errors())
-    wrong += [*subject_errors(body), *inner_errors(body)]
-    if wrong:
-        refuse(wrong)
-    return read, digest_request(body)
-
-
-def subject_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
-    """Say whether it is told what to run: a template or a circuit."""
-    if body.get("templateId") is not None and body.get("circuit") is not None:
-        return [FieldError("circuit", "Send either templateId or circuit.", "one of the two")]
-    if body.get("templateId") is None and body.get("circuit") is None:
-        return [FieldError("templateId", "This field is required.", "the id of a template, or a circuit in its place")]
-    return []
-
-
-def inner_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
-    """Give what is wrong inside of fields, as far as their types let them be read."""
-    wrong = list(parameter_errors(body))
-    checks: tuple[tuple[str, type | tuple[type, ...], Callable[[Any], object]], ...] = (
-        ("noise", (str, dict), read_noise),
-        ("observables", list, read_known_observables),
-    )
-    for name, types, read in checks:
-        if isinstance(body.get(name), types):
-            try:
-                read(body[name])
-            except InvalidFieldsError as error:
-                wrong += error.details
-    return wrong
-
-
-def read_known_observables(given: Sequence[Any]) -> None:
-    """Read the observables, unless one is of a type that was refused already. Raises InvalidFieldsError."""
-    if all(isinstance(item, str | dict) for item in given):
-        read_observables(given)
-
-
 def read_body(schema: type[SchemaType], *, max_bytes: int) -> SchemaType:
     """Read the body as this schema has it."""
     body = read_json_object(max_bytes=max_bytes)
@@ -297,27 +177,6 @@ def read_body(schema: type[SchemaType], *, max_bytes: int) -> SchemaType:
         return schema.model_validate(body)
     except ValidationError as error:
         refuse(field_errors(schema, error.errors()))
-
-
-def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
-    """Give what is wrong with the template's parameters, as far as template and parameters can be told."""
-    template_id, parameters = body.get("templateId"), body.get("parameters", {})
-    if template_id is None and isinstance(parameters, dict):
-        allowed = "a finite number"
-        return [
-            FieldError(f"parameters.{name[:MAX_PATH_CHARACTERS]}", "An input of a program is a number.", allowed)
-            for name, value in parameters.items()
-            if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value)
-        ]
-    if not isinstance(template_id, str) or not isinstance(parameters, dict):
-        return ()
-    try:
-        get_template(template_id).check_parameters(parameters)
-    except InvalidFieldsError as error:
-        return error.details
-    except TemplateNotFoundError:
-        return ()
-    return ()
 
 
 def read_query(schema: type[SchemaType]) -> SchemaType:

@@ -6,6 +6,8 @@ from webapp.authentication import public
 from webapp.dashboard import dashboard
 from webapp.dashboard.examples import get_example
 from webapp.extensions import runtime
+from webapp.jobs.result_sizes import MAX_RESULT_BYTES
+from webapp.jobs.tasks import MAX_CIRCUITS
 from webapp.keys.scopes import SCOPES
 from webapp.quantum import pricing
 from webapp.quantum.backends import list_backends
@@ -24,6 +26,8 @@ def docs() -> str:
         scopes=SCOPES,
         pricing=pricing,
         backends=list_backends(),
+        max_circuits=MAX_CIRCUITS,
+        max_result_bytes=MAX_RESULT_BYTES,
         max_shots=MAX_SHOTS,
         templates=list_templates(),
     )

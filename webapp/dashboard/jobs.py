@@ -1,8 +1,10 @@
 """Jobs: the list, one job with its result, and the result as a file."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from flask import flash, jsonify, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -17,11 +19,11 @@ from webapp.dashboard.diagrams import draw
 from webapp.dashboard.visitor import get_own_organisation
 from webapp.extensions import runtime
 from webapp.jobs import operations
-from webapp.jobs.execution import work_of
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.operations import JobEndedError
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.jobs.states import OPEN
+from webapp.jobs.tasks import Work, task_of
 from webapp.jobs.turns import QueuePlace, find_place
 from webapp.keys.queries import get_key
 from webapp.quantum.circuits import Circuit
@@ -32,6 +34,7 @@ JOBS_PER_PAGE = 25
 SHOWN_OUTCOMES = 32
 # The last job of the page before, as our own links have it.
 CURSOR = re.compile(r"job_[0-9a-z]{26}")
+PLACE = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,22 @@ class Chart:
     outcomes: list[Outcome]
     most: float
     hidden: int
+    has_probabilities: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """One circuit of a batch or a sweep, and what came of it, which is empty until the job has ended well."""
+
+    work: Work
+    engine: str
+    result: Mapping[str, Any]
+
+    @property
+    def most_frequent(self) -> tuple[str, int] | None:
+        """Give the most frequent outcome and its count."""
+        counts: Mapping[str, int] = self.result.get("counts") or {}
+        return min(counts.items(), key=lambda item: (-item[1], item[0]), default=None)
 
 
 @dashboard.get("/console/jobs")
@@ -96,16 +115,22 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
 
 
 def render_job(found: Job, place: QueuePlace | None) -> str:
-    """Render a job's page."""
-    circuit = find_circuit(found)
+    """Render a job's page; of a batch or a sweep, with one circuit of those in its table shown in full."""
+    parts = list_parts(found)
+    shown = find_shown(parts)
+    circuit = find_circuit(found, shown)
+    result = parts[shown].result if parts else get_result(found)
     return render_template(
         "job.html",
         job=found,
         is_open=found.status in OPEN,
         place=place,
+        parts=parts,
+        shown=shown,
+        means=result.get("expectationValues") or [],
         key=get_key(found.key_id) if found.key_id else None,
         runner=get_user(found.created_by_id) if found.created_by_id else None,
-        chart=make_chart(found),
+        chart=make_chart(result, shots=found.shots),
         rerun_body=make_rerun_body(found),
         openqasm=to_openqasm3(circuit) if circuit else None,
         drawn=draw(circuit) if circuit else None,
@@ -121,6 +146,7 @@ def job_result(job_id: str) -> ResponseReturnValue:
         id=found.id,
         templateId=found.template_id,
         circuit=found.circuit,
+        circuits=found.circuits,
         parameters=found.parameters,
         options=found.options,
         shots=found.shots,
@@ -128,19 +154,22 @@ def job_result(job_id: str) -> ResponseReturnValue:
         counts=found.counts,
         probabilities=found.probabilities,
         **(found.further_results or {}),
+        results=write_parts(found),
         bitOrder="Classical bit 0 is the rightmost character.",
     )
     answer.headers["Content-Disposition"] = f'attachment; filename="{found.id}.json"'
     return answer
 
 
-def make_chart(job: Job) -> Chart:
-    """Make the histogram of a job's result; it has no bars where there is none."""
-    outcomes = list_outcomes(job.counts or {}, job.probabilities or {}, shots=job.shots)
+def make_chart(result: Mapping[str, Any], *, shots: int) -> Chart:
+    """Make the histogram of what came of a circuit; it has no bars where nothing did."""
+    counts, probabilities = result.get("counts") or {}, result.get("probabilities") or {}
+    outcomes = list_outcomes(counts, probabilities, shots=shots)
     return Chart(
         outcomes,
         most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),
-        hidden=len(job.counts or {}) - sum(outcome.count > 0 for outcome in outcomes),
+        hidden=len(counts) - sum(outcome.count > 0 for outcome in outcomes),
+        has_probabilities=bool(probabilities),
     )
 
 
@@ -153,18 +182,49 @@ def list_outcomes(counts: Mapping[str, int], probabilities: Mapping[str, float],
     ]
 
 
+def get_result(job: Job) -> dict[str, Any]:
+    """Give what came of a job's one circuit, named as what came of each of several."""
+    return {"counts": job.counts, "probabilities": job.probabilities, **(job.further_results or {})}
+
+
+def list_parts(job: Job) -> list[Part]:
+    """Give the circuits of a batch or a sweep; none for a job of a single circuit."""
+    if job.engines is None:
+        return []
+    results = job.results or [{} for _ in job.engines]
+    works = task_of(job).list_works()
+    return [Part(work, engine, result) for work, engine, result in zip(works, job.engines, results, strict=True)]
+
+
+def find_shown(parts: Sequence[Part]) -> int:
+    """Give which circuit the page was asked to show; the first, unless it was asked for one that there is."""
+    asked = request.args.get("circuit", "")
+    return int(asked) if PLACE.fullmatch(asked) and int(asked) < len(parts) else 0
+
+
+def write_parts(job: Job) -> list[dict[str, Any]] | None:
+    """Write what came of each circuit of a batch or a sweep; None for a single one."""
+    if job.results is None:
+        return None
+    return [
+        {"parameters": dict(part.work.parameters), "seed": part.work.seed, "engine": part.engine, **part.result}
+        for part in list_parts(job)
+    ]
+
+
 def make_rerun_body(job: Job) -> dict[str, object]:
     """Make the body that gives the same counts again."""
-    body: dict[str, object] = {"templateId": job.template_id} if job.template_id else {"circuit": job.circuit}
+    subjects = {"templateId": job.template_id, "circuit": job.circuit, "circuits": job.circuits}
+    body: dict[str, object] = {name: value for name, value in subjects.items() if value}
     body |= {"shots": job.shots, "seed": job.seed, **job.options}
     if job.parameters:
         body["parameters"] = job.parameters
     return body
 
 
-def find_circuit(job: Job) -> Circuit | None:
-    """Give the job's circuit, unless its template or its format is no longer read as it was."""
+def find_circuit(job: Job, index: int) -> Circuit | None:
+    """Give one of the job's circuits, unless its template or its format is no longer read as it was."""
     try:
-        return work_of(job).make_circuit()
+        return next(islice(task_of(job).list_works(), index, None)).make_circuit()
     except UpcubeError:
         return None

@@ -15,7 +15,7 @@ from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import Diagram, draw
-from webapp.dashboard.jobs import make_chart, make_rerun_body
+from webapp.dashboard.jobs import get_result, make_chart, make_rerun_body
 from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, Draft, make_request
 from webapp.dashboard.visitor import get_own_organisation, get_visitor
 from webapp.extensions import runtime
@@ -115,7 +115,7 @@ def look_at(draft: Draft) -> Outlook:
         )
     except UpcubeError as error:
         return Outlook(body=body, error=error)
-    return Outlook(body=body, estimate=found, drawn=draw(found.plan.circuit))
+    return Outlook(body=body, estimate=found, drawn=draw(found.plan.runs[0].circuit))
 
 
 def run(outlook: Outlook) -> str:
@@ -161,7 +161,7 @@ def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None)
         outlook=outlook,
         errors={detail.path: detail.message for detail in details},
         job=job,
-        chart=make_chart(job) if job else None,
+        chart=make_chart(get_result(job), shots=job.shots) if job else None,
         rerun_body=make_rerun_body(job) if job else None,
         ticket=secrets.token_urlsafe(16),
         kinds=KINDS,

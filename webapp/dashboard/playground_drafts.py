@@ -176,6 +176,7 @@ def make_request(body: Mapping[str, Any]) -> JobRequest:
     return JobRequest(
         template_id=body.get("templateId"),
         circuit=body.get("circuit"),
+        circuits=None,
         parameters=body.get("parameters", {}),
         options={},
         backend_id=body.get("backend", DEFAULT_BACKEND_ID),

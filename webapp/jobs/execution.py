@@ -1,84 +1,74 @@
-"""A job's circuit made and run from what is stored of it, in whatever process: from JSON, and back to JSON."""
+"""A job's circuits run from what is stored of them, in whatever process: from JSON, and back to JSON."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from webapp.jobs.models import Job
-from webapp.quantum.circuits import Circuit
-from webapp.quantum.engines import RunRequest, RunResult, get_engine
+from webapp.jobs.tasks import Task
+from webapp.quantum.engines import RunResult, get_engine
 from webapp.quantum.engines.base import ExpectationValue
-from webapp.quantum.noise import read_noise
-from webapp.quantum.observables import read_observables
-from webapp.quantum.programs import Program, read_program
-from webapp.quantum.templates import get_template
 
 
-@dataclass(frozen=True)
-class Work:
-    """All that a run depends on, as it was sent and is stored.
-
-    Either `template_id` or `circuit` is there. `options` has what was asked for besides the counts: noise, observables,
-    memory and statevector, as in the API.
-    """
-
-    template_id: str | None
-    circuit: Mapping[str, Any] | None
-    parameters: Mapping[str, Any]
-    options: Mapping[str, Any]
-    shots: int
-    seed: int
-
-    def make_circuit(self) -> Circuit:
-        """Make the circuit. Raises TemplateNotFoundError, InvalidFieldsError or what a program's reader raises."""
-        if self.circuit is not None:
-            return read_program(Program(self.circuit["format"], self.circuit["source"]), inputs=self.parameters)
-        return get_template(self.template_id or "").create_circuit(self.parameters)
-
-    def make_request(self) -> RunRequest:
-        """Put what was asked for into the engines' terms. Raises InvalidFieldsError."""
-        noise = self.options.get("noise")
-        return RunRequest(
-            self.shots,
-            self.seed,
-            noise=None if noise is None else read_noise(noise),
-            observables=read_observables(self.options.get("observables", ())),
-            wants_memory=self.options.get("memory", False),
-            wants_statevector=self.options.get("statevector", False),
-        )
+def write_order(task: Task, engines: Sequence[str]) -> bytes:
+    """Write what to run, and each circuit's engine, for another process."""
+    return json.dumps({"task": asdict(task), "engines": list(engines)}).encode()
 
 
-def work_of(job: Job) -> Work:
-    """Give what a stored job runs."""
-    return Work(job.template_id, job.circuit, job.parameters, job.options, job.shots, job.seed)
-
-
-def write_work(work: Work, engine: str) -> bytes:
-    """Write what to run, and on which engine, for another process."""
-    return json.dumps({"work": asdict(work), "engine": engine}).encode()
-
-
-def execute(content: bytes) -> RunResult:
-    """Run what was written for this process. Raises what its circuit and its engine raise."""
+def execute(content: bytes) -> list[RunResult]:
+    """Run what was written for this process. Raises what its circuits and their engines raise."""
     order = json.loads(content)
-    work = Work(**order["work"])
-    return get_engine(order["engine"]).run(work.make_circuit(), work.make_request())
+    made = Task(**order["task"]).make_circuits()
+    return [
+        get_engine(engine).run(circuit, request)
+        for (circuit, request), engine in zip(made, order["engines"], strict=True)
+    ]
 
 
-def write_result(result: RunResult) -> bytes:
-    """Write a result as JSON."""
-    return json.dumps({"result": asdict(result)}).encode()
+def write_results(results: Sequence[RunResult]) -> bytes:
+    """Write results as JSON."""
+    return json.dumps({"results": [asdict(result) for result in results]}).encode()
 
 
-def read_result(content: Mapping[str, Any]) -> RunResult:
-    """Read a result that was JSON."""
-    means = tuple(ExpectationValue(**mean) for mean in content["expectation_values"])
-    return RunResult(**{**content, "expectation_values": means})
+def read_results(content: Sequence[Mapping[str, Any]]) -> list[RunResult]:
+    """Read results that were JSON."""
+    return [
+        RunResult(
+            **{**each, "expectation_values": tuple(ExpectationValue(**mean) for mean in each["expectation_values"])}
+        )
+        for each in content
+    ]
 
 
-def result_columns(result: RunResult) -> dict[str, Any]:
-    """Give the columns of a job that hold its result."""
+def result_columns(task: Task, results: Sequence[RunResult]) -> dict[str, Any]:
+    """Give the columns of a job that hold what came of its circuits."""
+    if not task.is_single:
+        versions = {result.engine_version for result in results}
+        return {
+            "engine_version": versions.pop() if len(versions) == 1 else None,
+            "results": [write_one_of_several(result) for result in results],
+        }
+    [result] = results
+    return {
+        "engine_version": result.engine_version,
+        "counts": result.counts,
+        "probabilities": result.probabilities,
+        "further_results": list_further(result) or None,
+    }
+
+
+def write_one_of_several(result: RunResult) -> dict[str, Any]:
+    """Write what came of one circuit of a batch or a sweep, as it is stored."""
+    return {
+        "engineVersion": result.engine_version,
+        "counts": result.counts,
+        "probabilities": result.probabilities,
+        **list_further(result),
+    }
+
+
+def list_further(result: RunResult) -> dict[str, Any]:
+    """Give what was asked for besides the counts."""
     further = {
         "expectationValues": [
             {"observable": mean.observable, "value": mean.value, "standardError": mean.standard_error}
@@ -87,9 +77,4 @@ def result_columns(result: RunResult) -> dict[str, Any]:
         "memory": result.memory,
         "statevector": result.statevector,
     }
-    return {
-        "engine_version": result.engine_version,
-        "counts": result.counts,
-        "probabilities": result.probabilities,
-        "further_results": {name: value for name, value in further.items() if value} or None,
-    }
+    return {name: value for name, value in further.items() if value}

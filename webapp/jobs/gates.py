@@ -107,14 +107,14 @@ def judge_backend(backend: Backend) -> GateVerdict:
 
 def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
     """Let through circuits that fit the backend, and that it can run in the time that a job may take."""
-    qubits, most_qubits = plan.profile.qubits, plan.backend.qubits
+    qubits, most_qubits = plan.qubits, plan.backend.qubits
     if qubits > most_qubits:
         return refused_unless(
             False,  # noqa: FBT003 - it reads as a sentence
             "size",
             limit=f"{most_qubits} qubits",
             value=f"{qubits} qubits",
-            message=f"{qubits} qubits need {plan.profile.memory_bytes} bytes of memory. "
+            message=f"{qubits} qubits need {plan.memory_bytes} bytes of memory. "
             f"{plan.backend.id} takes up to {most_qubits} qubits.",
         )
     if isinstance(plan.misfit, CircuitTooLargeError):
@@ -132,23 +132,22 @@ def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
         "size",
         limit=f"{limits.timeout_seconds} core-seconds",
         value=f"{seconds} core-seconds",
-        message=f"The circuit takes about {seconds} core-seconds and a job may take {limits.timeout_seconds}. "
-        "Use fewer qubits or fewer gates.",
+        message=f"The {'circuit takes' if plan.task.is_single else 'circuits take'} about {seconds} core-seconds and a "
+        f"job may take {limits.timeout_seconds}. Use fewer qubits or fewer gates"
+        f"{'' if plan.task.is_single else ', or send fewer circuits at once'}.",
     )
 
 
 def judge_test(plan: Plan) -> GateVerdict:
     """Let through a test key's jobs while they are tiny."""
-    profile = plan.profile
-    seconds = plan.route.cost.seconds if plan.route else 0.0
-    is_tiny = profile.qubits <= TEST_QUBITS and profile.gates <= TEST_GATES and plan.work.shots <= TEST_SHOTS
+    seconds = sum(route.cost.seconds for route in plan.routes)
+    is_tiny = plan.qubits <= TEST_QUBITS and plan.gates <= TEST_GATES and plan.shots <= TEST_SHOTS
     limit = f"{TEST_QUBITS} qubits, {TEST_GATES} gates and {TEST_SHOTS} shots, for one core-second"
     return GateVerdict(
         name="size",
         passed=is_tiny and seconds <= TEST_SECONDS,
         limit=limit,
-        value=f"{profile.qubits} qubits, {profile.gates} gates and {plan.work.shots} shots, "
-        f"for {seconds:.1f} core-seconds",
+        value=f"{plan.qubits} qubits, {plan.gates} gates and {plan.shots} shots, for {seconds:.1f} core-seconds",
         message=f"A test key runs up to {limit}, free of charge. Use a live key for more.",
     )
 

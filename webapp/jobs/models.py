@@ -35,7 +35,7 @@ IS_OPEN = sa.text("status IN ('queued', 'running')")
 
 
 class Job(Base):
-    """One submitted circuit, what it cost, and its result.
+    """A submitted circuit, or several in a batch or a sweep, what they cost, and what came of them.
 
     `status` is changed by webapp/jobs/states.py alone. `attempt` counts the times that a worker has taken the job, and
     fences them off from each other: what a worker writes counts only while its own attempt is the job's. `losses` are
@@ -66,6 +66,9 @@ class Job(Base):
     template_id: Mapped[str | None] = mapped_column(sa.String(60))
     # The program as it was sent, in place of a template: its format and its source.
     circuit: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    # The programs of a batch, in place of the one.
+    circuits: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
+    # Lists among them make a sweep: one circuit for each place in the lists.
     parameters: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
     # What was asked for besides the counts: noise, observables, memory, statevector.
     options: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
@@ -73,13 +76,19 @@ class Job(Base):
     engine: Mapped[str] = mapped_column(sa.String(60))
     engine_version: Mapped[str | None] = mapped_column(sa.String(40))
     engine_reason: Mapped[str] = mapped_column(sa.String(255))
+    # Each circuit's engine, of a batch or a sweep; null for a single circuit.
+    engines: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
+    # Of the widest circuit.
     qubits: Mapped[int]
+    # Of each circuit.
     shots: Mapped[int]
     seed: Mapped[int] = mapped_column(sa.BigInteger)
     counts: Mapped[dict[str, int] | None] = mapped_column(sa.JSON)
     probabilities: Mapped[dict[str, float] | None] = mapped_column(sa.JSON)
     # What was given of it: expectationValues, memory, statevector.
     further_results: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    # What came of each circuit of a batch or a sweep, as of a single one in the three columns above.
+    results: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
     price_list: Mapped[str] = mapped_column(sa.String(20))
     estimated_microcredits: Mapped[int] = mapped_column(sa.BigInteger)
     held_microcredits: Mapped[int] = mapped_column(sa.BigInteger)

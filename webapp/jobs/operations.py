@@ -174,8 +174,9 @@ def releasing_on_failure(hold: Hold) -> Iterator[None]:
 
 def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datetime) -> Job:
     """Make the row of a queued job, not stored yet."""
-    if plan.route is None:
+    if plan.engine is None or plan.engine_reason is None:
         raise RuntimeError("a backend without engines is never online")
+    task = plan.task
     return Job(
         id=new_id("job", at=at),
         organisation_id=submitter.organisation_id,
@@ -186,16 +187,18 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
         lane=plan.lane,
         attempt=0,
         losses=0,
-        template_id=plan.work.template_id,
-        circuit=plan.work.circuit,
-        parameters=plan.work.parameters,
-        options=plan.work.options,
+        template_id=task.template_id,
+        circuit=task.circuit,
+        circuits=task.circuits,
+        parameters=task.parameters,
+        options=task.options,
         backend=plan.backend.id,
-        engine=plan.route.engine,
-        engine_reason=plan.route.reason,
-        qubits=plan.profile.qubits,
-        shots=plan.work.shots,
-        seed=plan.work.seed,
+        engine=plan.engine,
+        engine_reason=plan.engine_reason,
+        engines=None if task.is_single else [route.engine for route in plan.routes],
+        qubits=plan.qubits,
+        shots=task.shots,
+        seed=task.seed,
         price_list=plan.price.version,
         estimated_microcredits=plan.price.total,
         held_microcredits=plan.price.total,
@@ -205,10 +208,13 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
 
 
 def run_inline(job: Job, plan: Plan) -> None:
-    """Run the circuit and write down what came of it. A fault of ours fails the job, which then costs nothing."""
+    """Run the circuits and write down what came of them. A fault of ours fails the job, which then costs nothing."""
     move_new_job(job, JobStatus.RUNNING, started_at=clock.now())
     try:
-        result = get_engine(job.engine).run(plan.circuit, plan.work.make_request())
+        results = [
+            get_engine(route.engine).run(run.circuit, run.request)
+            for run, route in zip(plan.runs, plan.routes, strict=True)
+        ]
     except UpcubeError:
         raise
     except Exception:
@@ -218,7 +224,7 @@ def run_inline(job: Job, plan: Plan) -> None:
         move_new_job(
             job,
             JobStatus.COMPLETED,
-            **result_columns(result),
+            **result_columns(plan.task, results),
             charged_microcredits=job.held_microcredits,
             completed_at=clock.now(),
         )
@@ -263,12 +269,13 @@ def cancel_job(*, organisation_id: str, job_id: str, at: datetime) -> Job:
 
 def prune_results(*, before: datetime) -> int:
     """Delete the results of jobs that ended before this moment, and give how many there were; their rows stay."""
+    nothing = {"counts": null(), "probabilities": null(), "further_results": null(), "results": null()}
     has_result = Job.result_deleted_at.is_(None) & (Job.status == JobStatus.COMPLETED)
     with transaction() as session:
         result = session.execute(
             update(Job)
             .where(Job.completed_at < before, has_result)
-            .values(counts=null(), probabilities=null(), further_results=null(), result_deleted_at=clock.now())
+            .values(**nothing, result_deleted_at=clock.now())
             .execution_options(synchronize_session=False)
         )
         return cast("CursorResult[Any]", result).rowcount

@@ -3,12 +3,20 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.jobs.execution import Work
+from webapp.core.errors import UpcubeError
 from webapp.jobs.models import Lane
+from webapp.jobs.result_sizes import (
+    MAX_INLINE_RESULT_BYTES,
+    MAX_RESULT_BYTES,
+    ResultTooLargeError,
+    bound_result_bytes,
+)
+from webapp.jobs.tasks import Task
 from webapp.quantum.backends import Backend, get_backend
 from webapp.quantum.circuits import Circuit, Profile, measure
 from webapp.quantum.engines import (
@@ -19,20 +27,20 @@ from webapp.quantum.engines import (
 )
 from webapp.quantum.engines.base import check_request
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
-from webapp.quantum.pricing import FREE, Price, price_hardware_microcredits, price_microcredits
+from webapp.quantum.pricing import FREE, Price, add_prices, price_hardware_microcredits, price_microcredits
 from webapp.quantum.router import Route, choose_engine
 
 # What a request waits for at once is quick, and its result does not fill the web process.
 MAX_INLINE_SECONDS = 0.1
-MAX_INLINE_RESULT_CHARACTERS = 4_000_000
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A circuit to run, as a program asked for it. `digest` is of all that was asked for, but for `quote_id`."""
+    """What to run, as a program asked for it. `digest` is of all that was asked for, but for `quote_id`."""
 
     template_id: str | None
     circuit: Mapping[str, Any] | None
+    circuits: Sequence[Mapping[str, Any]] | None
     parameters: Mapping[str, Any]
     options: Mapping[str, Any]
     backend_id: str
@@ -60,21 +68,75 @@ class JobLimits:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A job as it would run: where, on which engine, how large, and for how much."""
+class PlannedRun:
+    """One circuit as it would run: on which engine, how large, and for how much."""
 
-    work: Work
     circuit: Circuit
-    backend: Backend
+    request: RunRequest
     profile: Profile
     # None where the backend is not ours to route on, or none of its engines runs the circuit: `misfit` then says why.
     route: Route | None
     misfit: CircuitTooLargeError | UnsupportedCircuitError | None
+    price: Price
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job as it would run: its circuits, where, and for how much in all."""
+
+    task: Task
+    runs: tuple[PlannedRun, ...]
+    backend: Backend
     lane: Lane
     price: Price
     max_microcredits: int | None
     # A test key's job: free, and tiny.
     is_test: bool
+
+    @property
+    def qubits(self) -> int:
+        """Give the width of the widest circuit."""
+        return max(run.profile.qubits for run in self.runs)
+
+    @property
+    def gates(self) -> int:
+        """Give the gates of all circuits."""
+        return sum(run.profile.gates for run in self.runs)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Give the largest circuit's state vector: circuits run one after the other."""
+        return max(run.profile.memory_bytes for run in self.runs)
+
+    @property
+    def shots(self) -> int:
+        """Give the shots of all circuits."""
+        return sum(run.request.shots for run in self.runs)
+
+    @property
+    def misfit(self) -> CircuitTooLargeError | UnsupportedCircuitError | None:
+        """Give why the first circuit that no engine runs is refused."""
+        return next((run.misfit for run in self.runs if run.misfit), None)
+
+    @property
+    def routes(self) -> list[Route]:
+        """Give the route of each circuit; none at all unless every circuit has one."""
+        routes = [run.route for run in self.runs if run.route]
+        return routes if len(routes) == len(self.runs) else []
+
+    @property
+    def engine(self) -> str | None:
+        """Name the engine, or all of them where circuits differ."""
+        return ", ".join(sorted({route.engine for route in self.routes})) or None
+
+    @property
+    def engine_reason(self) -> str | None:
+        """Say why; of several circuits, how many run where."""
+        reasons = {route.reason for route in self.routes}
+        if len(reasons) <= 1:
+            return reasons.pop() if reasons else None
+        counted = Counter(route.engine for route in self.routes)
+        return f"Each circuit runs where it is quickest: {', '.join(f'{n} on {name}' for name, n in counted.items())}."
 
 
 def digest_request(body: Mapping[str, Any]) -> str:
@@ -88,44 +150,55 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
 
     Raises NotFoundError, InvalidFieldsError, or what a program's reader raises.
     """
-    work = Work(
+    task = Task(
         template_id=request.template_id,
         circuit=request.circuit,
+        circuits=request.circuits,
         parameters=dict(request.parameters),
         options=dict(request.options),
         shots=request.shots,
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
-    circuit = work.make_circuit()
-    profile = measure(circuit)
     backend = get_backend(request.backend_id)
-    route, misfit = find_route(profile, backend, work.make_request())
-    is_small = is_inline(profile, route, work, limits=limits)
+    runs = tuple(plan_run(circuit, wanted, backend, is_test=is_test) for circuit, wanted in task.make_circuits())
+    for index, run in enumerate(runs):
+        if run.misfit is not None:
+            task.name_circuit(run.misfit, index)
     return Plan(
-        work=work,
-        circuit=circuit,
+        task=task,
+        runs=runs,
         backend=backend,
-        profile=profile,
-        route=route,
-        misfit=misfit,
-        lane=Lane.INLINE if is_small and not wants_worker else Lane.WORKER,
-        price=FREE if is_test else find_price(profile, backend, route, work.make_request()),
+        lane=Lane.INLINE if is_small(task, runs, limits) and not wants_worker else Lane.WORKER,
+        price=add_prices([run.price for run in runs]),
         max_microcredits=request.max_microcredits,
         is_test=is_test,
     )
 
 
-def is_inline(profile: Profile, route: Route | None, work: Work, *, limits: JobLimits) -> bool:
-    """Tell whether the web process may run the job, by its engine, its work, its time and the size of its result."""
-    if route is None or not get_capabilities(route.engine).is_light:
+def plan_run(circuit: Circuit, request: RunRequest, backend: Backend, *, is_test: bool) -> PlannedRun:
+    """Work out how one circuit would run."""
+    profile = measure(circuit)
+    route, misfit = find_route(profile, backend, request)
+    price = FREE if is_test else find_price(profile, backend, route, request)
+    return PlannedRun(circuit, request, profile, route, misfit, price)
+
+
+def is_small(task: Task, runs: Sequence[PlannedRun], limits: JobLimits) -> bool:
+    """Tell whether a request may wait for the job: light engines, little work and time, and results that are small."""
+    routes = [run.route for run in runs if run.route and get_capabilities(run.route.engine).is_light]
+    if len(routes) < len(runs):
         return False
-    outcomes = min(work.shots, 1 << min(profile.measurements, MAX_SHOTS.bit_length()))
-    bitstrings = outcomes + (work.shots if work.options.get("memory") else 0)
     return (
-        route.cost.work <= limits.max_inline_work
-        and route.cost.seconds <= MAX_INLINE_SECONDS
-        and bitstrings * profile.clbits <= MAX_INLINE_RESULT_CHARACTERS
+        sum(route.cost.work for route in routes) <= limits.max_inline_work
+        and sum(route.cost.seconds for route in routes) <= MAX_INLINE_SECONDS
+        and task.shots * len(runs) <= MAX_SHOTS
+        and count_result_bytes(runs) <= MAX_INLINE_RESULT_BYTES
     )
+
+
+def count_result_bytes(runs: Sequence[PlannedRun]) -> int:
+    """Give the most that all results may take."""
+    return sum(bound_result_bytes(run.profile, run.request, run.route.engine) for run in runs if run.route)
 
 
 def find_route(
@@ -164,10 +237,19 @@ def find_price(profile: Profile, backend: Backend, route: Route | None, request:
 def check_engine(plan: Plan) -> None:
     """Refuse what the engine cannot do, before it is asked to; a backend without engines has been refused by its gate.
 
-    Raises InvalidFieldsError, InvalidCircuitError, CircuitTooLargeError or UnsupportedCircuitError.
+    Raises InvalidFieldsError, InvalidCircuitError, CircuitTooLargeError, UnsupportedCircuitError or
+    ResultTooLargeError.
     """
     if plan.misfit is not None:
         raise plan.misfit
-    if plan.route is not None:
-        engine = plan.route.engine
-        check_request(plan.circuit, plan.work.make_request(), engine, get_capabilities(engine))
+    for index, run in enumerate(plan.runs):
+        if run.route is not None:
+            engine = run.route.engine
+            try:
+                check_request(run.circuit, run.request, engine, get_capabilities(engine))
+            except UpcubeError as error:
+                plan.task.name_circuit(error, index)
+                raise
+    size_bytes = count_result_bytes(plan.runs)
+    if not plan.task.is_single and size_bytes > MAX_RESULT_BYTES:
+        raise ResultTooLargeError(size_bytes)

@@ -40,7 +40,7 @@ def list_jobs(
 
     Their results and programs, which may be large, are not read and cannot be asked for.
     """
-    large = (Job.counts, Job.probabilities, Job.further_results, Job.circuit)
+    large = (Job.counts, Job.probabilities, Job.further_results, Job.results, Job.circuit, Job.circuits)
     without_results = [defer(column, raiseload=True) for column in large]
     statement = select(Job).where(Job.organisation_id == organisation_id).options(*without_results)
     if status:

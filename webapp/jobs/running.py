@@ -1,7 +1,7 @@
 """What workers do with jobs: take the next, say that they live, end it; and what becomes of a dead worker's jobs."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,9 +10,10 @@ from sqlalchemy import select, update
 from webapp.core.db import db, transaction
 from webapp.core.faults import fault
 from webapp.jobs.ending import Failure, StoredJob, end_stored_job, identify
-from webapp.jobs.execution import Work, result_columns, work_of
+from webapp.jobs.execution import result_columns
 from webapp.jobs.models import IS_OPEN, Job, JobStatus
 from webapp.jobs.states import move_job
+from webapp.jobs.tasks import Task, task_of
 from webapp.jobs.turns import call_workers, count_jobs, list_turns, record_turn
 from webapp.ledger.operations import OverdraftError
 from webapp.metering.reconcile import reconcile_account
@@ -29,12 +30,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Assignment:
-    """A job that this worker runs, for as long as `attempt` is the job's; and what it takes to run it."""
+    """A job that this worker runs, for as long as `attempt` is the job's; and what it takes to run it.
+
+    `engines` has one for each circuit.
+    """
 
     job: StoredJob
     attempt: int
-    work: Work
-    engine: str
+    task: Task
+    engines: tuple[str, ...]
 
 
 def claim_job(*, at: datetime) -> Assignment | None:
@@ -55,7 +59,8 @@ def claim_job(*, at: datetime) -> Assignment | None:
                 job = session.get_one(Job, job_id, populate_existing=True)
         if has_moved:
             fault("job_after_claim")
-            return Assignment(job=identify(job), attempt=job.attempt, work=work_of(job), engine=job.engine)
+            engines = tuple(job.engines or [job.engine])
+            return Assignment(job=identify(job), attempt=job.attempt, task=task_of(job), engines=engines)
     return None
 
 
@@ -77,8 +82,8 @@ def renew_assignment(assignment: Assignment, *, at: datetime) -> None:
         )
 
 
-def complete_job(assignment: Assignment, result: RunResult, *, at: datetime) -> bool:
-    """Store the result and charge for it; False when the job is no longer this worker's. Raises StoreAwayError."""
+def complete_job(assignment: Assignment, results: Sequence[RunResult], *, at: datetime) -> bool:
+    """Store the results and charge for them; False when the job is no longer this worker's. Raises StoreAwayError."""
     job = assignment.job
     try:
         return end_stored_job(
@@ -86,7 +91,7 @@ def complete_job(assignment: Assignment, result: RunResult, *, at: datetime) -> 
             JobStatus.COMPLETED,
             attempt=assignment.attempt,
             charged_microcredits=job.held_microcredits,
-            values=result_columns(result),
+            values=result_columns(assignment.task, results),
             at=at,
         )
     except OverdraftError:

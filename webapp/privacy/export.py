@@ -43,9 +43,10 @@ KEY: Columns = (
     *(ApiKey.created_at, ApiKey.expires_at, ApiKey.disabled_at, ApiKey.revoked_at),
 )
 JOB: Columns = (
-    *(Job.id, Job.key_id, Job.created_by_id, Job.name, Job.status, Job.template_id, Job.parameters),
-    *(Job.backend, Job.engine),
-    *(Job.shots, Job.seed, Job.counts, Job.probabilities, Job.error),
+    *(Job.id, Job.key_id, Job.created_by_id, Job.name, Job.status, Job.template_id),
+    *(Job.circuit, Job.circuits, Job.parameters),
+    *(Job.options, Job.backend, Job.engine, Job.shots, Job.seed),
+    *(Job.counts, Job.probabilities, Job.further_results, Job.results, Job.error),
     *(Job.estimated_microcredits, Job.held_microcredits, Job.charged_microcredits),
     *(Job.created_at, Job.started_at, Job.completed_at),
 )
@@ -67,6 +68,7 @@ class Section:
     name: str
     columns: Columns
     where: sa.ColumnElement[bool]
+    rows_at_a_time: int = ROWS_AT_A_TIME
 
 
 def export_data(*, user: User, actor: Actor, at: datetime) -> Iterator[str]:
@@ -101,7 +103,8 @@ def list_sections(user_id: str) -> list[Section]:
         Section("organisations", ORGANISATION, Organisation.id.in_(joined)),
         Section("memberships", MEMBERSHIP, Membership.user_id == user_id),
         Section("keys", KEY, sa.or_(ApiKey.organisation_id == own, made)),
-        Section("jobs", JOB, Job.organisation_id == own),
+        # The results of one job may be megabytes.
+        Section("jobs", JOB, Job.organisation_id == own, rows_at_a_time=1),
         Section("usage", USAGE, sa.or_(Usage.key_id.in_(own_keys), Usage.key_id == own)),
         Section("ledger", TRANSFER, Transfer.organisation_id == own),
         Section("audit", EVENT, events),
@@ -114,7 +117,7 @@ def write_section(section: Section) -> Iterator[str]:
     statement = sa.select(*section.columns).where(section.where).order_by(section.columns[0])
     yield f',\n"{section.name}": ['
     separator = "\n"
-    for row in db.session.execute(statement.execution_options(yield_per=ROWS_AT_A_TIME)):
+    for row in db.session.execute(statement.execution_options(yield_per=section.rows_at_a_time)):
         yield separator + json.dumps(dict(zip(names, map(to_json, row), strict=True)))
         separator = ",\n"
     yield "]"

@@ -1,6 +1,6 @@
 """The versioned price list: what running a circuit costs, in integer micro-credits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -91,6 +91,17 @@ def price_hardware_microcredits(profile: Profile, shots: int) -> Price:
     shots_price = shots * HARDWARE_SHOT_MICROCREDITS
     total = BASE_MICROCREDITS + work + shots_price
     return Price(PRICE_LIST_VERSION, base=BASE_MICROCREDITS, work=work, shots=shots_price, total=total)
+
+
+def add_prices(prices: Sequence[Price]) -> Price:
+    """Price several circuits as one job: what they cost one by one, all under one price list."""
+    return Price(
+        prices[0].version,
+        base=sum(price.base for price in prices),
+        work=sum(price.work for price in prices),
+        shots=sum(price.shots for price in prices),
+        total=sum(price.total for price in prices),
+    )
 
 
 def _count_steps(profile: Profile, demands: Demands, engine: str | None) -> tuple[Method, int]:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from webapp.quantum.circuits import Circuit
-from webapp.quantum.limits import MAX_SOURCE_BYTES
+from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.errors import InvalidProgramError, Mistake, ProgramTooLargeError, locate
 from webapp.quantum.parsing.interpreter import Interpreter
 from webapp.quantum.parsing.ionq import read_ionq_circuit
@@ -29,27 +29,29 @@ class Program:
     source: str | Mapping[str, object]
 
 
-def read_program(program: Program, *, inputs: Mapping[str, float] = _NO_INPUTS) -> Circuit:
+def read_program(
+    program: Program, *, inputs: Mapping[str, float] = _NO_INPUTS, allowance: Allowance | None = None
+) -> Circuit:
     """Read a program into a circuit that keeps every rule of `check_circuit`.
 
     `inputs` are the values of an OpenQASM 3 program's input declarations. A program that measures nothing has all of
     its qubits measured, qubit i into bit i. Classical registers stand one above the other in the order in which they
     are declared. Reading is pure Python within the limits of `limits.py`: no file is opened, nothing is compiled, and
-    other threads take their turns. Raises InvalidProgramError, ProgramTooLargeError or InvalidFieldsError.
+    other threads take their turns. Programs that are read for one job share one `allowance`. Raises
+    InvalidProgramError, ProgramTooLargeError or InvalidFieldsError.
     """
+    allowance = allowance or Allowance()
     if program.format == "ionq.circuit.v1":
         return read_ionq_circuit(program.source, inputs=inputs)
     if not isinstance(program.source, str):
         raise InvalidProgramError("An OpenQASM program is text; this is an object.")
-    return _read_openqasm(program.source, 2 if program.format == "openqasm2" else 3, inputs)
+    return _read_openqasm(program.source, 2 if program.format == "openqasm2" else 3, inputs, allowance)
 
 
-def _read_openqasm(source: str, version: int, inputs: Mapping[str, float]) -> Circuit:
+def _read_openqasm(source: str, version: int, inputs: Mapping[str, float], allowance: Allowance) -> Circuit:
     """Read an OpenQASM program, and name the line and column of its first mistake."""
-    # UTF-8 may take four bytes for a character, so the characters are looked at before a copy is made of them.
-    if len(source) > MAX_SOURCE_BYTES or len(source.encode(errors="replace")) > MAX_SOURCE_BYTES:
-        raise ProgramTooLargeError(f"A program has at most {MAX_SOURCE_BYTES} bytes.")
+    allowance.count_source(source)
     try:
-        return Interpreter(inputs).run(StatementParser(source, version=version).read_program())
+        return Interpreter(inputs, allowance).run(StatementParser(source, version=version).read_program())
     except Mistake as mistake:
         raise locate(mistake, source) from None

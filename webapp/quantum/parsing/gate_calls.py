@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 from webapp.quantum.circuits import Operation
-from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_GATE_DEPTH, MAX_PROGRAM_STEPS, MAX_PROGRAM_WIRES
+from webapp.quantum.limits import MAX_GATE_DEPTH, MAX_PROGRAM_STEPS
+from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, evaluate
 from webapp.quantum.parsing.modifiers import GPHASE, control, invert, raise_to
@@ -168,25 +169,11 @@ def check_shape(name: str, gate: Gate, arguments: int, qubits: int, position: in
 class Expander:
     """Expands calls into plain gates and counts every step, so that no program expands for ever."""
 
-    def __init__(self, look_up: Callable[[Name], Number]) -> None:
+    def __init__(self, look_up: Callable[[Name], Number], allowance: Allowance) -> None:
         self._look_up = look_up
-        self._steps = 0
-        self._wires = 0
-
-    def count_steps(self, steps: int = 1) -> None:
-        """Count work. Raises ProgramTooLargeError at the limit."""
-        self._steps += steps
-        if self._steps > MAX_PROGRAM_STEPS:
-            raise ProgramTooLargeError(
-                f"The program takes more than {MAX_PROGRAM_STEPS} steps when its loops and gates are unrolled; "
-                f"a circuit has at most {MAX_CIRCUIT_OPERATIONS} operations."
-            )
-
-    def count_wires(self, wires: int) -> None:
-        """Count the qubits that operations hold. Raises ProgramTooLargeError at the limit."""
-        self._wires += wires
-        if self._wires > MAX_PROGRAM_WIRES:
-            raise ProgramTooLargeError(f"The operations of a program name at most {MAX_PROGRAM_WIRES} qubits in all.")
+        self._allowance = allowance
+        self.count_steps = allowance.count_steps
+        self.count_wires = allowance.count_wires
 
     def expand(self, gate: Gate, angles: Angles, qubits: Qubits, sink: list[Operation], *, phased: bool) -> None:
         """Append a gate's expansion to `sink`; `phased` where a control may see its global phase."""
@@ -198,7 +185,7 @@ class Expander:
                 sink.append(Operation(GPHASE, (), (gate.phase(*angles),)))
             sink.append(Operation(gate.gate, qubits, gate.convert(*angles) if gate.convert else angles))
             return
-        if gate.count + self._steps > MAX_PROGRAM_STEPS:
+        if gate.count + self._allowance.steps > MAX_PROGRAM_STEPS:
             self.count_steps(gate.count)
         self.count_steps()
         values = dict(zip(gate.parameter_names, angles, strict=True))

@@ -9,6 +9,7 @@ from webapp.core.errors import FieldError, InvalidFieldsError
 from webapp.quantum.circuits import Circuit, Condition, Operation, measurement
 from webapp.quantum.gates import BARRIER, MEASURE, RESET
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
+from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.conditions import read_condition
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, compute, evaluate
@@ -42,7 +43,7 @@ _ONLY_MEASURED: Final = (
 class Interpreter:
     """Unrolls one program. `inputs` are the values of its input declarations, by name."""
 
-    def __init__(self, inputs: Mapping[str, float]) -> None:
+    def __init__(self, inputs: Mapping[str, float], allowance: Allowance) -> None:
         self._inputs = dict(inputs)
         self._unused_inputs = set(inputs)
         self._names = Names()
@@ -52,7 +53,7 @@ class Interpreter:
         self._conditions: tuple[Condition, ...] = ()
         self._qubits = 0
         self._clbits = 0
-        self._expander = Expander(self._look_up)
+        self._expander = Expander(self._look_up, allowance)
         self._carriers: Mapping[type, Callable[..., None]] = {
             GateCall: self._call_gate,
             Measure: self._measure,

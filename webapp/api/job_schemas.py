@@ -1,0 +1,224 @@
+"""The body of POST /jobs: read, checked, and every wrong field in it named at once."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
+
+from webapp.api.schemas import (
+    MAX_PATH_CHARACTERS,
+    Credits,
+    Schema,
+    field_errors,
+    read_json_object,
+    refuse,
+    refuse_control_characters,
+)
+from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.jobs.tasks import MAX_CIRCUITS
+from webapp.quantum.backends import DEFAULT_BACKEND_ID
+from webapp.quantum.limits import MAX_OBSERVABLES, MAX_SEED, MAX_SHOTS
+from webapp.quantum.noise import read_noise
+from webapp.quantum.observables import read_observables
+from webapp.quantum.templates import TemplateNotFoundError, get_template
+
+# What a job can be of.
+SUBJECTS = ("templateId", "circuit", "circuits")
+
+TEXT_OR_OBJECT = WithJsonSchema({"type": ["string", "object"]})
+TEXT_OBJECT_OR_NULL = WithJsonSchema({"type": ["string", "object", "null"]})
+
+
+def check_text_or_object(value: object) -> object:
+    """Let through text and objects."""
+    if not isinstance(value, str | dict):
+        raise ValueError("It must be a string or an object.")  # noqa: TRY004 - pydantic reports ValueError
+    return value
+
+
+def check_optional(value: object) -> object:
+    """Let through text, objects and null."""
+    return None if value is None else check_text_or_object(value)
+
+
+def is_finite(value: float) -> bool:
+    """Tell whether a number is one that a float can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+class CircuitBody(Schema):
+    """A program."""
+
+    format: Literal["openqasm2", "openqasm3", "ionq.circuit.v1"]
+    source: Annotated[Any, AfterValidator(check_text_or_object), TEXT_OR_OBJECT]
+
+
+class JobBody(Schema):
+    """The body of POST /jobs: a template or circuits. Descriptions say what is allowed; refusals repeat them."""
+
+    template_id: str | None = Field(default=None, description="the id of a template: see GET /templates")
+    circuit: CircuitBody | None = Field(
+        default=None,
+        description="in place of a template, an object: format (openqasm2, openqasm3 or ionq.circuit.v1) and source",
+    )
+    circuits: list[CircuitBody] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_CIRCUITS,
+        description=f"in place of a template, a list of 1 to {MAX_CIRCUITS} circuits to run as one job",
+    )
+    shots: int = Field(ge=1, le=MAX_SHOTS, description=f"a whole number from 1 to {MAX_SHOTS}")
+    backend: str = Field(default=DEFAULT_BACKEND_ID, description="the id of a backend: see GET /backends")
+    name: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
+        default=None, min_length=1, max_length=80, description="1 to 80 characters without control characters"
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="an object: parameters of the template, or inputs of the program, by name; lists make a sweep",
+    )
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description=f"a whole number from 0 to {MAX_SEED}")
+    noise: Annotated[Any, AfterValidator(check_optional), TEXT_OBJECT_OR_NULL] = Field(
+        default=None, description="the name of a preset, or an object of probabilities"
+    )
+    observables: list[Annotated[Any, AfterValidator(check_text_or_object), TEXT_OR_OBJECT]] = Field(
+        default_factory=list, max_length=MAX_OBSERVABLES, description="a list of sums of Pauli strings"
+    )
+    memory: bool = Field(default=False, description="true for the bitstring of every shot, in order")
+    statevector: bool = Field(default=False, description="true for the amplitudes before the last measurements")
+    max_credits: Credits | None = Field(default=None, description='decimal credits in a string, such as "0.5"')
+    confirm: str | None = Field(default=None, max_length=500, description="the quoteId that confirms the price")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Give what is asked for besides the counts."""
+        asked = {
+            "noise": self.noise,
+            "observables": self.observables,
+            "memory": self.memory,
+            "statevector": self.statevector,
+        }
+        return {name: value for name, value in asked.items() if value}
+
+
+def read_job_body(*, max_bytes: int) -> tuple[JobBody, str]:
+    """Read the body of POST /jobs and its digest; what is wrong in any field, or inside it, is refused together."""
+    body = read_json_object(max_bytes=max_bytes)
+    wrong: list[FieldError] = []
+    try:
+        read = JobBody.model_validate(body)
+    except ValidationError as error:
+        wrong = field_errors(JobBody, error.errors())
+    wrong += [*subject_errors(body), *inner_errors(body)]
+    if wrong:
+        refuse(wrong)
+    return read, digest_request(body)
+
+
+def subject_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
+    """Say whether it is told what to run, once: a template, a circuit, or circuits."""
+    given = [name for name in SUBJECTS if body.get(name) is not None]
+    if not given:
+        allowed = "the id of a template; or in its place circuit, or circuits"
+        return [FieldError("templateId", "This field is required.", allowed)]
+    message = "Send only one of templateId, circuit and circuits."
+    return [FieldError(name, message, "one of the three") for name in given[1:]]
+
+
+def inner_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
+    """Give what is wrong inside of fields, as far as their types let them be read."""
+    wrong = list(parameter_errors(body))
+    checks: tuple[tuple[str, type | tuple[type, ...], Callable[[Any], object]], ...] = (
+        ("noise", (str, dict), read_noise),
+        ("observables", list, read_known_observables),
+    )
+    for name, types, read in checks:
+        if isinstance(body.get(name), types):
+            try:
+                read(body[name])
+            except InvalidFieldsError as error:
+                wrong += error.details
+    return wrong
+
+
+def read_known_observables(given: Sequence[Any]) -> None:
+    """Read the observables, unless one is of a type that was refused already. Raises InvalidFieldsError."""
+    if all(isinstance(item, str | dict) for item in given):
+        read_observables(given)
+
+
+def digest_request(body: Mapping[str, Any]) -> str:
+    """Give the SHA-256 of what a body asks for, however it is written. A confirmation asks for nothing else."""
+    asked = {name: value for name, value in body.items() if name != "confirm"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
+    """Give what is wrong with the parameters, as far as it can be told what they are of."""
+    parameters = body.get("parameters", {})
+    if not isinstance(parameters, dict):
+        return ()
+    if parameters and body.get("circuits") is not None:
+        message = "The circuits of a batch take no parameters. For a sweep, send one circuit and lists of parameters."
+        return [FieldError("parameters", message, "nothing, beside circuits")]
+    lists = {name: value for name, value in parameters.items() if isinstance(value, list)}
+    return list_errors(lists) or list(value_errors(body.get("templateId"), parameters))
+
+
+def list_errors(lists: Mapping[str, Sequence[object]]) -> list[FieldError]:
+    """Give which lists of a sweep have another length than the first, or one that none may have."""
+    allowed = f"1 to {MAX_CIRCUITS} values"
+    wrong = [
+        FieldError(f"parameters.{name[:MAX_PATH_CHARACTERS]}", f"The list has {len(values)} values.", allowed)
+        for name, values in lists.items()
+        if not 1 <= len(values) <= MAX_CIRCUITS
+    ]
+    if wrong or not lists:
+        return wrong
+    first, length = next((name, len(values)) for name, values in lists.items())
+    of_first = f"that of {first[:MAX_PATH_CHARACTERS]} has {length}: a sweep takes one of each"
+    return [
+        FieldError(
+            f"parameters.{name[:MAX_PATH_CHARACTERS]}",
+            f"The list has {len(values)} values and {of_first}.",
+            f"{length} values",
+        )
+        for name, values in lists.items()
+        if len(values) != length
+    ]
+
+
+def value_errors(template_id: object, parameters: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Give which values are wrong, each by itself, those in lists with their places."""
+    check = input_errors if template_id is None else template_errors
+    yield from check(template_id, {name: value for name, value in parameters.items() if not isinstance(value, list)})
+    for name, values in parameters.items():
+        if isinstance(values, list):
+            for place, value in enumerate(values):
+                for error in check(template_id, {name: value}):
+                    yield FieldError(f"{error.path}[{place}]", error.message, error.allowed)
+
+
+def input_errors(_: object, inputs: Mapping[str, object]) -> Iterator[FieldError]:
+    """Give which inputs of a program are no numbers."""
+    for name, value in inputs.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
+            path = f"parameters.{name[:MAX_PATH_CHARACTERS]}"
+            yield FieldError(path, "An input of a program is a number.", "a finite number")
+
+
+def template_errors(template_id: object, parameters: Mapping[str, object]) -> Sequence[FieldError]:
+    """Give which parameters the template does not take, as far as the template can be told."""
+    try:
+        if isinstance(template_id, str):
+            get_template(template_id).check_parameters(parameters)
+    except InvalidFieldsError as error:
+        return error.details
+    except TemplateNotFoundError:
+        return ()
+    return ()

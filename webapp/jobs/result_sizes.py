@@ -1,0 +1,44 @@
+"""How large a result may become, known before anything runs: of many circuits, many small results are a large one."""
+
+from webapp.core.errors import UpcubeError
+from webapp.quantum.circuits import Profile
+from webapp.quantum.engines import RunRequest, get_capabilities
+
+# A worker's own limit on what an engine sends it is a little above.
+MAX_RESULT_BYTES = 24 * 1024 * 1024
+# What the web process may hold for a request that waits for several circuits.
+MAX_INLINE_RESULT_BYTES = 1024 * 1024
+
+# In JSON: a count and its quotes, a float and its quotes, the two floats of an amplitude, and an observable's mean.
+COUNT_BYTES = 12
+PROBABILITY_BYTES = 30
+AMPLITUDE_BYTES = 56
+MEAN_BYTES = 120
+
+
+class ResultTooLargeError(UpcubeError):
+    """The circuits of a job may together give more than is kept."""
+
+    status = 422
+    code = "result_too_large"
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(
+            f"The circuits of this job may give {size_bytes} bytes of results, and a job of several gives at most "
+            f"{MAX_RESULT_BYTES}. Ask for fewer shots, leave out memory or statevector, or send fewer circuits.",
+            target="shots",
+            extra={"requiredBytes": size_bytes, "limitBytes": MAX_RESULT_BYTES},
+        )
+
+
+def bound_result_bytes(profile: Profile, request: RunRequest, engine: str) -> int:
+    """Give the most that one circuit's result may take as JSON."""
+    outcomes = 1 << min(profile.clbits, 60)
+    size = min(request.shots, outcomes) * (profile.clbits + COUNT_BYTES)
+    if profile.qubits <= get_capabilities(engine).probabilities_max_qubits:
+        size += min(outcomes, 1 << profile.qubits) * (profile.clbits + PROBABILITY_BYTES)
+    if request.wants_memory:
+        size += request.shots * (profile.clbits + 4)
+    if request.wants_statevector:
+        size += (1 << profile.qubits) * AMPLITUDE_BYTES
+    return size + sum(len(observable.label) + MEAN_BYTES for observable in request.observables)
