@@ -80,7 +80,7 @@ def test_a_place_and_an_estimate_are_told_while_a_job_waits(app: Flask, client: 
         assert one is not None
         assert two is not None
         # The mean of both jobs' prices, one credit being one core-second.
-        assert one.estimated_start_at - at == timedelta(microseconds=(1_101 + 43_044) / 2)
+        assert one.estimated_start_at - at == timedelta(microseconds=(1_101 + 1_105) / 2)
         assert two.estimated_start_at - at == (one.estimated_start_at - at) / 2
     run_all(app)
     assert client.get(f"{API}/jobs/{job_id}", headers=keys[0].headers).get_json()["queue"] is None
