@@ -1,7 +1,5 @@
 """The body of POST /jobs: read, checked, and every wrong field in it named at once."""
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -18,6 +16,7 @@ from webapp.api.schemas import (
     refuse_control_characters,
 )
 from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.jobs.plans import digest_request
 from webapp.jobs.tasks import MAX_CIRCUITS
 from webapp.quantum.backends import DEFAULT_BACKEND_ID
 from webapp.quantum.limits import MAX_OBSERVABLES, MAX_SEED, MAX_SHOTS
@@ -150,12 +149,6 @@ def read_known_observables(given: Sequence[Any]) -> None:
     """Read the observables, unless one is of a type that was refused already. Raises InvalidFieldsError."""
     if all(isinstance(item, str | dict) for item in given):
         read_observables(given)
-
-
-def digest_request(body: Mapping[str, Any]) -> str:
-    """Give the SHA-256 of what a body asks for, however it is written. A confirmation asks for nothing else."""
-    asked = {name: value for name, value in body.items() if name != "confirm"}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def parameter_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
