@@ -211,7 +211,7 @@ class TestRun:
         price = int(form["price"])
         with app.app_context():
             budget: dict[str, Any] = {"organisation_id": account.organisation_id, "key_id": None, "period": "day"}
-            set_budget(**budget, microcredits=price * 2 - 1, refuses=True, at=now())
+            set_budget(**budget, microcredits=price * 2 - 1, refuses=True, actor=OPERATOR, at=now())
         assert client.post(PAGE, data=form).status_code == 302
         form = fill_in(client)
         page = estimate(client).text
@@ -261,7 +261,7 @@ class TestRun:
     ) -> None:
         with app.app_context():
             budget: dict[str, Any] = {"organisation_id": account.organisation_id, "key_id": None, "period": "month"}
-            set_budget(**budget, microcredits=10_000_000, refuses=True, at=now())
+            set_budget(**budget, microcredits=10_000_000, refuses=True, actor=OPERATOR, at=now())
         job_id = run(client, **LARGE)
         with app.app_context():
             assert verify() == []

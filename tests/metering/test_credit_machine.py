@@ -337,7 +337,7 @@ def test_any_sequence_of_spending_crashing_and_losing_comes_out_exact(
         run_state_machine_as_test(
             CreditMachine,
             settings=settings(
-                max_examples=8 if is_cluster(redis_url) else 25,
+                max_examples=5 if is_cluster(redis_url) else 14,
                 stateful_step_count=25,
                 deadline=None,
                 derandomize=True,
