@@ -95,6 +95,7 @@ def test_a_lock_that_is_let_go_in_time_is_waited_for(
 ) -> None:
     monkeypatch.setattr(database, "SQLITE_BUSY_SECONDS", 20)
     monkeypatch.setattr(database, "POSTGRESQL_LOCK_SECONDS", 20)
+    monkeypatch.setattr(database, "POSTGRESQL_STATEMENT_SECONDS", 20)
     # With a connection that knows of it.
     patient = create_app(settings)
     with ThreadPoolExecutor(max_workers=1) as thread:
