@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 SCRIPT = Path(__file__).with_name("load.lua")
-PATH = "/api/quantum/v1/backends/qulacs"
+PATH = "/api/quantum/v1/templates/bell-state"
 CONNECTIONS = 16
 CLIENT_THREADS = 4
 

@@ -21,8 +21,8 @@ from `bench/__main__.py`.
   smallest and the largest beside it.
 - CPU is user and system time of a whole server (or of the benchmark where none is named), all its processes and
   threads. The CPU of the Valkey that a row uses is a column of its own, in the order of the figures.
-- All servers answer the same JSON, our `GET /backends/qulacs`. Granian serves those in Python, with the threads of the
-  Procfile. wrk asks on 16 connections, with 1,000 keys in turn, so that none comes near its limit of 600 a minute.
+- All servers answer the same JSON, our `GET /templates/bell-state`. Granian serves those in Python, with the threads of
+  the Procfile. wrk asks on 16 connections, with 1,000 keys in turn, so that none comes near its limit of 600 a minute.
 - Ours counts every call and checks a second limit, the account's; the peers check the key's alone.
 - Rows of admission by keys call it in a loop, on one processor together with Valkey.
 """

@@ -79,7 +79,7 @@ def admit_many(home: Place, *, start: int) -> tuple[float, float]:
         admit(token=tokens[0], scope=None, price_microcredits=0, request_id=request_id(), policy=policy)
         cpu, valkey = time.process_time(), process_cpu_seconds(home.valkey_pid)
         admissions = [
-            admit(token=token, scope="backends:read", price_microcredits=0, request_id=number, policy=policy)
+            admit(token=token, scope="templates:read", price_microcredits=0, request_id=number, policy=policy)
             for token, number in zip(tokens, request_ids, strict=True)
         ]
         cpu, valkey = time.process_time() - cpu, process_cpu_seconds(home.valkey_pid) - valkey

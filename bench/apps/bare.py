@@ -2,8 +2,8 @@
 
 from flask import Flask
 
-from webapp.api.backends import read_backend
+from webapp.api.templates import read_template
 
 app = Flask(__name__)
 app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's, which Flask types as its base
-app.get("/api/quantum/v1/backends/<backend_id>")(read_backend)
+app.get("/api/quantum/v1/templates/<template_id>")(read_template)

@@ -4,4 +4,4 @@ from webapp import create_app
 from webapp.authentication import public
 
 app = create_app()
-public(app.view_functions["api.read_backend"])
+public(app.view_functions["api.read_template"])

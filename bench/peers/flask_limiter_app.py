@@ -70,9 +70,9 @@ def load_user(request: Request) -> User | None:
     return db.session.execute(db.select(User).filter_by(api_key=digest(raw))).scalar_one_or_none()
 
 
-@app.get("/api/quantum/v1/backends/<backend_id>")
+@app.get("/api/quantum/v1/templates/<template_id>")
 @login_required
-def read_backend(backend_id: str) -> ResponseReturnValue:  # noqa: ARG001 - one backend is measured
+def read_template(template_id: str) -> ResponseReturnValue:  # noqa: ARG001 - one template is measured
     """Give the same JSON as ours."""
     return ANSWER
 

@@ -67,18 +67,18 @@ class KeyThrottle(SimpleRateThrottle):
         return self.cache_format % {"scope": self.scope, "ident": prefix}
 
 
-class BackendView(APIView):
+class TemplateView(APIView):
     """The same JSON as ours."""
 
     permission_classes = (HasAPIKey,)
     throttle_classes = (KeyThrottle,)
 
-    def get(self, request: Request, backend_id: str) -> Response:  # noqa: ARG002 - one backend is measured
+    def get(self, request: Request, template_id: str) -> Response:  # noqa: ARG002 - one template is measured
         """Give it."""
         return Response(ANSWER)
 
 
-urlpatterns = [path("api/quantum/v1/backends/<backend_id>", BackendView.as_view())]
+urlpatterns = [path("api/quantum/v1/templates/<template_id>", TemplateView.as_view())]
 app = get_wsgi_application()
 
 
