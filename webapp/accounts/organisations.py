@@ -130,17 +130,22 @@ def change_role(*, organisation_id: str, user_id: str, role: str, by_id: str, ac
             return member
         if member.role == Role.OWNER:
             check_another_owner(session, organisation_id, user_id)
-        record_event(
-            session,
-            action=Action.MEMBER_ROLE_CHANGED,
-            actor=actor,
-            target=member_target(member),
-            organisation_id=organisation_id,
-            details={"from": member.role, "to": wanted},
-            at=at,
-        )
-        member.role = wanted
+        set_role(session, member, wanted, actor=actor, at=at)
     return member
+
+
+def set_role(session: Session, member: Membership, role: Role, *, actor: Actor, at: datetime) -> None:
+    """Give a member another role in this transaction, and note it."""
+    record_event(
+        session,
+        action=Action.MEMBER_ROLE_CHANGED,
+        actor=actor,
+        target=member_target(member),
+        organisation_id=member.organisation_id,
+        details={"from": member.role, "to": role},
+        at=at,
+    )
+    member.role = role
 
 
 def transfer_ownership(*, organisation_id: str, user_id: str, by_id: str, actor: Actor, at: datetime) -> Membership:
@@ -155,17 +160,8 @@ def transfer_ownership(*, organisation_id: str, user_id: str, by_id: str, actor:
         giver = get_member(session, organisation_id, by_id)
         taker = get_member(session, organisation_id, user_id)
         check_may_touch_owners(session, organisation_id, by_id, Role.OWNER)
-        for member, role in ((taker, Role.OWNER), (giver, Role.ADMIN)):
-            record_event(
-                session,
-                action=Action.MEMBER_ROLE_CHANGED,
-                actor=actor,
-                target=member_target(member),
-                organisation_id=organisation_id,
-                details={"from": member.role, "to": role},
-                at=at,
-            )
-            member.role = role
+        set_role(session, taker, Role.OWNER, actor=actor, at=at)
+        set_role(session, giver, Role.ADMIN, actor=actor, at=at)
     return taker
 
 
