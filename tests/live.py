@@ -172,11 +172,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def call(method: str, url: str, *, raw_key: str = "", body: object = None, prefer: str = "") -> Answer:
+def call(
+    method: str, url: str, *, raw_key: str = "", body: object = None, prefer: str = "", idempotency_key: str = ""
+) -> Answer:
     """Call the API over HTTP. Raises OSError when the server dies meanwhile."""
     headers = {"Authorization": f"Bearer {raw_key}"} if raw_key else {}
     if prefer:
         headers["Prefer"] = prefer
+    if idempotency_key:
+        headers["Idempotency-Key"] = idempotency_key
     data = None
     if body is not None:
         data = json.dumps(body).encode()

@@ -27,7 +27,14 @@ from webapp.jobs.ending import (
 )
 from webapp.jobs.execution import result_columns
 from webapp.jobs.gates import check_plan
-from webapp.jobs.idempotency import AnsweredMeanwhileError, Repeatable, answering, find_answer, save_answer
+from webapp.jobs.idempotency import (
+    AnsweredMeanwhileError,
+    Repeatable,
+    StillAnsweringError,
+    answering,
+    find_answer,
+    save_answer,
+)
 from webapp.jobs.models import Job, JobStatus, Lane, SavedAnswer
 from webapp.jobs.plans import JobLimits, JobRequest, Plan, check_engine, make_plan
 from webapp.jobs.queries import get_job
@@ -94,17 +101,18 @@ def submit_job(
     """
     if repeatable is None:
         return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=None, at=at)
-    with answering(submitter.shard_tag, submitter.organisation_id, repeatable):
-        saved = find_answer(submitter.organisation_id, repeatable)
-        if saved is not None:
-            return saved
-        try:
-            return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=repeatable, at=at)
-        except AnsweredMeanwhileError:
+    try:
+        with answering(submitter.shard_tag, submitter.organisation_id, repeatable):
             saved = find_answer(submitter.organisation_id, repeatable)
-            if saved is None:
-                raise
-            return saved
+            if saved is not None:
+                return saved
+            return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=repeatable, at=at)
+    except (StillAnsweringError, AnsweredMeanwhileError):
+        # It may have been answered since; or whoever did was killed before it could take its note away.
+        saved = find_answer(submitter.organisation_id, repeatable)
+        if saved is None:
+            raise
+        return saved
 
 
 def submit_once(
