@@ -70,14 +70,15 @@ def end_stored_job(
     target: JobStatus,
     *,
     attempt: int | None = None,
+    silent_since: datetime | None = None,
     charged_microcredits: int = 0,
     values: Mapping[str, Any] = MappingProxyType({}),
     at: datetime,
 ) -> bool:
     """End a job with its charge, and then its hold; False, and nothing is done, where it has ended or moved on.
 
-    With an `attempt`, only while that is the job's. Raises OverdraftError or StoreAwayError; after the latter, asking
-    again is safe: a job that did end is not ended twice, and its hold ends when it is found to be overdue.
+    With an `attempt` or `silent_since`, only where move_job() would. Raises OverdraftError or StoreAwayError; after the
+    latter, asking again is safe: a job that did end is not ended twice, and its hold ends when it is found overdue.
     """
     with transaction() as session:
         has_moved = move_job(
@@ -85,6 +86,7 @@ def end_stored_job(
             job.id,
             target,
             attempt=attempt,
+            silent_since=silent_since,
             values={"charged_microcredits": charged_microcredits, "completed_at": at, **values},
         )
         if has_moved:
