@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from webapp.core.db import db, transaction
 from webapp.core.faults import fault
 from webapp.jobs.ending import Failure, StoredJob, end_stored_job, identify
-from webapp.jobs.execution import result_columns
 from webapp.jobs.models import IS_OPEN, Job, JobStatus
+from webapp.jobs.results import write_outcome
 from webapp.jobs.states import move_job
 from webapp.jobs.tasks import Task, task_of
 from webapp.jobs.turns import call_workers, count_jobs, list_turns, record_turn
@@ -91,7 +91,7 @@ def complete_job(assignment: Assignment, results: Sequence[RunResult], *, at: da
             JobStatus.COMPLETED,
             attempt=assignment.attempt,
             charged_microcredits=job.held_microcredits,
-            values=result_columns(assignment.task, results),
+            outcome=write_outcome(assignment.task, results),
             at=at,
         )
     except OverdraftError:
