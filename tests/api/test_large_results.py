@@ -129,13 +129,12 @@ class TestWithARealServer:
             before = server.read_memory("VmRSS")
             for _ in range(3):
                 assert len(set(threads.map(lambda _: digest(address, key), range(MAX_READERS_OF_ONE_ACCOUNT)))) == 1
-            # These ask, and do not read. More of them than the server has threads.
-            sockets = [ask(address, key) for _ in range(20)]
-            wait_until(lambda: call("GET", address, raw_key=key.raw).status == 503)
-            assert call("GET", f"{server.api}/jobs", raw_key=other.raw).status == 200
-            grown = server.read_memory("VmHWM") - before
-            for connection in sockets:
-                connection.close()
+            with ExitStack() as stack:
+                # These ask, and read nothing but the status. They are more than the server has threads.
+                statuses = [stack.enter_context(ask(address, key)).recv(12) for _ in range(20)]
+                assert statuses == [b"HTTP/1.1 200"] * MAX_READERS_OF_ONE_ACCOUNT + [b"HTTP/1.1 503"] * 16
+                assert call("GET", f"{server.api}/jobs", raw_key=other.raw).status == 200
+                grown = server.read_memory("VmHWM") - before
             wait_until(lambda: call("GET", address, raw_key=key.raw).status == 200)
         assert grown < 64 * 1024 * 1024
 
@@ -150,6 +149,6 @@ def digest(address: str, key: Key) -> str:
 def ask(address: str, key: Key) -> socket.socket:
     """Send a request and leave its answer where it is."""
     parts = urlsplit(address)
-    connection = socket.create_connection((parts.hostname, parts.port))
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=30)
     connection.sendall(f"GET {parts.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key.raw}\r\n\r\n".encode())
     return connection
