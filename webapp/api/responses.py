@@ -47,7 +47,10 @@ class TemplateListJson(TypedDict):
 
 
 class BackendJson(TypedDict):
-    """A place where circuits run."""
+    """A place where circuits run.
+
+    `queueDepth` says how many jobs of all accounts wait for it, at most 5 seconds old; null where that is not known.
+    """
 
     id: str
     name: str
@@ -60,7 +63,7 @@ class BackendJson(TypedDict):
     gates: list[str]
     engines: list[str]
     price: str
-    queueDepth: int
+    queueDepth: int | None
 
 
 class BackendListJson(TypedDict):
