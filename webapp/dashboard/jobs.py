@@ -36,6 +36,8 @@ from webapp.quantum.openqasm import to_openqasm3
 JOBS_PER_PAGE = 25
 # A histogram longer than this is unreadable: the most frequent outcomes stand for it.
 SHOWN_OUTCOMES = 32
+# Nearer to the front of the queue, a page looks every moment whether its job has started; farther back, every 5 s.
+SOON = 10
 # The last job of the page before, as our own links have it.
 CURSOR = re.compile(r"job_[0-9a-z]{26}")
 PLACE = re.compile(r"[0-9]{1,3}", re.ASCII)
@@ -129,6 +131,7 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
         "job.html",
         job=found,
         is_open=found.status in OPEN,
+        is_soon=place is None or place.position <= SOON,
         is_drawn=is_small(found),
         place=place,
         parts=parts,
