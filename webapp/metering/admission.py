@@ -1,7 +1,6 @@
 """Admission: one Redis round trip decides on a call, counts it and pays for it."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -71,8 +70,7 @@ class Principal(NamedTuple):
         return self.scope_names.split()
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(NamedTuple):
     """The verdict on one call, with what its response headers need."""
 
     verdict: Verdict
@@ -151,10 +149,7 @@ def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
     return Admission(
         verdict=verdict,
         principal=read_profile(profile),
-        limits=tuple(
-            LimitState(name.decode(), quota, window_seconds, remaining, reset_seconds)
-            for name, quota, window_seconds, remaining, reset_seconds in limits
-        ),
+        limits=tuple([LimitState(name.decode(), *numbers) for name, *numbers in limits]),
         retry_after_seconds=-(-retry_after_us // 1_000_000),
         available_microcredits=int(available),
         budgets=read_budgets(budgets),
