@@ -102,7 +102,7 @@ def admit(
     ]
     arguments: list[str | int] = [
         *(scope or "", price_microcredits, request_id, policy.key_json, policy.account_json),
-        *(encode_address(caller.address), f"{caller.address} {caller.operation}"),
+        *(encode_address(caller.address), caller.address, caller.operation),
     ]
     for _ in range(MAX_TRIES):
         reply = ADMIT.run(keys, arguments)

@@ -11,3 +11,6 @@ class Caller(NamedTuple):
 
 
 NOWHERE = Caller()
+
+# Under which a job's charge is counted, whoever ran it.
+RUN_JOB = "create_job"
