@@ -63,10 +63,10 @@ def test_endpoints_are_counted_one_by_one(app: Flask, client: FlaskClient, keys:
     answer = client.get(f"{API}/usage?groupBy=endpoint", headers=keys[0].headers).get_json()
     assert [(line["group"], line["name"], line["calls"]) for line in answer["usage"]] == [
         # Charged at once, and its call is counted by the next flush.
-        ("create_job", None, 0),
-        ("read_me", None, 6),
-        ("read_template", None, 2),
-        ("read_templates", None, 4),
+        ("create_job", "POST /jobs", 0),
+        ("read_me", "GET /me", 6),
+        ("read_template", "GET /templates/{templateId}", 2),
+        ("read_templates", "GET /templates", 4),
     ]
     assert answer["total"]["calls"] == 12
 
