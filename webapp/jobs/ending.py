@@ -19,6 +19,7 @@ from webapp.jobs.result_sizes import MAX_RESULT_BYTES
 from webapp.jobs.results import Outcome, store_outcome
 from webapp.jobs.states import move_job
 from webapp.ledger.operations import add_charge
+from webapp.metering.callers import RUN_JOB
 from webapp.metering.holds import Hold, let_hold_go, settle_hold
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
@@ -115,7 +116,7 @@ def end_stored_job(
 def add_job_usage(session: Session, *, spender: str, microcredits: int, at: datetime) -> None:
     """Add what a job is charged to the usage of who ran it."""
     if microcredits:
-        add_usage(session, [UsageChange(spender, start_of_hour(at), microcredits=microcredits)])
+        add_usage(session, [UsageChange(spender, start_of_hour(at), RUN_JOB, microcredits=microcredits)])
 
 
 def add_job_charge(session: Session, job_id: str, organisation_id: str, *, microcredits: int, at: datetime) -> None:
