@@ -1,9 +1,7 @@
 """Jobs: circuits run, and their results."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import chain
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -189,8 +187,7 @@ def send_job(
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     """Send a job's JSON, of which the result is text already: its own, unless another is given. See readers.py."""
-    pieces = chain([json.dumps(head)[:-1], ", "], result or read_result(job), ["}"])
-    sent = send_in_turn(job, pieces)
+    sent = send_in_turn(job, head, result or read_result(job))
     if not is_small(job):
         sent = stream_with_context(iter(sent))
     return Response(sent, status=status, headers=dict(headers), mimetype="application/json")

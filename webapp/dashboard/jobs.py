@@ -1,10 +1,9 @@
 """Jobs: the list, one job with its result, and the result as a file."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from flask import flash, make_response, redirect, render_template, request, url_for
@@ -162,8 +161,9 @@ def job_result(job_id: str) -> ResponseReturnValue:
         "seed": found.seed,
         "bitOrder": "Classical bit 0 is the rightmost character.",
     }
-    pieces = chain([json.dumps(head)[:-1], ", "], read_result(found), ["}\n"])
-    return send_file(send_in_turn(found, pieces), name=f"{found.id}.json", mimetype="application/json")
+    return send_file(
+        send_in_turn(found, head, read_result(found)), name=f"{found.id}.json", mimetype="application/json"
+    )
 
 
 def make_chart(result: Mapping[str, Any], *, shots: int) -> Chart:

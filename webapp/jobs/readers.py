@@ -1,11 +1,13 @@
 """Sending large results, which takes a thread of the web process while the reader reads: so only a few at one time."""
 
+import json
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from types import MappingProxyType
+from typing import Any
 
 from webapp.core.errors import UpcubeError
 from webapp.jobs.models import Job
@@ -52,16 +54,17 @@ class Readers:
 readers = Readers()
 
 
-def send_in_turn(job: Job, pieces: Iterator[str]) -> Iterable[str]:
-    """Give what is to be sent of a job: a small result as one piece, a large one piece by piece from one of the places.
+def send_in_turn(job: Job, head: Mapping[str, Any], result: Iterator[str]) -> Iterable[str]:
+    """Write a JSON object of what is said of a job and of its result, whose members are text already.
 
-    The first piece is read before anything is sent: what fails there is still answered with an error. Raises
-    TooManyReadersError.
+    With a small result it is one text. A large one comes piece by piece from one of the places, and its beginning is
+    read at once: what fails there is still answered with an error. Raises TooManyReadersError.
     """
+    start = f"{json.dumps(head)[:-1]}, "
     if is_small(job):
-        return ["".join(pieces)]
-    placed = hold_place(job.organisation_id, pieces)
-    return chain([next(placed)], placed)
+        return [f"{start}{''.join(result)}}}"]
+    placed = hold_place(job.organisation_id, result)
+    return chain([start, next(placed)], placed, ["}"])
 
 
 def hold_place(organisation_id: str, pieces: Iterator[str]) -> Iterator[str]:
