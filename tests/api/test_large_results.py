@@ -47,13 +47,18 @@ def make_large_job(app: Flask, key: Key, *, circuits: int = 1) -> str:
     """Run a job whose result is as large as one may be."""
     batch = {"templateId": None, "circuits": [CIRCUIT] * circuits} if circuits > 1 else {}
     job_id = queue_bell(app.test_client(), key, **batch)
+    run_next(app, circuits=circuits)
+    return job_id
+
+
+def run_next(app: Flask, *, circuits: int = 1) -> None:
+    """End the job whose turn it is with a result as large as one may be."""
     memory = [f"{shot:0{BITS}b}" for shot in range(SHOTS // circuits)]
     result = RunResult({"1": 1}, None, "odd", "1", 0.0, memory=memory)
     with app.app_context():
         assignment = claim_job(at=now())
         assert assignment is not None
         assert complete_job(assignment, [result] * circuits, at=now())
-    return job_id
 
 
 def test_a_large_result_is_whole(app: Flask, client: FlaskClient, key: Key) -> None:
@@ -95,6 +100,27 @@ def test_a_list_and_a_small_result_need_no_place(app: Flask, client: FlaskClient
         listed = client.get(f"{API}/jobs", headers=key.headers)
         assert [len(listed.get_json()["jobs"]), len(listed.data) < SMALL_BYTES] == [2, True]
     assert client.get(f"{API}/jobs/{large}", headers=key.headers).status_code == 200
+
+
+def test_a_job_that_was_waited_for_is_answered_though_its_result_has_no_place(
+    app: Flask, client: FlaskClient, key: Key
+) -> None:
+    headers = key.headers | {"Prefer": "respond-async, wait=30", "Idempotency-Key": "order-1"}
+    order = {"templateId": "bell-state", "shots": 10}
+    with ExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        waiting = threads.submit(lambda: app.test_client().post(f"{API}/jobs", json=order, headers=headers))
+        wait_until(lambda: bool(client.get(f"{API}/jobs", headers=key.headers).get_json()["jobs"]))
+        for place in range(MAX_READERS):
+            stack.enter_context(readers.place(f"account {place}"))
+        run_next(app)
+        answer = waiting.result()
+    # It is charged by now: an error would have it sent again.
+    assert (answer.status_code, answer.get_json()["status"], answer.get_json()["memory"]) == (202, "queued", None)
+    found = client.get(answer.headers["Location"], headers=key.headers).get_json()
+    assert (found["status"], len(found["memory"])) == ("completed", SHOTS)
+    again = client.post(f"{API}/jobs", json=order, headers=headers)
+    assert (again.status_code, again.get_json()) == (201, found)
 
 
 def test_memory_that_would_not_be_kept_is_refused_beforehand(client: FlaskClient, key: Key) -> None:

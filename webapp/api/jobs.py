@@ -1,6 +1,6 @@
 """Jobs: circuits run, and their results."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, cast
@@ -32,8 +32,8 @@ from webapp.jobs.models import Job, JobStatus, SavedAnswer
 from webapp.jobs.operations import Submitter
 from webapp.jobs.plans import JobRequest
 from webapp.jobs.queries import get_job, list_jobs
-from webapp.jobs.readers import send_in_turn
-from webapp.jobs.results import NO_RESULT, is_small, read_result
+from webapp.jobs.readers import TooManyReadersError, send_in_turn
+from webapp.jobs.results import ResultText, no_result, read_result
 from webapp.jobs.states import OPEN
 from webapp.jobs.turns import find_place
 from webapp.jobs.waiting import wait_for_job
@@ -76,8 +76,13 @@ def create_job() -> Response:
         head, status = answer_job(job)
         if key and job.status not in OPEN:
             replace_answer(job, key, body=head, status=status)
-    result = read_result(job, answer.outcome)
-    return send_job(job, head, result=result, status=status, headers={"Location": job_address(job.id)})
+    headers = {"Location": job_address(job.id)}
+    try:
+        return send_job(job, head, read_result(job, answer.outcome), status=status, headers=headers)
+    except TooManyReadersError:
+        # It is paid for by now, and nobody must send it again: it is read at Location, as if nobody had waited.
+        queued, status = write_answer(answer.job)
+        return send_job(job, queued, no_result(), status=status, headers=headers)
 
 
 @api.post("/jobs/estimate")
@@ -102,7 +107,7 @@ def estimate_job() -> EstimateJson:
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that has not ended. It costs nothing, even if it had started."""
     job = operations.cancel_job(organisation_id=get_principal().organisation_id, job_id=job_id, at=clock.now())
-    return send_job(job, render_head(job))
+    return send_job(job, render_head(job), read_result(job))
 
 
 @api.get("/jobs")
@@ -127,7 +132,7 @@ def read_jobs() -> JobListJson:
 def read_job(job_id: str) -> Response:
     """Give one job with its result."""
     job = get_job(organisation_id=get_principal().organisation_id, job_id=job_id)
-    return send_job(job, render_head(job))
+    return send_job(job, render_head(job), read_result(job))
 
 
 def get_submitter() -> Submitter:
@@ -173,22 +178,22 @@ def answer_job(job: Job) -> tuple[JobHeadJson, int]:
 def repeat_answer(saved: SavedAnswer) -> Response:
     """Answer as the first time: with the job's result where it had ended by then."""
     job = get_job(organisation_id=saved.organisation_id, job_id=saved.job_id)
-    result = read_result(job) if saved.body["status"] == JobStatus.COMPLETED else iter([NO_RESULT])
+    result = read_result(job) if saved.body["status"] == JobStatus.COMPLETED else no_result()
     headers = {"Location": job_address(job.id), "Idempotency-Replayed": "true"}
-    return send_job(job, saved.body, result=result, status=saved.status, headers=headers)
+    return send_job(job, saved.body, result, status=saved.status, headers=headers)
 
 
 def send_job(
     job: Job,
     head: Mapping[str, Any],
+    result: ResultText,
     *,
-    result: Iterator[str] | None = None,
     status: int = 200,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
-    """Send a job's JSON, of which the result is text already: its own, unless another is given. See readers.py."""
-    sent = send_in_turn(job, head, result or read_result(job))
-    if not is_small(job):
+    """Send a job's JSON, of which the result is text already: see readers.py. Raises TooManyReadersError."""
+    sent = send_in_turn(job.organisation_id, head, result)
+    if not result.is_small:
         sent = stream_with_context(iter(sent))
     return Response(sent, status=status, headers=dict(headers), mimetype="application/json")
 

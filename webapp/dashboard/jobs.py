@@ -162,7 +162,9 @@ def job_result(job_id: str) -> ResponseReturnValue:
         "bitOrder": "Classical bit 0 is the rightmost character.",
     }
     return send_file(
-        send_in_turn(found, head, read_result(found)), name=f"{found.id}.json", mimetype="application/json"
+        send_in_turn(found.organisation_id, head, read_result(found)),
+        name=f"{found.id}.json",
+        mimetype="application/json",
     )
 
 

@@ -10,8 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webapp.core.errors import UpcubeError
-from webapp.jobs.models import Job
-from webapp.jobs.results import is_small
+from webapp.jobs.results import ResultText
 
 # Of the web process's 16 threads (see Procfile); MAX_WAITING others may wait for jobs to end.
 MAX_READERS = 6
@@ -54,16 +53,16 @@ class Readers:
 readers = Readers()
 
 
-def send_in_turn(job: Job, head: Mapping[str, Any], result: Iterator[str]) -> Iterable[str]:
-    """Write a JSON object of what is said of a job and of its result, whose members are text already.
+def send_in_turn(organisation_id: str, head: Mapping[str, Any], result: ResultText) -> Iterable[str]:
+    """Write a JSON object of what is said of an account's job and of its result, whose members are text already.
 
     With a small result it is one text. A large one comes piece by piece from one of the places, and its beginning is
     read at once: what fails there is still answered with an error. Raises TooManyReadersError.
     """
     start = f"{json.dumps(head)[:-1]}, "
-    if is_small(job):
-        return [f"{start}{''.join(result)}}}"]
-    placed = hold_place(job.organisation_id, result)
+    if result.is_small:
+        return [f"{start}{''.join(result.pieces)}}}"]
+    placed = hold_place(organisation_id, result.pieces)
     return chain([start, next(placed)], placed, ["}"])
 
 

@@ -53,6 +53,14 @@ class Outcome:
         return {"engine_version": self.engine_version, "result_bytes": sum(map(len, self.texts))}
 
 
+@dataclass(frozen=True)
+class ResultText:
+    """The members of a job's JSON that say what came of it, as text in pieces; a small one may be put together."""
+
+    pieces: Iterator[str]
+    is_small: bool = True
+
+
 def write_outcome(task: Task, results: Sequence[RunResult]) -> Outcome:
     """Write what came of a job's circuits."""
     versions = {result.engine_version for result in results}
@@ -93,29 +101,37 @@ def store_outcome(session: Session, job_id: str, outcome: Outcome) -> None:
     session.execute(NEW_PIECE, pieces)
 
 
-def read_result(job: Job, outcome: Outcome | None = None) -> Iterator[str]:
-    """Give the members of a job's JSON that say what came of it, piece by piece; they are null where nothing did.
+def no_result() -> ResultText:
+    """Give what is said while nothing has come of a job."""
+    return ResultText(iter([NO_RESULT]))
 
-    They are read from the database, unless the outcome is at hand.
+
+def read_result(job: Job, outcome: Outcome | None = None) -> ResultText:
+    """Give what came of a job: from the database, unless the outcome is at hand.
+
     Of a result of many pieces, no transaction is open between two of them: its reader may be slow.
     """
     if job.result_bytes is None:
-        return iter([NO_RESULT])
+        return no_result()
+    is_whole = is_small(job) or outcome is not None
     pieces = read_pieces(job.id) if outcome is None else enumerate(outcome.texts)
     if job.engines is None:
-        return write_single(pieces)
+        return ResultText(write_single(pieces), is_whole)
     heads = [
         write_members({"parameters": dict(work.parameters), "seed": work.seed, "engine": engine})
         for work, engine in zip(task_of(job).list_works(), job.engines, strict=True)
     ]
-    return write_several(pieces, heads)
+    return ResultText(write_several(pieces, heads), is_whole)
 
 
 def write_single(pieces: Iterable[tuple[int, str]]) -> Iterator[str]:
     """Write the result of a single circuit."""
+    rest = NO_RESULT
     for _, content in pieces:
         yield content
-    yield ', "results": null'
+        rest = ', "results": null'
+    # With no piece at all, it was deleted after the job's row was read.
+    yield rest
 
 
 def write_several(pieces: Iterable[tuple[int, str]], heads: Sequence[str]) -> Iterator[str]:
@@ -152,6 +168,6 @@ def is_small(job: Job) -> bool:
 
 def load_result(job: Job) -> dict[str, Any]:
     """Give what came of a job as the API has it, to be drawn; all of it is None where it is too large for that."""
-    text = "".join(read_result(job)) if is_small(job) else NO_RESULT
+    text = "".join(read_result(job).pieces) if is_small(job) else NO_RESULT
     found: dict[str, Any] = json.loads(f"{{{text}}}")
     return found
