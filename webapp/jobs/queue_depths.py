@@ -59,10 +59,10 @@ class QueueDepths:
         return self._counting_since + PATIENCE_SECONDS - time.monotonic()
 
     def _start(self, engine: Engine) -> None:
-        self._counting_since = time.monotonic()
         # In the request's context, so that a connection that this opens has the limits of a request's.
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._count, engine), name="queue depths", daemon=True).start()
+        self._counting_since = time.monotonic()
 
     def _count(self, engine: Engine) -> None:
         depths = None
