@@ -11,6 +11,8 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from redis import Redis
 
 from config import Settings
@@ -26,6 +28,13 @@ from webapp.core.redis import store
 # What the edges do differs little between databases: their tests run on one, but for those that send odd input.
 EDGES = ("api", "dashboard", "admin")
 ON_BOTH_DATABASES = ("test_errors.py", "test_usage.py", "test_audit.py", "test_keys.py", "test_playground.py")
+
+
+# How long an example takes says how busy the machine is. What an example leaves behind, its test allows for.
+hypothesis_settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+hypothesis_settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -385,7 +385,6 @@ def test_any_sequence_of_spending_crashing_and_losing_comes_out_exact(  # noqa: 
         settings=settings(
             max_examples=7 if is_cluster(redis_url) else 15,
             stateful_step_count=25,
-            deadline=None,
             derandomize=True,
             # Without shrinking, which takes minutes here: the steps that failed are printed as they were.
             phases=[Phase.generate],
