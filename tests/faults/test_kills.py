@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.factories import Key, count_jobs, make_account, make_holds_overdue, make_key, now
+from tests.factories import Account, Key, count_jobs, make_account, make_holds_overdue, make_key, now
+from tests.faults.service import BELL, BELL_MICROCREDITS, CALL_MICROCREDITS
 from tests.live import call, run_command, web_process
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
@@ -17,9 +18,6 @@ from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 
-BELL = {"templateId": "bell-state", "shots": 100, "seed": 1}
-BELL_MICROCREDITS = 1_101
-CALL_MICROCREDITS = 100
 GRANTED = 10_000
 
 
@@ -29,9 +27,9 @@ def environ() -> dict[str, str]:
 
 
 @pytest.fixture
-def key(app: Flask) -> Key:
+def account(app: Flask) -> Account:
     with app.app_context():
-        return make_key(make_account(microcredits=GRANTED))
+        return make_account(microcredits=GRANTED)
 
 
 def check_ledger(app: Flask) -> None:
