@@ -183,6 +183,7 @@ def test_a_key_is_told_of_its_budgets(app: Flask, client: FlaskClient, key: Key)
     resets_at = own.pop("resetsAt")
     assert own == {
         "source": "key_budget",
+        "keyId": key.row.id,
         "period": "day",
         "limit": "0.001",
         # What this call cost is in it.
@@ -192,6 +193,7 @@ def test_a_key_is_told_of_its_budgets(app: Flask, client: FlaskClient, key: Key)
     }
     assert resets_at.endswith("T00:00:00.000Z")
     assert (accounts["source"], accounts["limit"], accounts["resetsAt"]) == ("account_budget", "0.005", None)
+    assert accounts["keyId"] is None
 
 
 @pytest.mark.usefixtures("context")

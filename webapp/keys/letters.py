@@ -1,5 +1,6 @@
 """What we write to the people who answer for an organisation's keys, in plain text."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import or_, select
@@ -36,13 +37,21 @@ def write_expiry(key: ApiKey, *, expires_at: datetime, days: int) -> Letter:
     )
 
 
-def write_leak(key: ApiKey, *, where: str, was_revoked: bool) -> Letter:
-    """Say that others may have a key."""
+def write_leak(key: ApiKey, *, where: str, was_revoked: bool, made: Sequence[ApiKey]) -> Letter:
+    """Say that others may have a key, and which keys it made."""
     done = (
         "We have revoked it: programs that use it are refused from now on. Make another key for them."
         if was_revoked
         else "It still works. Rotate it on its page in the console now, and see its calls there."
     )
+    if made:
+        fate = (
+            "and so we have revoked them too"
+            if was_revoked
+            else "and they still work. Revoke those that you do not know"
+        )
+        names = "\n".join(f"- {each.name} ({each.prefix}...)" for each in made)
+        done += f"\n\nIt made these keys, which whoever had it may have asked for, {fate}:\n\n{names}"
     return Letter(
         f"Your API key {key.name} was exposed",
         f"The API key {key.name} ({key.prefix}...) was found {where}. Whoever saw it there can use it.\n\n{done}",

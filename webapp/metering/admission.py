@@ -11,10 +11,11 @@ from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
 from webapp.core import clock
 from webapp.core import redis as names
-from webapp.core.db import transaction
+from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken
 from webapp.core.redis import RedisScript, store
+from webapp.keys.families import get_line
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.networks import encode_address, encode_network, is_within
 from webapp.keys.queries import get_token_by_digest
@@ -193,8 +194,8 @@ def token_record(token: StoredToken, organisation: Organisation) -> dict[str, st
         "scopes": f" {key.scopes} ",
         "expires": str(int(ends_at.timestamp())) if ends_at else "",
     }
-    if key.rate_limits:
-        record["limits"] = encode_own_limits(key.rate_limits)
+    if limits := encode_own_limits(get_line(db.session(), key)):
+        record["limits"] = limits
     if key.addresses:
         record["networks"] = " ".join(map(encode_network, key.addresses))
     return record
