@@ -50,10 +50,14 @@ class LastOwnerError(OrganisationError):
 
 
 class NotAllowedError(UpcubeError):
-    """The member's role does not allow it."""
+    """The member's role does not allow it; `wanted` is the permission that would."""
 
     status = 403
     code = "insufficient_role"
+
+    def __init__(self, message: str, *, wanted: Permission | None = None) -> None:
+        super().__init__(message)
+        self.wanted = wanted
 
 
 def add_organisation(session: Session, *, name: str, owner: User, actor: Actor, at: datetime) -> Organisation:
@@ -223,7 +227,8 @@ def check_may_touch_owners(session: Session, organisation_id: str, by_id: str, *
         return
     acting = session.get(Membership, (by_id, organisation_id), populate_existing=True)
     if acting is None or not is_allowed(Role(acting.role), Permission.OWNERS_MANAGE):
-        raise NotAllowedError("Only an owner can make, change or remove an owner.")
+        wanted = Permission.OWNERS_MANAGE
+        raise NotAllowedError("Only an owner can make, change or remove an owner.", wanted=wanted)
 
 
 def check_another_owner(session: Session, organisation_id: str, user_id: str) -> None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from flask import request, url_for
 
-from webapp.accounts.audit import Actor, ActorType
 from webapp.api import api
 from webapp.api.key_schemas import KeyBody, KeyChangesBody, KeyListQuery, RevocationQuery, RotationBody
 from webapp.api.responses import KeyBudgetJson, ManagedKeyJson, ManagedKeyListJson, NewKeyJson, RevokedKeyJson
@@ -15,7 +14,7 @@ from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
-from webapp.hooks import get_origin, get_principal
+from webapp.hooks import get_key_actor, get_principal
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import NewKey, revoke_key
 from webapp.keys.queries import get_own_key, list_keys_page
@@ -54,7 +53,7 @@ def create_key() -> tuple[NewKeyJson, int, dict[str, str]]:
             tags=body.tags,
         ),
         budgets=[budget.read() for budget in body.budgets],
-        actor=get_actor(),
+        actor=get_key_actor(),
         at=clock.now(),
     )
     return render_new(new), 201, {"Location": url_for("api.read_key", key_id=new.key.id)}
@@ -81,7 +80,7 @@ def update_key(key_id: str) -> ManagedKeyJson:
         changes=body.read(),
         budgets=None if body.budgets is None else [budget.read() for budget in body.budgets],
         disabled=body.disabled,
-        actor=get_actor(),
+        actor=get_key_actor(),
         at=clock.now(),
     )
     return render_key(key)
@@ -97,7 +96,7 @@ def rotate_key(key_id: str) -> tuple[NewKeyJson, int]:
         organisation_id=get_principal().organisation_id,
         key_id=key_id,
         grace=timedelta(seconds=read_grace()),
-        actor=get_actor(),
+        actor=get_key_actor(),
         at=clock.now(),
     )
     return render_new(new), 201
@@ -113,7 +112,7 @@ def delete_key(key_id: str) -> RevokedKeyJson:
         organisation_id=get_principal().organisation_id,
         key_id=key_id,
         with_made=with_made,
-        actor=get_actor(),
+        actor=get_key_actor(),
         at=clock.now(),
     )
     return {**render_key(key), "revokedDescendants": [each.id for each in made]}
@@ -124,12 +123,6 @@ def read_grace() -> int:
     if not request.content_length and not request.is_json:
         return 0
     return read_body(RotationBody, max_bytes=runtime().max_body_bytes).grace_seconds
-
-
-def get_actor() -> Actor:
-    """Give the key that asks as the audit trail names it."""
-    principal = get_principal()
-    return Actor(ActorType.KEY, principal.key_id, principal.name, get_origin())
 
 
 def render_new(new: NewKey) -> NewKeyJson:
