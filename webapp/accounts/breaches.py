@@ -1,8 +1,8 @@
 """Passwords that are known from breaches elsewhere, asked of a service that is not told the password.
 
 The protocol is the k-anonymity of Have I Been Pwned (https://haveibeenpwned.com/API/v3, "Searching by range"): five
-hexadecimal digits of the password's SHA-1 go out, and hundreds of digests that begin so come back, padded with some that
-nobody has (count 0), so that not even the length of the answer tells which it was.
+hexadecimal digits of the password's SHA-1 go out, and hundreds of digests that begin so come back, padded with some
+that nobody has (count 0), so that not even the length of the answer tells which it was.
 """
 
 import hashlib

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_
 from sqlalchemy.orm import Session
 
-from webapp.accounts.letters import Letter, send_letter
-from webapp.accounts.models import Membership, User
+from webapp.accounts.letters import Letter, tell_members
+from webapp.accounts.models import Membership
 from webapp.accounts.roles import Role
 from webapp.keys.models import ApiKey
 
@@ -18,14 +18,7 @@ def tell_owners(session: Session, key: ApiKey, letter: Letter, *, at: datetime) 
     Who made it is told while they belong to the organisation.
     """
     concerned = or_(Membership.role.in_([Role.OWNER, Role.ADMIN]), Membership.user_id == key.created_by_id)
-    addresses = (
-        select(User.email)
-        .join(Membership, Membership.user_id == User.id)
-        .where(Membership.organisation_id == key.organisation_id, concerned, User.disabled_at.is_(None))
-        .order_by(User.id)
-    )
-    for email in session.scalars(addresses).all():
-        send_letter(session, letter, to=email, at=at)
+    tell_members(session, key.organisation_id, letter, concerned, at=at)
 
 
 def write_expiry(key: ApiKey, *, expires_at: datetime, days: int) -> Letter:

@@ -10,8 +10,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Target, record_event
-from webapp.accounts.models import Organisation
+from webapp.accounts.letters import tell_members
+from webapp.accounts.models import Membership, Organisation
 from webapp.accounts.organisations import organisation_target
+from webapp.accounts.roles import MAY, Permission
 from webapp.core.db import db, insert_for, transaction
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
@@ -33,6 +35,7 @@ from webapp.ledger.budgets import (
 )
 from webapp.ledger.models import Balance
 from webapp.ledger.operations import lock_balance
+from webapp.metering.letters import describe_period, write_threshold
 from webapp.metering.reconcile import RedisAccount, reconcile_account
 from webapp.metering.spending import Used, list_used
 
@@ -84,11 +87,6 @@ class BudgetExceededError(UpcubeError):
                 "period": refusing.period,
             },
         )
-
-
-def describe_period(period: str) -> str:
-    """Name a period as it stands before the word budget."""
-    return {"day": "daily", "month": "monthly"}.get(period, period)
 
 
 def read_budgets(reply: Sequence[Any]) -> tuple[BudgetState, ...]:
@@ -300,7 +298,24 @@ def record_reached(spent: SpentBudget, *, at: datetime) -> list[BudgetAlert]:
     if not alerts:
         return []
     with transaction() as session:
-        return [alert for alert in alerts if insert_alert(session, alert)]
+        new = [alert for alert in alerts if insert_alert(session, alert)]
+        if new:
+            tell_of_threshold(session, spent, max(alert.threshold_percent for alert in new), at=at)
+        return new
+
+
+def tell_of_threshold(session: Session, spent: SpentBudget, threshold: int, *, at: datetime) -> None:
+    """Write to who answers for the credits, in this transaction. Of several thresholds at once the highest says all."""
+    organisation = session.get_one(Organisation, spent.budget.organisation_id)
+    letter = write_threshold(
+        spent.budget,
+        organisation=organisation.name,
+        key_name=spent.key_name,
+        threshold=threshold,
+        used=spent.used_microcredits,
+        at=at,
+    )
+    tell_members(session, organisation.id, letter, Membership.role.in_(MAY[Permission.BUDGETS_MANAGE]), at=at)
 
 
 def insert_alert(session: Session, alert: BudgetAlert) -> bool:
