@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Details
 from webapp.accounts.models import Organisation
-from webapp.core.db import transaction
+from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.key_tokens import KeyToken, parse_token
 from webapp.keys.families import list_made
 from webapp.keys.letters import tell_owners, write_leak
@@ -37,7 +37,7 @@ def report_leak(token: KeyToken, *, where: str, actor: Actor, at: datetime) -> N
     organisation_id = found.key.organisation_id
     with transaction() as session:
         # Locked, so that the key makes no other meanwhile.
-        organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
         stored = lock_live_token(session, token, at=at)
         if stored is None:
             return

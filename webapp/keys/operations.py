@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from webapp.accounts.audit import Action, Actor, Details, Target, record_event
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
-from webapp.core.db import transaction
+from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_token, parse_token
@@ -87,7 +87,7 @@ def add_key(
 ) -> NewKey:
     """Add a key with checked settings to this transaction. Raises TooManyKeysError."""
     # Locked, so that two at once cannot both be the last one allowed.
-    organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+    organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
     active = select(func.count()).where(ApiKey.organisation_id == organisation_id, ApiKey.revoked_at.is_(None))
     if session.execute(active).scalar_one() >= MAX_ACTIVE_KEYS:
         raise TooManyKeysError
@@ -162,7 +162,7 @@ def revoke_key(
     """
     with transaction() as session:
         # Locked where no key may be made meanwhile.
-        organisation = session.get_one(Organisation, organisation_id, with_for_update=with_made)
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK if with_made else None)
         key = lock_key(session, organisation_id, key_id)
         if with_made:
             return key, revoke_locked_family(session, key, organisation, actor=actor, at=at)

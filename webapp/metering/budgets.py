@@ -14,7 +14,7 @@ from webapp.accounts.letters import tell_members
 from webapp.accounts.models import Membership, Organisation
 from webapp.accounts.organisations import organisation_target
 from webapp.accounts.roles import MAY, Permission
-from webapp.core.db import db, insert_for, transaction
+from webapp.core.db import ROW_LOCK, db, insert_for, transaction
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.core.text import has_control_characters
@@ -215,7 +215,7 @@ def spender_named(target: Target) -> str:
 
 def lock_account(session: Session, organisation_id: str, key_id: str | None) -> str:
     """Lock the account's budgets, note that Redis must hear of a change, and give the account's shard tag."""
-    organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+    organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
     if key_id is not None:
         found = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.organisation_id == organisation_id)
         # PostgreSQL fails when asked for a NUL.

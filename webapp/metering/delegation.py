@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Actor
 from webapp.accounts.models import Organisation
-from webapp.core.db import transaction
+from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import FieldError, NotFoundError, UpcubeError
 from webapp.core.faults import fault
 from webapp.core.money import format_credits
@@ -76,7 +76,7 @@ def create_delegated_key(
     """
     settings = check_settings(settings, at=at)
     with transaction() as session:
-        organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
         giver, _ = lock_pair(session, organisation_id, giver_id, giver_id)
         line = get_line(session, giver)
         bounds = list_budgets_of(session, [key.id for key in line])
@@ -117,7 +117,9 @@ def update_delegated_key(
     """
     with transaction() as session:
         # What stays is read once nobody else can change it: an older copy would undo what others did meanwhile.
-        organisation = session.get_one(Organisation, organisation_id, with_for_update=budgets is not None)
+        organisation = session.get_one(
+            Organisation, organisation_id, with_for_update=None if budgets is None else ROW_LOCK
+        )
         giver, target = lock_pair(session, organisation_id, giver_id, key_id)
         settings = check_settings(replace(settings_of(target), **changes), at=at, expired_before=target.expires_at)
         if changes or budgets is not None or disabled is False:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
-from webapp.core.db import db, transaction
+from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.redis import RedisScript
 from webapp.ledger.budgets import Budget, list_budgets
 from webapp.ledger.models import Balance, Transfer
@@ -219,7 +219,7 @@ def list_prices(shard_tag: str, settled: Settled) -> list[Price]:
 def lock_organisation(session: Session, shard_tag: str) -> Organisation:
     """Read the organisation, and wait for whoever is about to disable it."""
     statement = select(Organisation).where(Organisation.shard_tag == shard_tag)
-    return session.scalars(statement.with_for_update(key_share=True)).one()
+    return session.scalars(statement.with_for_update(**ROW_LOCK)).one()
 
 
 def reconcile_changed_accounts() -> int:
