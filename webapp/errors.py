@@ -78,7 +78,7 @@ def leave_trace(error: UpcubeError) -> None:
         # Without the places in lists, which are up to whoever asks.
         wanted = ", ".join(dict.fromkeys(detail.path.partition(".")[0] for detail in error.details))
         organisation_id = get_principal().organisation_id
-        note_refusal(organisation_id=organisation_id, actor=get_key_actor(), wanted=f"keys: {wanted}", at=clock.now())
+        note_refusal(organisation_id=organisation_id, actor=get_key_actor(), wanted=f"{wanted} of a key", at=clock.now())
 
 
 def render_envelope(error: UpcubeError) -> dict[str, Any]:

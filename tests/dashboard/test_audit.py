@@ -149,7 +149,7 @@ def test_a_key_that_asks_for_more_than_it_has_is_written_down(
     for _ in range(3):
         assert client.post(f"{API}/keys", headers=key.headers, json=wide).status_code == 403
     [event] = read_json(client, "?action=permission.refused")
-    assert (event["actor"], event["actorType"], event["details"]) == ("ci", "key", {"wanted": "keys: scopes"})
+    assert (event["actor"], event["actorType"], event["details"]) == ("ci", "key", {"wanted": "scopes of a key"})
 
 
 @pytest.mark.usefixtures("context")
