@@ -16,8 +16,9 @@ from webapp.accounts.refusals import note_refusal
 from webapp.core import clock
 from webapp.core.db import AWAY
 from webapp.core.errors import FieldError, StoreAwayError, UpcubeError
-from webapp.hooks import API_PATH, get_key_actor, get_origin, get_principal
+from webapp.hooks import get_key_actor, get_origin, get_principal
 from webapp.metering.delegation import BeyondKeyError
+from webapp.security_headers import API_PATH
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,9 @@ def leave_trace(error: UpcubeError) -> None:
         # Without the places in lists, which are up to whoever asks.
         wanted = ", ".join(dict.fromkeys(detail.path.partition(".")[0] for detail in error.details))
         organisation_id = get_principal().organisation_id
-        note_refusal(organisation_id=organisation_id, actor=get_key_actor(), wanted=f"{wanted} of a key", at=clock.now())
+        note_refusal(
+            organisation_id=organisation_id, actor=get_key_actor(), wanted=f"{wanted} of a key", at=clock.now()
+        )
 
 
 def render_envelope(error: UpcubeError) -> dict[str, Any]:

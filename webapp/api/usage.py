@@ -1,4 +1,4 @@
-"""Usage: calls and credits, by key, day or hour; jobs and their credits by backend."""
+"""Usage: calls and credits, by key, day, hour or endpoint; jobs and their credits by backend."""
 
 from datetime import UTC, datetime, timedelta
 

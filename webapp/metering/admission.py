@@ -1,7 +1,6 @@
 """Admission: one Redis round trip decides on a call, counts it and pays for it."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -72,8 +71,7 @@ class Principal(NamedTuple):
         return self.scope_names.split()
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(NamedTuple):
     """The verdict on one call, with what its response headers need."""
 
     verdict: Verdict
@@ -105,7 +103,7 @@ def admit(
     ]
     arguments: list[str | int] = [
         *(scope or "", price_microcredits, request_id, policy.key_json, policy.account_json),
-        *(encode_address(caller.address), f"{caller.address} {caller.operation}"),
+        *(encode_address(caller.address), caller.address, caller.operation),
     ]
     for _ in range(MAX_TRIES):
         reply = ADMIT.run(keys, arguments)
@@ -152,10 +150,7 @@ def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
     return Admission(
         verdict=verdict,
         principal=read_profile(profile),
-        limits=tuple(
-            LimitState(name.decode(), quota, window_seconds, remaining, reset_seconds)
-            for name, quota, window_seconds, remaining, reset_seconds in limits
-        ),
+        limits=tuple([LimitState(name.decode(), *numbers) for name, *numbers in limits]),
         retry_after_seconds=-(-retry_after_us // 1_000_000),
         available_microcredits=int(available),
         budgets=read_budgets(budgets),
