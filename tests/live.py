@@ -70,16 +70,35 @@ def worker_process(settings: Settings, role: str, **environ: str) -> Iterator[No
         process.wait()
 
 
+@dataclass(frozen=True)
+class WebServer:
+    """A running web server: the address of its API, and the session of its processes."""
+
+    api: str
+    session: int
+
+    def read_memory(self, name: str) -> int:
+        """Sum a figure of its processes' memory, in bytes: VmRSS is what they have now, VmHWM the most they had."""
+        return sum(read_memory(pid, name) for pid in list_session(self.session))
+
+
 @contextmanager
 def web_process(settings: Settings, *, log: Path | None = None, **environ: str) -> Iterator[str]:
     """Run the web process, killed at the end, and give the address of its API; what it says goes to `log`."""
+    with web_server(settings, log=log, **environ) as server:
+        yield server.api
+
+
+@contextmanager
+def web_server(settings: Settings, *, log: Path | None = None, **environ: str) -> Iterator[WebServer]:
+    """Run the web process as `web_process` does, and give the server."""
     port = free_port()
     arguments = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "wsgi:app"]
     process = Process("granian", arguments, environ=environment(settings, **environ), output=log)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: answers(address))
-        yield f"{address}/api/quantum/v1"
+        yield WebServer(f"{address}/api/quantum/v1", process.pid)
     finally:
         kill_session(process.pid)
         process.wait()
@@ -122,6 +141,12 @@ def job_worker(settings: Settings, *, module: str = "tests.jobs.odd_worker", **e
         worker.kill_all()
 
 
+def read_memory(pid: int, name: str) -> int:
+    """Read a figure of a process's memory, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.socket() as probe:
@@ -146,11 +171,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def call(method: str, url: str, *, raw_key: str = "", body: object = None, prefer: str = "") -> Answer:
+def call(
+    method: str, url: str, *, raw_key: str = "", body: object = None, prefer: str = "", idempotency_key: str = ""
+) -> Answer:
     """Call the API over HTTP. Raises OSError when the server dies meanwhile."""
     headers = {"Authorization": f"Bearer {raw_key}"} if raw_key else {}
     if prefer:
         headers["Prefer"] = prefer
+    if idempotency_key:
+        headers["Idempotency-Key"] = idempotency_key
     data = None
     if body is not None:
         data = json.dumps(body).encode()

@@ -4,13 +4,14 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from config import Settings
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, post_bell, queue_bell
@@ -20,12 +21,24 @@ from tests.jobs.odd_engine import Seed
 from tests.jobs.steps import read_job, wait_for_status
 from tests.live import call, job_worker, wait_until, web_process
 from tests.stores import make_settings
-from webapp.core.db import db
+from webapp.core.db import db, transaction
 from webapp.core.redis import store
+from webapp.jobs import running
 from webapp.jobs.ending import Failure, end_stored_job, identify
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.operations import cancel_job
-from webapp.jobs.running import LEASE, Assignment, claim_job, complete_job, fail_job, recover_jobs
+from webapp.jobs.running import (
+    LEASE,
+    MAX_LOSSES,
+    Assignment,
+    RecoveryReport,
+    claim_job,
+    complete_job,
+    fail_job,
+    recover_jobs,
+    renew_assignment,
+    return_job,
+)
 from webapp.ledger.models import Transfer
 from webapp.metering.credits import get_credits
 from webapp.metering.holds import end_overdue_holds
@@ -212,6 +225,42 @@ def claim(app: Flask) -> Assignment:
         assignment = claim_job(at=now())
     assert assignment is not None
     return assignment
+
+
+@pytest.mark.parametrize("losses", [0, MAX_LOSSES - 1])
+@pytest.mark.parametrize("happens", ["beats", "another_claims"])
+def test_a_worker_that_speaks_up_while_it_is_being_given_up_keeps_its_job(  # noqa: PLR0917 - fixtures
+    app: Flask,
+    client: FlaskClient,
+    account: Account,
+    key: Key,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: str,
+    losses: int,
+) -> None:
+    job_id = queue_bell(client, key)
+    with app.app_context():
+        assignment = claim(app)
+        with transaction() as session:
+            session.execute(update(Job).values(losses=losses))
+        later = now() + 2 * LEASE
+        list_lost = running.list_lost_jobs
+
+        def list_too_early(*, at: datetime) -> list[running.LostJob]:
+            """List the lost jobs, and let something happen before anything is done about them."""
+            nonlocal assignment
+            lost = list_lost(at=at)
+            if happens == "another_claims":
+                assert return_job(assignment)
+                assignment = claim(app)
+            renew_assignment(assignment, at=at)
+            return lost
+
+        monkeypatch.setattr(running, "list_lost_jobs", list_too_early)
+        assert recover_jobs(at=later) == RecoveryReport(returned=0, failed=0)
+        assert db.session.get_one(Job, job_id, populate_existing=True).losses == losses
+        assert complete_job(assignment, [RESULT], at=later)
+    check_paid_once(app, account, {job_id: True})
 
 
 @pytest.mark.parametrize("rival", ["cancel", "time_out", "complete"])

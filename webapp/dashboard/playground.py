@@ -15,7 +15,7 @@ from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import Diagram, draw
-from webapp.dashboard.jobs import get_result, make_chart, make_rerun_body
+from webapp.dashboard.jobs import make_chart, make_rerun_body
 from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, Draft, make_request
 from webapp.dashboard.visitor import get_own_organisation, get_visitor
 from webapp.extensions import runtime
@@ -25,6 +25,7 @@ from webapp.jobs.models import Job, SavedAnswer
 from webapp.jobs.operations import Submitter, submit_job
 from webapp.jobs.plans import digest_request
 from webapp.jobs.queries import get_job
+from webapp.jobs.results import is_small, load_result
 from webapp.jobs.states import OPEN
 from webapp.quantum.backends import list_backends
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
@@ -138,7 +139,7 @@ def run(outlook: Outlook) -> str:
         repeatable=Repeatable(f"console:{ticket}", digest, lambda _: ({}, 201)),
         at=clock.now(),
     )
-    return answer.job_id if isinstance(answer, SavedAnswer) else answer.id
+    return answer.job_id if isinstance(answer, SavedAnswer) else answer.job.id
 
 
 def get_submitter() -> Submitter:
@@ -161,7 +162,8 @@ def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None)
         outlook=outlook,
         errors={detail.path: detail.message for detail in details},
         job=job,
-        chart=make_chart(get_result(job), shots=job.shots) if job else None,
+        is_drawn=job is not None and is_small(job),
+        chart=make_chart(load_result(job), shots=job.shots) if job else None,
         rerun_body=make_rerun_body(job) if job else None,
         ticket=secrets.token_urlsafe(16),
         kinds=KINDS,
