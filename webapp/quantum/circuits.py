@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from webapp.core.errors import UpcubeError
 from webapp.quantum.gates import BARRIER, GATES, MEASURE, NOT_GATES, RESET, GateDefinition
@@ -52,13 +53,18 @@ class Operation:
     conditions: tuple[Condition, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Circuit:
     """Operations in the order in which they happen, on qubits that all start as 0."""
 
     qubits: int
     clbits: int
     operations: tuple[Operation, ...]
+
+    @cached_property
+    def profile(self) -> "Profile":
+        """Its measures, taken once; of a checked circuit."""
+        return measure(self)
 
 
 @dataclass(frozen=True, slots=True)

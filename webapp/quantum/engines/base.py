@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
-from webapp.quantum.circuits import Circuit, Profile, check_circuit, measure
+from webapp.quantum.circuits import Circuit, Profile, check_circuit
 from webapp.quantum.engines.costs import MEMORY_LIMIT_BYTES, Cost, Demands, find_cheapest, format_bytes
 from webapp.quantum.gates import NOT_GATES
 from webapp.quantum.limits import MAX_CIRCUIT_QUBITS, MAX_SEED, MAX_SHOTS, MAX_STATEVECTOR_QUBITS
@@ -214,7 +214,7 @@ def check_runnable(circuit: Circuit, capabilities: Capabilities) -> Profile:
     """
     check_circuit(circuit)
     _check_memory(circuit, capabilities)
-    profile = measure(circuit)
+    profile = circuit.profile
     if profile.measurements == 0:
         raise UnsupportedCircuitError("The circuit measures nothing, so there is nothing to count.", target="circuit")
     if profile.is_dynamic and not capabilities.dynamic:

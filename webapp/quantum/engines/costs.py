@@ -7,7 +7,7 @@ measured by `python -m bench.calibrate` and kept in calibration.json.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
@@ -105,6 +105,8 @@ def estimate(engine: str, profile: Profile, demands: Demands) -> list[Cost | Ref
     return [_estimate_method(method, profile, demands) for method in METHODS[engine]]
 
 
+# A job asks several times over: for its route, its price, and when it is checked. Others run the same circuits.
+@lru_cache(maxsize=1024)
 def find_cheapest(engine: str, profile: Profile, demands: Demands) -> Cost | Refusal:
     """Find an engine's quickest method for a circuit, or the reason why none runs it."""
     estimates = estimate(engine, profile, demands)
@@ -167,8 +169,9 @@ def count_work(method: Method, profile: Profile, demands: Demands) -> int:
     """Count the steps of a method, whether or not it can run the circuit."""
     runs = count_runs(method, profile, demands)
     # A term that is computed exactly is as much work as a gate.
-    exact = profile if runs > 1 else replace(profile, gates=profile.gates + demands.observable_terms)
-    return min(runs * _COUNTERS[method](exact, demands), _MAX_WORK)
+    if runs == 1 and demands.observable_terms:
+        profile = replace(profile, gates=profile.gates + demands.observable_terms)
+    return min(runs * _COUNTERS[method](profile, demands), _MAX_WORK)
 
 
 def _find_obstacle(method: Method, profile: Profile, demands: Demands) -> str | None:
