@@ -179,6 +179,18 @@ def list_mid_circuit(circuit: Circuit) -> list[int]:
     return found[::-1]
 
 
+def drop_last_measurements(circuit: Circuit) -> Circuit:
+    """Leave out the measurements on which nothing depends, and the classical bits above all that are left."""
+    kept = set(list_mid_circuit(circuit))
+    operations = tuple(op for index, op in enumerate(circuit.operations) if op.gate != MEASURE or index in kept)
+    used = [
+        clbit
+        for op in operations
+        for clbit in (*op.clbits, *(each for condition in op.conditions for each in condition.clbits))
+    ]
+    return Circuit(circuit.qubits, max(used, default=-1) + 1, operations)
+
+
 def _is_pauli_feed_forward(op: Operation) -> bool:
     """Tell whether a conditional operation flips or turns a qubit by the value of a single bit."""
     return op.gate in {"x", "y", "z"} and len(op.conditions) == 1 and len(op.conditions[0].clbits) == 1
