@@ -126,8 +126,8 @@ def write(measured: list[Measured]) -> str:
         "Written by `python -m bench.router`. CPU milliseconds from plain circuit to counts, 1,000 shots, one thread;",
         "the engine that the router chose is bold. `automatic` is Qiskit Aer left to itself; - is a circuit that an",
         "engine refuses. The last column counts what the router counts besides, the one before does not: what it takes",
-        f"to hand a job to a worker for qsim and aer, {HANDOVER_SECONDS * 1_000:g} ms; and for stim, which gives no exact "
-        f"probabilities, {PREFERENCE_SECONDS * 1_000:g} ms.",
+        f"to hand a job to a worker for qsim and aer, {HANDOVER_SECONDS * 1_000:g} ms; and for stim, which gives no",
+        f"exact probabilities, {PREFERENCE_SECONDS * 1_000:g} ms.",
         "",
         f"- Aer's automatic method over the router, geometric mean: **{mean:.1f}** (aim: at least 4)",
         f"- The router over the best single engine, worst case: **{largest}, {worst.example.name}",

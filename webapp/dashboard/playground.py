@@ -16,7 +16,8 @@ from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.jobs import get_result, make_chart, make_rerun_body
-from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, Draft, make_request
+from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, TEMPLATE, Draft, make_request
+from webapp.dashboard.playground_options import NOISE_LABELS, group_by_field
 from webapp.dashboard.visitor import get_own_organisation, get_visitor
 from webapp.extensions import runtime
 from webapp.jobs.estimate import Estimate, estimate_job
@@ -159,9 +160,11 @@ def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None)
         "playground.html",
         draft=draft,
         outlook=outlook,
-        errors={detail.path: detail.message for detail in details},
+        errors=group_by_field(details, has_parameters=draft.kind == TEMPLATE),
+        noises=NOISE_LABELS,
         job=job,
         chart=make_chart(get_result(job), shots=job.shots) if job else None,
+        means=(get_result(job).get("expectationValues") or []) if job else [],
         rerun_body=make_rerun_body(job) if job else None,
         ticket=secrets.token_urlsafe(16),
         kinds=KINDS,
