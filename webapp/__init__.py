@@ -1,6 +1,8 @@
 """Upcube Quantum: the one place that puts the parts together."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, has_request_context
 
@@ -17,12 +19,21 @@ from webapp.core.sealing import sealer
 from webapp.dashboard import dashboard
 from webapp.extensions import csrf, login_manager, make_runtime, migrate
 from webapp.proxies import TrustedProxies
+from webapp.security_headers import SecurityHeaders
+
+
+class Application(Flask):
+    """Flask without coroutines: it asks of each function of each request whether it is one."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Give the function as it is: none of ours is a coroutine."""
+        return func
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the application from these settings, or from the environment. Raises ConfigurationError."""
     settings = settings or load_settings()
-    app = Flask(__name__)
+    app = Application(__name__)
     app.session_interface = ConsoleSessions()
     configure(app, settings)
     store.connect(settings.redis_url)
@@ -46,8 +57,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     budget_commands.install(app)
     csrf.exempt(api)
     public(app.view_functions["static"])
+    app.wsgi_app = SecurityHeaders(app.wsgi_app, is_over_tls=settings.secure_cookies)  # type: ignore[method-assign]  # Flask's way
     if settings.trusted_proxies:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]  # Flask's way
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     check_routes(app)
     check_prices(app)
     return app

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from webapp.core.db import AWAY
 from webapp.core.errors import FieldError, StoreAwayError, UpcubeError
-from webapp.hooks import API_PATH
+from webapp.security_headers import API_PATH
 
 log = logging.getLogger(__name__)
 

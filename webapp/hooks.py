@@ -4,6 +4,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NoReturn
 
 from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -23,36 +24,12 @@ from webapp.keys.leaks import warn_of_address
 from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
 from webapp.metering.budgets import BudgetExceededError
 from webapp.metering.callers import Caller
-from webapp.metering.limits import LimitState
+from webapp.security_headers import API_PATH
 
-API_PATH = "/api/"
 # More are not looked up: an address has room for many.
 MAX_KEYS_IN_ADDRESS = 3
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-
-EVERYWHERE = [
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    # For browsers older than frame-ancestors.
-    ("X-Frame-Options", "DENY"),
-]
-ON_PAGES = [
-    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"),
-]
-# What programs are answered is never a page, even where a browser is led to it.
-ON_DATA = [("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox")]
-# Two years, as the browsers' preload list asks (RFC 6797, section 6.1).
-OVER_TLS = [("Strict-Transport-Security", "max-age=63072000; includeSubDomains")]
-NOT_STORED = [("Cache-Control", "no-store")]
 
 
 class UnauthorizedError(UpcubeError):
@@ -138,10 +115,15 @@ KEY_REFUSALS = {
 
 def install(app: Flask) -> None:
     """Put the hooks around the application's requests."""
-    app.before_request(identify_request)
-    app.before_request(check_length)
-    app.before_request(authenticate)
+    app.before_request(receive)
     app.after_request(add_headers)
+
+
+def receive() -> ResponseReturnValue | None:
+    """Name the request, refuse what cannot be meant well, and ask who sends it: one hook, as Flask takes its time."""
+    identify_request()
+    check_length()
+    return authenticate()
 
 
 def identify_request() -> None:
@@ -150,11 +132,11 @@ def identify_request() -> None:
     Raises NotFoundError for an address with a NUL in it: nothing of ours has one, and PostgreSQL fails when asked.
     """
     g.request_id = new_id("req", at=clock.now())
-    if "\0" in request.path:
+    path, query = request.environ["PATH_INFO"], request.environ.get("QUERY_STRING", "")
+    if "\0" in path:
         raise NotFoundError("There is nothing at this address.")
-    address = f"{request.path}?{request.query_string.decode(errors='replace')}"
-    if SCHEME in address:
-        refuse_keys_in(address)
+    if SCHEME in path or SCHEME in query:
+        refuse_keys_in(f"{path}?{query}")
 
 
 def check_length() -> None:
@@ -181,11 +163,12 @@ def refuse_keys_in(address: str) -> None:
 
 def authenticate() -> ResponseReturnValue | None:
     """Ask for what the route has declared. An unknown route falls through to its 404."""
-    if request.endpoint is None:
+    endpoint = request.endpoint
+    if endpoint is None:
         return None
-    authentication = get_authentication(current_app, request.endpoint)
+    authentication = get_authentication(current_app, endpoint)
     if isinstance(authentication, KeyRequired):
-        authenticate_key(authentication.scope, price_microcredits=runtime().price_of(request.endpoint))
+        authenticate_key(authentication.scope, endpoint=endpoint)
     elif isinstance(authentication, LoginRequired):
         return authenticate_person(authentication)
     return None
@@ -235,29 +218,32 @@ def get_page_before() -> str | None:
     return before.removeprefix(request.host_url.rstrip("/")) if before.startswith(request.host_url) else None
 
 
-def authenticate_key(scope: str | None, *, price_microcredits: int) -> None:
+def authenticate_key(scope: str | None, *, endpoint: str) -> None:
     """Admit the call with its bearer key, in one Redis round trip, or raise the refusal."""
-    token = read_bearer_token()
-    caller = Caller(request.remote_addr or "", (request.endpoint or "").removeprefix("api."))
+    settings, environ = runtime(), request.environ
+    price_microcredits = settings.price_of(endpoint)
+    token = read_bearer_token(environ.get("HTTP_AUTHORIZATION"))
+    caller = Caller(environ.get("REMOTE_ADDR", ""), endpoint.removeprefix("api."))
     try:
-        g.admission = admit(
+        admission = admit(
             token=token,
             scope=scope,
             price_microcredits=price_microcredits,
             request_id=g.request_id,
-            policy=runtime().policy,
+            policy=settings.policy,
             caller=caller,
         )
     except StoreAwayError:
-        if request.method not in SAFE_METHODS or price_microcredits:
+        if environ["REQUEST_METHOD"] not in SAFE_METHODS or price_microcredits:
             raise
-        g.admission = admit_without_redis(token=token, scope=scope, caller=caller, at=clock.now())
-    check_admission(g.admission, scope, price_microcredits=price_microcredits)
+        admission = admit_without_redis(token=token, scope=scope, caller=caller, at=clock.now())
+    g.admission = admission
+    if admission.verdict is not Verdict.ADMITTED:
+        raise_refusal(admission, scope, price_microcredits=price_microcredits)
 
 
-def read_bearer_token() -> KeyToken:
+def read_bearer_token(header: str | None) -> KeyToken:
     """Read the Authorization header. Raises UnauthorizedError for one that cannot be a key of ours."""
-    header = request.headers.get("Authorization")
     if header is None:
         raise MissingKeyError("Send an API key: Authorization: Bearer upcube_sk_…", target="Authorization")
     match = BEARER.fullmatch(header)
@@ -271,8 +257,8 @@ def read_bearer_token() -> KeyToken:
     return token
 
 
-def check_admission(admission: Admission, scope: str | None, *, price_microcredits: int) -> None:
-    """Raise the refusal that the verdict stands for, if it is one."""
+def raise_refusal(admission: Admission, scope: str | None, *, price_microcredits: int) -> NoReturn:
+    """Raise the refusal that the verdict stands for."""
     verdict = admission.verdict
     if verdict in KEY_REFUSALS:
         refusal = KEY_REFUSALS[verdict]
@@ -292,14 +278,13 @@ def check_admission(admission: Admission, scope: str | None, *, price_microcredi
         raise error
     if verdict is Verdict.BUDGET:
         raise BudgetExceededError(admission.budgets, required=price_microcredits, at=clock.now())
-    if verdict is Verdict.CREDITS:
-        available = format_credits(admission.available_microcredits)
-        price = format_credits(price_microcredits)
-        raise CallCreditsError(
-            f"This call costs {price} credits and {available} are available.",
-            target="credits",
-            extra={"required": price, "available": available, "limitSource": "balance"},
-        )
+    available = format_credits(admission.available_microcredits)
+    price = format_credits(price_microcredits)
+    raise CallCreditsError(
+        f"This call costs {price} credits and {available} are available.",
+        target="credits",
+        extra={"required": price, "available": available, "limitSource": "balance"},
+    )
 
 
 def get_principal() -> Principal:
@@ -316,16 +301,8 @@ def get_origin() -> Origin:
 
 
 def add_headers(response: Response) -> Response:
-    """Add the request id, the rate limits and the security headers."""
-    response.headers.extend([("X-Request-Id", g.request_id), *EVERYWHERE, *list_limits()])
-    if current_app.config["SESSION_COOKIE_SECURE"]:
-        response.headers.extend(OVER_TLS)
-    if request.path.startswith(API_PATH):
-        response.headers.extend([*ON_DATA, *NOT_STORED])
-    else:
-        response.headers.extend(ON_PAGES)
-        if request.endpoint != "static":
-            response.headers.extend(NOT_STORED)
+    """Add the request id and the rate limits."""
+    response.headers.extend([("X-Request-Id", g.request_id), *list_limits()])
     return response
 
 
@@ -334,17 +311,7 @@ def list_limits() -> list[tuple[str, str]]:
     admission: Admission | None = g.get("admission")
     if admission is None or not admission.limits:
         return []
-    return [
-        ("RateLimit-Policy", ", ".join(map(format_policy, admission.limits))),
-        ("RateLimit", ", ".join(map(format_limit, admission.limits))),
-    ]
-
-
-def format_policy(limit: LimitState) -> str:
-    """Write a limit's policy: its quota, and its window in seconds."""
-    return f'"{limit.name}";q={limit.quota};w={limit.window_seconds}'
-
-
-def format_limit(limit: LimitState) -> str:
-    """Write a limit's state: the calls that remain, and the seconds until the quota is whole again."""
-    return f'"{limit.name}";r={limit.remaining};t={limit.reset_seconds}'
+    policy = ", ".join([f'"{limit.name}";q={limit.quota};w={limit.window_seconds}' for limit in admission.limits])
+    # The calls that remain, and the seconds until the quota is whole again.
+    left = ", ".join([f'"{limit.name}";r={limit.remaining};t={limit.reset_seconds}' for limit in admission.limits])
+    return [("RateLimit-Policy", policy), ("RateLimit", left)]

@@ -40,12 +40,35 @@ def test_every_grouping_has_the_same_credits_in_all(app: Flask, client: FlaskCli
     assert day == {"group": f"{now():%Y-%m-%d}", "name": None, "calls": 4, "credits": "0.003303"}
     [hour] = read("hour")
     assert hour == f"{now():%Y-%m-%dT%H:00:00Z}"
+    by_endpoint = read("endpoint")
+    assert {name: (line["calls"], line["credits"]) for name, line in by_endpoint.items()} == {
+        "create_job": (4, "0.003303"),
+    }
     # Calls of a backend are its jobs, and one of four has not ended.
     by_backend = read("backend")
     assert {name: (line["calls"], line["credits"]) for name, line in by_backend.items()} == {
         "local-simulator": (2, "0.002202"),
         "qulacs": (1, "0.001101"),
     }
+
+
+def test_endpoints_are_counted_one_by_one(app: Flask, client: FlaskClient, keys: tuple[Key, Key]) -> None:
+    for path, calls in (("me", 3), ("templates", 2), ("templates/bell-state", 1)):
+        for _ in range(calls):
+            for key in keys:
+                client.get(f"{API}/{path}", headers=key.headers)
+        with app.app_context():
+            flush(at=now())
+    post_bell(client, keys[0])
+    answer = client.get(f"{API}/usage?groupBy=endpoint", headers=keys[0].headers).get_json()
+    assert [(line["group"], line["name"], line["calls"]) for line in answer["usage"]] == [
+        # Charged at once, and its call is counted by the next flush.
+        ("create_job", "POST /jobs", 0),
+        ("read_me", "GET /me", 6),
+        ("read_template", "GET /templates/{templateId}", 2),
+        ("read_templates", "GET /templates", 4),
+    ]
+    assert answer["total"]["calls"] == 12
 
 
 def test_a_period_leaves_out_what_is_not_in_it(app: Flask, client: FlaskClient, keys: tuple[Key, Key]) -> None:
@@ -65,14 +88,14 @@ def test_a_stranger_sees_nothing(app: Flask, client: FlaskClient, keys: tuple[Ke
     with app.app_context():
         flush(at=now())
         stranger = make_key(make_account())
-    for group_by in ("key", "day", "hour", "backend"):
+    for group_by in ("key", "day", "hour", "endpoint", "backend"):
         assert client.get(f"{API}/usage?groupBy={group_by}", headers=stranger.headers).get_json()["usage"] == []
 
 
 @pytest.mark.parametrize(
     ("query", "path"),
     [
-        ("groupBy=endpoint", "groupBy"),
+        ("groupBy=month", "groupBy"),
         ("groupBy=", "groupBy"),
         ("from=yesterday", "from"),
         ("from=2026-13-01", "from"),

@@ -25,6 +25,7 @@ CONSOLE_PAGES = {
     "/console/jobs?status=failed": "Jobs · Upcube Quantum",
     "/console/usage": "Usage · Upcube Quantum",
     "/console/usage?by=hour": "Usage · Upcube Quantum",
+    "/console/usage?by=endpoint": "Usage · Upcube Quantum",
     "/console/credits": "Credits · Upcube Quantum",
     "/console/price-confirmation": "Confirmation · Upcube Quantum",
     "/console/templates": "Templates · Upcube Quantum",

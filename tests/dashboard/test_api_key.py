@@ -102,5 +102,5 @@ def test_a_key_that_nobody_uses_is_said_to_be_so(app: Flask, client: FlaskClient
     with app.app_context():
         flush(at=now())
     shown = client.get(f"/console/api-keys/{key.row.id}").text
-    assert "read_me" in shown
+    assert "GET /me" in shown
     assert "from 127.0.0.1" in shown

@@ -16,6 +16,7 @@ from webapp.core.redis import store
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.flush import apply_batches, each_chunk, flush, prune_batches, read_batch, seal_all
 from webapp.metering.models import FlushBatch, Usage
+from webapp.metering.queries import get_last_use
 from webapp.metering.verify import verify
 
 ME = f"{API}/me"
@@ -144,6 +145,34 @@ def test_a_count_for_a_key_that_sql_does_not_know_keeps_nothing_else_back(
         flush(at=now())
         assert usage_of(key) == (1, 100)
         assert verify() == []
+
+
+def test_a_call_counted_before_operations_were_is_flushed_without_one(
+    app: Flask, client: FlaskClient, key: Key
+) -> None:
+    client.get(ME, headers=key.headers)
+    with app.app_context():
+        counters = names.live_counters(names.group_of(key.raw[-12:-6]))
+        store.client.hincrby(counters, f"calls:{key.row.id}:1700000000", 2)
+        store.client.hset(counters, f"used:{key.row.id}", "1700000123")
+        flush(at=now())
+        rows = db.session.query(Usage).filter_by(key_id=key.row.id).order_by(Usage.hour).all()
+        assert [(row.operation, row.calls) for row in rows] == [("", 2), ("read_me", 1)]
+
+
+def test_a_key_was_last_used_for_its_last_call(app: Flask, client: FlaskClient, key: Key) -> None:
+    for path in ("me", "templates", "me"):
+        client.get(f"{API}/{path}", headers=key.headers)
+    with app.app_context():
+        flush(at=now())
+        last_use = get_last_use(key.row.id)
+        assert last_use is not None
+        assert (last_use.operation, last_use.address) == ("read_me", "127.0.0.1")
+        rows = db.session.query(Usage).filter_by(key_id=key.row.id).all()
+        assert {row.operation: (row.calls, row.last_used_at is not None) for row in rows} == {
+            "read_me": (2, True),
+            "read_templates": (1, False),
+        }
 
 
 def test_a_batch_that_cannot_be_charged_waits_and_keeps_no_other_back(

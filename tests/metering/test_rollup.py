@@ -34,7 +34,7 @@ def key(app: Flask) -> Key:
 def add(key_ids: Sequence[str], hours: range) -> None:
     """Add a call, ten micro-credits and a last use to each of these hours since the start."""
     changes = [
-        UsageChange(key_id, START + hour * HOUR, 1, 10, START + hour * HOUR + timedelta(minutes=hour % 60))
+        UsageChange(key_id, START + hour * HOUR, "read_me", 1, 10, START + hour * HOUR + timedelta(minutes=hour % 60))
         for key_id in key_ids
         for hour in hours
     ]
@@ -92,6 +92,17 @@ class TestRollUp:
             add_usage(session, [UsageChange(key.row.id, START + HOUR, microcredits=5)])
         roll_up_usage(before=BEFORE)
         assert rows() == [(START, 24, 0, 5, None)]
+
+    def test_operations_stay_apart(self, key: Key) -> None:
+        hours = [(START + hour * HOUR, operation) for hour in range(3) for operation in ("read_me", "read_jobs")]
+        with transaction() as session:
+            add_usage(session, [UsageChange(key.row.id, *each, calls=2, last_used_at=each[0]) for each in hours])
+        assert roll_up_usage(before=BEFORE) == 6
+        statement = sa.select(Usage.operation, Usage.hours, Usage.calls, Usage.last_used_at)
+        assert [(*row,) for row in db.session.execute(statement.order_by(Usage.operation))] == [
+            ("read_jobs", 24, 6, START + 2 * HOUR),
+            ("read_me", 24, 6, START + 2 * HOUR),
+        ]
 
     def test_old_days_are_listed_with_the_hours(self, key: Key) -> None:
         add([key.row.id], range(2 * 24))

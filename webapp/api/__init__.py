@@ -2,7 +2,9 @@
 
 from flask import Blueprint
 
-api = Blueprint("api", __name__, url_prefix="/api/quantum/v1")
+from webapp.endpoints import API_NAME, API_PREFIX
+
+api = Blueprint(API_NAME, __name__, url_prefix=API_PREFIX)
 
 # Each module registers its routes on the blueprint when it is imported.
 from webapp.api import (  # noqa: E402 - after the blueprint that they import

@@ -1,7 +1,6 @@
 """The API described for programs: OpenAPI 3.1, made from the routes, their scopes and the shapes they declare."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from webapp.api.examples import BODY_EXAMPLES, CONFLICT_EXAMPLES, ERROR_EXAMPLES
 from webapp.api.responses import ErrorEnvelopeJson
 from webapp.api.schemas import HeaderField, Schema
 from webapp.authentication import Authentication, KeyRequired, get_authentication, public
+from webapp.endpoints import methods_of, to_camel_case, to_path
 
 DESCRIPTION = (
     "Run quantum circuits with an API key. Credits are decimal strings with up to 6 places; times are RFC 3339 in UTC. "
@@ -74,7 +74,7 @@ def list_operations(app: Flask) -> Iterator[tuple[Rule, str, Callable[..., Any]]
     """Give the API's routes with their methods and views, in the order of their paths."""
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         if rule.endpoint.startswith(f"{api.name}."):
-            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            for method in sorted(methods_of(rule)):
                 yield rule, method, app.view_functions[rule.endpoint]
 
 
@@ -161,18 +161,6 @@ def answer(description: str, schema: Mapping[str, Any], *, example: object = Non
     """Describe an answer in JSON."""
     content = {"schema": schema} | ({} if example is None else {"example": example})
     return {"description": description, "content": {"application/json": content}}
-
-
-def to_path(rule: Rule) -> str:
-    """Write a route as OpenAPI does: /jobs/<job_id> is /jobs/{jobId}."""
-    path = rule.rule.removeprefix(api.url_prefix or "")
-    return re.sub(r"<(\w+)>", lambda match: "{" + to_camel_case(match[1]) + "}", path)
-
-
-def to_camel_case(name: str) -> str:
-    """Write a name as the API does: job_id is jobId."""
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
 
 
 def path_parameters(rule: Rule) -> list[dict[str, Any]]:

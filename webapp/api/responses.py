@@ -333,7 +333,10 @@ class CreditsJson(TypedDict):
 
 
 class UsageGroupJson(TypedDict):
-    """One group's calls, or its jobs where the groups are backends, and credits. A key's group is its id.
+    """One group's calls, or its jobs where the groups are backends, and credits.
+
+    A key's group is its id, and an endpoint's its operationId; those have names besides. A job's
+    charge is create_job's, wherever it was run.
 
     Usage of long ago is kept by the day: by hour, all of such a day is in its first.
     """

@@ -128,8 +128,9 @@ class UsageQuery(Schema):
 
     from_: Moment | None = Field(default=None, alias="from", description=MOMENT_ALLOWED)
     to: Moment | None = Field(default=None, description=MOMENT_ALLOWED)
-    # Calls are counted by key and hour, not by address.
-    group_by: Literal["key", "day", "hour", "backend"] = Field(default="day", description="key, day, hour or backend")
+    group_by: Literal["key", "day", "hour", "endpoint", "backend"] = Field(
+        default="day", description="key, day, hour, endpoint or backend"
+    )
 
 
 SchemaType = TypeVar("SchemaType", bound=Schema)

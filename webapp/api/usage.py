@@ -1,4 +1,4 @@
-"""Usage: calls and credits, by key, day or hour; jobs and their credits by backend."""
+"""Usage: calls and credits, by key, day, hour or endpoint; jobs and their credits by backend."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +10,7 @@ from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.errors import FieldError
 from webapp.core.money import format_credits
+from webapp.endpoints import name_endpoint
 from webapp.hooks import get_principal
 from webapp.jobs.queries import list_usage_by_backend
 from webapp.metering.queries import GroupedUsage, list_usage
@@ -35,11 +36,21 @@ def read_usage() -> UsageJson:
         "to": format_time(until),
         "groupBy": query.group_by,
         "usage": [
-            {"group": each.group, "name": each.name, "calls": each.calls, "credits": format_credits(each.microcredits)}
+            {
+                "group": each.group,
+                "name": name_group(each, query.group_by),
+                "calls": each.calls,
+                "credits": format_credits(each.microcredits),
+            }
             for each in found
         ],
         "total": render_total(found),
     }
+
+
+def name_group(group: GroupedUsage, group_by: str) -> str | None:
+    """Give the words for a group: a key's name, or the method and path of an endpoint."""
+    return name_endpoint(group.group) if group_by == "endpoint" else group.name
 
 
 def render_total(found: list[GroupedUsage]) -> UsageTotalJson:

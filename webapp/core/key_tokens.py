@@ -10,7 +10,7 @@ import re
 import secrets
 import string
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 SCHEME = "upcube_sk_"
@@ -23,8 +23,7 @@ TOKEN = re.compile(r"upcube_sk_[0-9A-Za-z]{40}")
 TOKEN_LENGTH = len(SCHEME) + SHOWN_LENGTH + SECRET_LENGTH + TAG_LENGTH + CHECKSUM_LENGTH
 
 
-@dataclass(frozen=True)
-class KeyToken:
+class KeyToken(NamedTuple):
     """A well-formed token, as its SHA-256 digest in hex, the prefix shown in lists, and the account's shard tag."""
 
     digest: str

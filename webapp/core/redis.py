@@ -1,16 +1,14 @@
 """Redis: the one client, the names of the keys, and the scripts that change them atomically."""
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from hiredis import pack_command
 from redis import Redis, RedisCluster
 from redis.exceptions import (
     AskError,
@@ -28,6 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis_servers import AWAY_SECONDS, TIMEOUT_SECONDS, Server, Servers, find_servers
+from webapp.core.redis_wire import Argument, Wire
 
 TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
@@ -59,7 +58,6 @@ NOT_EXECUTED = (MovedError, NoScriptError)
 # The node that had a slot, the one that has it, and one more, should it move again meanwhile.
 MAX_SERVERS = 3
 
-Argument = str | int | bytes
 # Keys and arguments of one run of a script. Every key is in the slot of the first.
 Call = tuple[Sequence[str], Sequence[Argument]]
 
@@ -68,11 +66,10 @@ Call = tuple[Sequence[str], Sequence[Argument]]
 class Connection:
     """One thread's connection to one server, with what the server said of itself when it was made."""
 
-    link: Any
+    wire: Wire
     epoch: str
     # The server's clock less ours.
     clock_offset_us: int
-    process_id: int
 
 
 class Store:
@@ -137,15 +134,18 @@ class Store:
         with_epoch: bool,
     ) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send one command on this thread's connection to the server."""
-        if time.monotonic() < server.away_until:
+        now = time.monotonic()
+        if now < server.away_until:
             raise RedisConnectionError("Redis did not answer a moment ago")
         try:
-            connection = self._connection(server)
+            connection = self._threads.connections.get(server)
+            if connection is None or not connection.wire.is_usable(now):
+                connection = self._connect(server)
             if with_deadline:
                 command = (*command, int(time.monotonic() * 1e6) + connection.clock_offset_us + TIMEOUT_US)
             if with_epoch:
                 command = (*command, connection.epoch)
-            return send(connection.link, command)
+            return connection.wire.ask(command)
         except MovedError:
             # The server is well; it is only not the one.
             raise
@@ -163,24 +163,14 @@ class Store:
             self._disconnect(server)
             raise
 
-    def _connection(self, server: Server) -> Connection:
-        """Give this thread's connection to the server, made anew after a fork and where the server has hung up."""
-        kept = self._threads.connections.get(server)
-        if kept is not None and kept.process_id == os.getpid() and not is_stale(kept.link):
-            return kept
+    def _connect(self, server: Server) -> Connection:
+        """Make this thread's connection to the server, in place of one that was made before a fork or has ended."""
         self._threads.connections.pop(server, None)
-        pool = server.client.connection_pool
-        link: Any = pool.connection_class(**pool.connection_kwargs)
-        link.connect()
-        info = read_info(send(link, ("INFO", "server")))
+        wire = Wire(server.client, timeout_seconds=TIMEOUT_SECONDS)
+        info = read_info(wire.ask(("INFO", "server")))
         # A service that hides its clock is told of a deadline that never comes.
         server_clock_us = int(info.get("server_time_usec", NEVER_US))
-        made = Connection(
-            link=link,
-            epoch=name_epoch(info),
-            clock_offset_us=server_clock_us - int(time.monotonic() * 1e6),
-            process_id=os.getpid(),
-        )
+        made = Connection(wire, name_epoch(info), server_clock_us - int(time.monotonic() * 1e6))
         self._threads.connections[server] = made
         return made
 
@@ -193,7 +183,7 @@ class Store:
         """Give up this thread's connection to the server."""
         connection = self._threads.connections.pop(server, None)
         if connection is not None:
-            connection.link.disconnect()
+            connection.wire.close()
 
     def disconnect(self) -> None:
         """Give up this thread's connections: the next command makes another, and compares the clocks anew."""
@@ -220,12 +210,6 @@ class Kept(threading.local):
         self.connections: dict[Server, Connection] = {}
 
 
-def send(connection: Any, command: tuple[Argument, ...]) -> Any:  # noqa: ANN401 - redis-py's connections have no types
-    """Send a command and read its answer, in bytes."""
-    connection.send_packed_command([pack_command(cast("Any", command))], check_health=False)
-    return connection.read_response(disable_decoding=True)
-
-
 def read_epoch(client: Redis) -> str:
     """Ask the server which of its runs this is."""
     return name_epoch(client.info("server"))
@@ -239,14 +223,6 @@ def name_epoch(info: Mapping[str, Any]) -> str:
 def read_info(text: bytes) -> dict[str, str]:
     """Read the answer of INFO: lines of name and value with a colon between."""
     return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
-
-
-def is_stale(connection: Any) -> bool:  # noqa: ANN401 - redis-py's connections have no types
-    """Tell whether there is something to read before anything was asked: the server's goodbye."""
-    try:
-        return bool(connection.can_read())
-    except AWAY:
-        return True
 
 
 store = Store()

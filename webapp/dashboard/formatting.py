@@ -17,6 +17,7 @@ from webapp.core.clock import format_time
 from webapp.core.money import format_credits
 from webapp.dashboard import dashboard
 from webapp.dashboard.browser import get_site_url
+from webapp.endpoints import name_endpoint
 from webapp.extensions import runtime
 from webapp.keys.models import ApiKey
 from webapp.keys.settings import status_of
@@ -35,6 +36,7 @@ JSON_TOKENS = re.compile(r"(?P<name>\"[^\"]*\"(?=:))|(?P<string>\"[^\"]*\")|(?P<
 
 dashboard.add_app_template_filter(format_credits, "credits")
 dashboard.add_app_template_filter(format_time, "rfc3339")
+dashboard.add_app_template_filter(name_endpoint, "endpoint")
 
 
 @dashboard.app_context_processor

@@ -1,4 +1,4 @@
-"""Usage: who called how often, and what it cost, over the last days."""
+"""Usage: who called what how often, and what it cost, over the last days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from webapp.dashboard.visitor import get_own_organisation
 from webapp.keys.models import ApiKey
 from webapp.metering.queries import HourlyUsage, list_hourly_usage
 
+# What the lines can be grouped by; the first is what is shown unasked.
+GROUPINGS = ("day", "hour", "endpoint")
 SHOWN_DAYS = 7
 DAY = timedelta(days=1)
 
@@ -24,6 +26,15 @@ class UsageLine:
 
     start: datetime
     key: ApiKey | None
+    calls: int = 0
+    microcredits: int = 0
+
+
+@dataclass
+class UsageEndpoint:
+    """All keys' calls of one endpoint, and what they were charged for, by its operationId."""
+
+    operation: str
     calls: int = 0
     microcredits: int = 0
 
@@ -40,15 +51,17 @@ class UsageDay:
 @dashboard.get("/console/usage")
 @permission_required(Permission.USAGE_READ)
 def usage() -> str:
-    """Show the last days, by key and day or hour."""
-    by_hour = request.args.get("by") == "hour"
+    """Show the last days, by key and day or hour, or by endpoint."""
+    by = request.args.get("by", "")
+    by = by if by in GROUPINGS else GROUPINGS[0]
     since = start_of_day(clock.now()) - (SHOWN_DAYS - 1) * DAY
     rows = list_hourly_usage(get_own_organisation().id, since=since)
     days = add_days(rows, since=since)
     return render_template(
         "usage.html",
-        by_hour=by_hour,
-        lines=add_lines(rows, by_hour=by_hour),
+        by=by,
+        groupings=GROUPINGS,
+        lines=add_endpoints(rows) if by == "endpoint" else add_lines(rows, by_hour=by == "hour"),
         days=days,
         most_calls=max(day.calls for day in days),
         calls=sum(day.calls for day in days),
@@ -62,7 +75,7 @@ def start_of_day(at: datetime) -> datetime:
 
 
 def add_lines(rows: Sequence[HourlyUsage], *, by_hour: bool) -> list[UsageLine]:
-    """Add the rows up by key and day, or leave them by hour; newest first, as they come."""
+    """Add the rows up by key and day or hour; newest first, as they come."""
     lines: dict[tuple[datetime, str | None], UsageLine] = {}
     for row in rows:
         start = row.hour if by_hour else start_of_day(row.hour)
@@ -70,6 +83,16 @@ def add_lines(rows: Sequence[HourlyUsage], *, by_hour: bool) -> list[UsageLine]:
         line.calls += row.calls
         line.microcredits += row.microcredits
     return list(lines.values())
+
+
+def add_endpoints(rows: Sequence[HourlyUsage]) -> list[UsageEndpoint]:
+    """Add the rows up by endpoint, the one that is called most first."""
+    lines: dict[str, UsageEndpoint] = {}
+    for row in rows:
+        line = lines.setdefault(row.operation, UsageEndpoint(row.operation))
+        line.calls += row.calls
+        line.microcredits += row.microcredits
+    return sorted(lines.values(), key=lambda line: (-line.calls, line.operation))
 
 
 def add_days(rows: Sequence[HourlyUsage], *, since: datetime) -> list[UsageDay]:

@@ -17,6 +17,7 @@ from webapp.core.faults import fault
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.states import move_job
 from webapp.ledger.operations import add_charge
+from webapp.metering.callers import RUN_JOB
 from webapp.metering.holds import Hold, let_hold_go, settle_hold
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
@@ -103,7 +104,7 @@ def end_stored_job(
 def add_job_usage(session: Session, *, spender: str, microcredits: int, at: datetime) -> None:
     """Add what a job is charged to the usage of who ran it."""
     if microcredits:
-        add_usage(session, [UsageChange(spender, start_of_hour(at), microcredits=microcredits)])
+        add_usage(session, [UsageChange(spender, start_of_hour(at), RUN_JOB, microcredits=microcredits)])
 
 
 def add_job_charge(session: Session, job_id: str, organisation_id: str, *, microcredits: int, at: datetime) -> None:

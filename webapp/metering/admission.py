@@ -1,7 +1,6 @@
 """Admission: one Redis round trip decides on a call, counts it and pays for it."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -71,16 +70,21 @@ class Principal(NamedTuple):
         return self.scope_names.split()
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(NamedTuple):
     """The verdict on one call, with what its response headers need."""
 
     verdict: Verdict
-    principal: Principal | None = None
+    # As Redis has it: most of what only reads never asks whose key it was.
+    profile: bytes = b""
     limits: tuple[LimitState, ...] = ()
     retry_after_seconds: int = 0
     available_microcredits: int = 0
     budgets: tuple[BudgetState, ...] = ()
+
+    @property
+    def principal(self) -> Principal | None:
+        """The key that calls, where it is known."""
+        return read_profile(self.profile) if self.profile else None
 
 
 def admit(
@@ -104,7 +108,7 @@ def admit(
     ]
     arguments: list[str | int] = [
         *(scope or "", price_microcredits, request_id, policy.key_json, policy.account_json),
-        *(encode_address(caller.address), f"{caller.address} {caller.operation}"),
+        *(encode_address(caller.address), caller.address, caller.operation),
     ]
     for _ in range(MAX_TRIES):
         reply = ADMIT.run(keys, arguments)
@@ -140,7 +144,7 @@ def admit_without_redis(*, token: KeyToken, scope: str | None, at: datetime, cal
         verdict = Verdict.ADDRESS
     elif scope is not None and scope not in key.scopes.split():
         verdict = Verdict.SCOPE
-    return Admission(verdict=verdict, principal=make_principal(key, organisation))
+    return Admission(verdict=verdict, profile=write_profile(key, organisation).encode())
 
 
 def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
@@ -150,11 +154,8 @@ def read_admission(verdict: Verdict, reply: list[Any]) -> Admission:
     _, profile, retry_after_us, available, budgets, *limits = reply
     return Admission(
         verdict=verdict,
-        principal=read_profile(profile),
-        limits=tuple(
-            LimitState(name.decode(), quota, window_seconds, remaining, reset_seconds)
-            for name, quota, window_seconds, remaining, reset_seconds in limits
-        ),
+        profile=profile,
+        limits=tuple([LimitState(name.decode(), *numbers) for name, *numbers in limits]),
         retry_after_seconds=-(-retry_after_us // 1_000_000),
         available_microcredits=int(available),
         budgets=read_budgets(budgets),
@@ -188,7 +189,7 @@ def token_record(token: StoredToken, organisation: Organisation) -> dict[str, st
         "state": state_of(token, at=clock.now()),
         "id": key.id,
         "mode": key.mode,
-        "profile": json.dumps(make_principal(key, organisation)),
+        "profile": write_profile(key, organisation),
         # A space on both sides of each, so that one is found by plain search and never inside another.
         "scopes": f" {key.scopes} ",
         "expires": str(int(ends_at.timestamp())) if ends_at else "",
@@ -218,14 +219,16 @@ def end_of(token: StoredToken) -> datetime | None:
     return min(filter(None, (token.expires_at, token.key.expires_at)), default=None)
 
 
-def make_principal(key: ApiKey, organisation: Organisation) -> Principal:
-    """Give the part of a key that views need."""
-    return Principal(
-        key_id=key.id,
-        organisation_id=organisation.id,
-        shard_tag=organisation.shard_tag,
-        name=key.name,
-        prefix=key.prefix,
-        mode=key.mode,
-        scope_names=key.scopes,
+def write_profile(key: ApiKey, organisation: Organisation) -> str:
+    """Write the part of a key that views need."""
+    return json.dumps(
+        Principal(
+            key_id=key.id,
+            organisation_id=organisation.id,
+            shard_tag=organisation.shard_tag,
+            name=key.name,
+            prefix=key.prefix,
+            mode=key.mode,
+            scope_names=key.scopes,
+        )
     )

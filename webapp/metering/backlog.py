@@ -39,7 +39,7 @@ def read_backlog() -> Backlog:
     return Backlog(
         live_batches=len(live),
         sealed_batches=len(sealed),
-        calls=sum(hour.calls for batch in batches for hour in batch.hours.values()),
+        calls=sum(sum(batch.calls.values()) for batch in batches),
         microcredits=sum(sum(batch.charges.values()) for batch in batches),
         # A batch has the id of the first request that it counted.
         oldest_at=min((read_time(batch.id) for batch in batches), default=None),

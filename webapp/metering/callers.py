@@ -1,10 +1,9 @@
 """Where calls come from."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """The address of a call, and what of the API it uses. An unknown address is in no network."""
 
     address: str = ""
@@ -12,3 +11,6 @@ class Caller:
 
 
 NOWHERE = Caller()
+
+# Under which a job's charge is counted, whoever ran it.
+RUN_JOB = "create_job"

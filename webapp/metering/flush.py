@@ -9,12 +9,12 @@ A crash before 2 leaves the batch for the next flush; a crash after 2 leaves a b
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from itertools import starmap
 from operator import itemgetter
 from typing import Any, cast
 
@@ -28,7 +28,6 @@ from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.core.redis import RedisScript, asking_redis, store
 from webapp.ledger.operations import OverdraftError, add_charge
-from webapp.metering.callers import NOWHERE, Caller
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import FlushBatch
 from webapp.metering.reconcile import SCRIPTS, reconcile_changed_accounts
@@ -40,43 +39,38 @@ DROP = RedisScript(SCRIPTS / "drop.lua")
 # How much one transaction takes, in usage rows: a commit costs as much as hundreds of them, and others wait meanwhile.
 MAX_CHUNK_WEIGHT = 5_000
 CHARGE_WEIGHT = 20
+SECONDS_PER_HOUR = 3600
+NEVER = (None, "")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class KeyHour:
-    """What one key did in one hour."""
-
-    calls: int = 0
-    microcredits: int = 0
-
-
-@dataclass
 class Batch:
-    """A batch of counters, read."""
+    """A batch of counters, read. Usage is named as admit.lua names it: key:hour:operation."""
 
     group: str
     id: str
-    hours: dict[tuple[str, datetime], KeyHour] = field(default_factory=lambda: defaultdict(KeyHour))
-    last_used: dict[str, datetime] = field(default_factory=dict)
-    # What each key was last used for, and from which address.
-    callers: dict[str, Caller] = field(default_factory=dict)
-    # Shard tag to micro-credits.
+    calls: dict[str, int] = field(default_factory=dict)
+    # Micro-credits, as are the charges.
+    prices: dict[str, int] = field(default_factory=dict)
+    # By key: the second, the address and the operation of its last call, with spaces between.
+    last_calls: dict[str, str] = field(default_factory=dict)
+    # By shard tag.
     charges: dict[str, int] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
         """How much it is to apply, in usage rows."""
-        return len(self.hours) + CHARGE_WEIGHT * len(self.charges)
+        return len(self.calls) + CHARGE_WEIGHT * len(self.charges)
 
     def summarise(self, *, at: datetime) -> FlushBatch:
         """Give the row that says that this batch was applied."""
         return FlushBatch(
             id=self.id,
             applied_at=at,
-            keys=len(self.last_used),
-            calls=sum(hour.calls for hour in self.hours.values()),
+            keys=len(self.last_calls),
+            calls=sum(self.calls.values()),
             microcredits=sum(self.charges.values()),
         )
 
@@ -165,25 +159,16 @@ def parse_counters(group: str, batch_id: str, counters: Mapping[bytes, bytes]) -
     """Read what admit.lua has counted, live or sealed."""
     batch = Batch(group, batch_id)
     for name, value in counters.items():
-        kind, *rest = name.decode().split(":")
+        kind, _, rest = name.decode().partition(":")
         if kind == "calls":
-            batch.hours[rest[0], read_moment(rest[1])].calls = int(value)
+            batch.calls[rest] = int(value)
         elif kind == "price":
-            batch.hours[rest[0], read_moment(rest[1])].microcredits = int(value)
+            batch.prices[rest] = int(value)
         elif kind == "used":
-            batch.last_used[rest[0]] = read_moment(value.decode())
-        elif kind == "from":
-            batch.callers[rest[0]] = read_caller(value.decode())
+            batch.last_calls[rest] = value.decode()
         elif kind == "account":
-            batch.charges[rest[0]] = int(value)
+            batch.charges[rest] = int(value)
     return batch
-
-
-@lru_cache(maxsize=4096)
-def read_caller(text: str) -> Caller:
-    """Read a caller as admission writes it: the address, a space, the operation."""
-    address, _, operation = text.partition(" ")
-    return Caller(address, operation)
 
 
 @lru_cache(maxsize=4096)
@@ -240,29 +225,37 @@ def insert_batch(dialect_name: str) -> Executable:
 
 def add_up_usage(batches: Iterable[Batch]) -> list[UsageChange]:
     """Add up what each key did in each hour: a batch and the one sealed after it may both have counted it."""
-    hours: dict[tuple[str, datetime], KeyHour] = defaultdict(KeyHour)
-    last_used: dict[str, datetime] = {}
-    callers: dict[str, Caller] = {}
+    calls: dict[str, int] = {}
+    prices: dict[str, int] = {}
+    last_calls: dict[str, str] = {}
     for batch in batches:
-        for key_hour, counted in batch.hours.items():
-            hours[key_hour].calls += counted.calls
-            hours[key_hour].microcredits += counted.microcredits
-        for key_id, moment in batch.last_used.items():
-            if moment >= last_used.get(key_id, moment):
-                last_used[key_id] = moment
-                callers[key_id] = batch.callers.get(key_id, NOWHERE)
+        for name, count in batch.calls.items():
+            calls[name] = calls.get(name, 0) + count
+        for name, microcredits in batch.prices.items():
+            prices[name] = prices.get(name, 0) + microcredits
+        for key_id, call in batch.last_calls.items():
+            # Seconds since 1970 are of one length, and sort as texts.
+            last_calls[key_id] = max(call, last_calls.get(key_id, ""))
+    last_uses = dict(starmap(read_last_call, last_calls.items()))
     return [
-        UsageChange(
-            key_id,
-            hour,
-            counted.calls,
-            counted.microcredits,
-            last_used.get(key_id),
-            callers.get(key_id, NOWHERE).address,
-            callers.get(key_id, NOWHERE).operation,
-        )
-        for (key_id, hour), counted in hours.items()
+        UsageChange(*read_usage(name), count, prices.get(name, 0), *last_uses.get(name, NEVER))
+        for name, count in calls.items()
     ]
+
+
+def read_usage(name: str) -> tuple[str, datetime, str]:
+    """Read the name of a key's usage: the key, the hour, and the operation."""
+    key_id, _, rest = name.partition(":")
+    hour, _, operation = rest.partition(":")
+    return key_id, read_moment(hour), operation
+
+
+def read_last_call(key_id: str, call: str) -> tuple[str, tuple[datetime, str]]:
+    """Read a key's last call: the name of the usage that it is part of; when, and from which address, it was."""
+    second, _, rest = call.partition(" ")
+    address, _, operation = rest.rpartition(" ")
+    hour = int(second) // SECONDS_PER_HOUR * SECONDS_PER_HOUR
+    return f"{key_id}:{hour}:{operation}", (read_moment(second), address)
 
 
 def post_charges(session: Session, batches: Iterable[Batch], *, at: datetime) -> None:

@@ -11,9 +11,9 @@ from webapp.keys.models import ApiKey
 
 
 class Usage(Base):
-    """One spender's calls and credits in one hour, in UTC; or in one day, in the row of its first hour, once it is old.
+    """What one spender did with one operation in one hour, in UTC; or in one day, in the row of its first hour.
 
-    Whatever adds rows up need not tell the two apart.
+    Days are for what is old. Whatever adds rows up need not tell the two apart.
     """
 
     __tablename__ = "usage"
@@ -22,13 +22,14 @@ class Usage(Base):
     # other keys of its batch from being flushed. And what is run in the console has the organisation's id in its place.
     key_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    # The endpoint: read_me, say. Without a name, what was not called through the API.
+    operation: Mapped[str] = mapped_column(sa.String(60), primary_key=True, default="", server_default="")
     calls: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     # Everything the key was charged: for calls and for jobs.
     microcredits: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Of that last call.
     last_address: Mapped[str] = mapped_column(sa.String(45), default="")
-    last_operation: Mapped[str] = mapped_column(sa.String(60), default="")
     # How many hours the row covers: 1, or 24.
     hours: Mapped[int] = mapped_column(sa.SmallInteger, default=1, server_default="1")
 

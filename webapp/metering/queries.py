@@ -47,7 +47,7 @@ def get_last_use(key_id: str) -> LastUse | None:
     """Give a key's last call, or None for a key that was never used."""
     statement = select(Usage).where(Usage.key_id == key_id, Usage.last_used_at.is_not(None))
     row = db.session.scalar(statement.order_by(Usage.last_used_at.desc()).limit(1))
-    return LastUse(row.last_used_at, row.last_operation, row.last_address) if row and row.last_used_at else None
+    return LastUse(row.last_used_at, row.operation, row.last_address) if row and row.last_used_at else None
 
 
 def get_key_usage(key: ApiKey) -> KeyUsage:
@@ -85,7 +85,7 @@ def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:
 
 @dataclass(frozen=True)
 class HourlyUsage:
-    """What one key was used for in the hour that began at `hour`, or in the 24 hours where that is long ago.
+    """What one key did with one operation in the hour that began at `hour`, or in 24 hours where that is long ago.
 
     No key is for what was run in the console.
     """
@@ -93,30 +93,28 @@ class HourlyUsage:
     key: ApiKey | None
     hour: datetime
     hours: int
+    operation: str
     calls: int
     microcredits: int
 
 
 def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUsage]:
-    """Give the organisation's usage by key and hour, from the hour that began at `since` or later, newest first."""
+    """Give the organisation's usage from the hour that began at `since` or later, newest first."""
     statement = (
-        select(ApiKey, Usage.hour, Usage.hours, Usage.calls, Usage.microcredits)
+        select(ApiKey, Usage.hour, Usage.hours, Usage.operation, Usage.calls, Usage.microcredits)
         .select_from(Usage)
         .outerjoin(ApiKey, ApiKey.id == Usage.key_id)
         .where(Usage.key_id.in_(select_spenders(organisation_id)), Usage.hour >= since)
-        .order_by(Usage.hour.desc(), Usage.key_id.desc())
+        .order_by(Usage.hour.desc(), Usage.key_id.desc(), Usage.operation)
         # An inner join by itself, which would leave out what has no key.
         .options(joinedload(ApiKey.created_by, innerjoin=False))
     )
-    return [
-        HourlyUsage(key=key, hour=hour, hours=hours, calls=calls, microcredits=microcredits)
-        for key, hour, hours, calls, microcredits in db.session.execute(statement)
-    ]
+    return [HourlyUsage(*row) for row in db.session.execute(statement)]
 
 
 @dataclass(frozen=True)
 class GroupedUsage:
-    """What one group was used for: a key by its id and name, a day or hour by its start, a backend by its id.
+    """What one group was used for: a key by its id and name, a day or hour by its start, an endpoint, or a backend.
 
     What was run in the console is a key of the organisation's own id.
     """
@@ -128,20 +126,23 @@ class GroupedUsage:
 
 
 def list_usage(organisation_id: str, *, since: datetime, until: datetime, group_by: str) -> list[GroupedUsage]:
-    """Give the organisation's usage in these hours by key, the newest key first, or by day or hour, oldest first."""
+    """Give the organisation's usage in these hours by key, the newest first, day or hour, oldest first, or endpoint."""
+    order = {"key": Usage.key_id.desc(), "endpoint": Usage.operation}.get(group_by, Usage.hour)
     statement = (
-        select(Usage.key_id, ApiKey.name, Usage.hour, Usage.calls, Usage.microcredits)
+        select(Usage.key_id, ApiKey.name, Usage.hour, Usage.operation, Usage.calls, Usage.microcredits)
         .select_from(Usage)
         .outerjoin(ApiKey, ApiKey.id == Usage.key_id)
         .where(Usage.key_id.in_(select_spenders(organisation_id)), Usage.hour >= since, Usage.hour < until)
-        .order_by(Usage.key_id.desc() if group_by == "key" else Usage.hour)
+        .order_by(order)
     )
     groups: dict[str, GroupedUsage] = {}
-    for key_id, key_name, hour, calls, microcredits in db.session.execute(statement):
-        if group_by == "key":
-            group, name = key_id, key_name or CONSOLE
-        else:
-            group, name = (f"{hour:%Y-%m-%d}" if group_by == "day" else f"{hour:%Y-%m-%dT%H:00:00Z}"), None
+    for key_id, key_name, hour, operation, calls, microcredits in db.session.execute(statement):
+        group, name = {
+            "key": (key_id, key_name or CONSOLE),
+            "day": (f"{hour:%Y-%m-%d}", None),
+            "hour": (f"{hour:%Y-%m-%dT%H:00:00Z}", None),
+            "endpoint": (operation, None),
+        }[group_by]
         before = groups.get(group, GroupedUsage(group, name, 0, 0))
         groups[group] = GroupedUsage(group, name, before.calls + calls, before.microcredits + microcredits)
     return list(groups.values())

@@ -1,10 +1,9 @@
-"""Usage rows: one for each key and hour, and for each key and day once that is long ago."""
+"""Usage rows: one for each key, hour and operation, and one for each key, day and operation once that is long ago."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.engine import Dialect
@@ -23,18 +22,14 @@ HOURS_AT_A_TIME = 2_000
 # Written out and given to the driver as it stands: SQLAlchemy's own executemany takes twice as long, mostly to convert
 # the two moments of every row. `?` is a parameter.
 UPSERT = """
-INSERT INTO usage (key_id, hour, calls, microcredits, last_used_at, last_address, last_operation, hours)
+INSERT INTO usage (key_id, hour, operation, calls, microcredits, last_used_at, last_address, hours)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (key_id, hour) DO UPDATE SET
+ON CONFLICT (key_id, hour, operation) DO UPDATE SET
     calls = usage.calls + excluded.calls,
     microcredits = usage.microcredits + excluded.microcredits,
     last_address = CASE
         WHEN usage.last_used_at IS NULL OR excluded.last_used_at > usage.last_used_at THEN excluded.last_address
         ELSE usage.last_address
-    END,
-    last_operation = CASE
-        WHEN usage.last_used_at IS NULL OR excluded.last_used_at > usage.last_used_at THEN excluded.last_operation
-        ELSE usage.last_operation
     END,
     last_used_at = CASE
         WHEN usage.last_used_at IS NULL OR excluded.last_used_at > usage.last_used_at THEN excluded.last_used_at
@@ -44,17 +39,19 @@ ON CONFLICT (key_id, hour) DO UPDATE SET
 """
 
 
-@dataclass(frozen=True)
-class UsageChange:
-    """What to add to one key's hour. `last_used_at` is None where the key was not used, only charged."""
+class UsageChange(NamedTuple):
+    """What to add to one key's hour; a tuple, because a flush makes many.
+
+    `last_used_at` is None where the key's last call was another, or where it was only charged.
+    """
 
     key_id: str
     hour: datetime
+    operation: str = ""
     calls: int = 0
     microcredits: int = 0
     last_used_at: datetime | None = None
     last_address: str = ""
-    last_operation: str = ""
     hours: int = 1
 
 
@@ -69,13 +66,12 @@ def start_of_day(at: datetime) -> datetime:
 
 
 def add_usage(session: Session, changes: Sequence[UsageChange]) -> None:
-    """Add calls and micro-credits to the usage rows of these keys and hours; each pair may come once."""
+    """Add calls and micro-credits to usage rows; each key, hour and operation may come once."""
     if changes:
         connection = session.connection()
         statement = UPSERT.replace("?", "%s") if connection.dialect.name == "postgresql" else UPSERT
         # In one order, so that two of these at once wait for each other and cannot deadlock.
-        ordered = sorted(changes, key=lambda change: (change.key_id, change.hour))
-        connection.exec_driver_sql(statement, list(each_row(ordered, connection.dialect)))
+        connection.exec_driver_sql(statement, list(each_row(sorted(changes), connection.dialect)))
 
 
 def each_row(changes: Sequence[UsageChange], dialect: Dialect) -> Iterator[tuple[Any, ...]]:
@@ -83,23 +79,12 @@ def each_row(changes: Sequence[UsageChange], dialect: Dialect) -> Iterator[tuple
     moments = {moment for change in changes for moment in (change.hour, change.last_used_at)}
     write = MOMENT.dialect_impl(dialect).bind_processor(dialect)
     written = {moment: write(moment) if write else moment for moment in moments}
-    return (
-        (
-            change.key_id,
-            written[change.hour],
-            change.calls,
-            change.microcredits,
-            written[change.last_used_at],
-            change.last_address,
-            change.last_operation,
-            change.hours,
-        )
-        for change in changes
-    )
+    for key_id, hour, operation, calls, microcredits, last_used_at, last_address, hours in changes:
+        yield key_id, written[hour], operation, calls, microcredits, written[last_used_at], last_address, hours
 
 
 def roll_up_usage(*, before: datetime) -> int:
-    """Merge the hours of the days before this moment's into one row for each key and day; give how many hours it were.
+    """Merge the hours of the days before this moment's into days; give how many rows it were.
 
     Nothing that was counted changes. It may run twice, die between transactions, and meet a flush that adds to the same
     hours: what comes late is merged by the next run.
@@ -113,10 +98,11 @@ def roll_up_usage(*, before: datetime) -> int:
 
 def roll_up_some(*, before: datetime, from_key_id: str) -> list[UsageChange]:
     """Merge some hours of this key and those after it in one transaction, and give them."""
+    row = (Usage.key_id, Usage.hour, Usage.operation)
     some = (
-        select(Usage.key_id, Usage.hour)
+        select(*row)
         .where(Usage.key_id >= from_key_id, Usage.hours == 1, Usage.hour < before)
-        .order_by(Usage.key_id, Usage.hour)
+        .order_by(*row)
         .limit(HOURS_AT_A_TIME)
     )
     with transaction() as session:
@@ -126,16 +112,8 @@ def roll_up_some(*, before: datetime, from_key_id: str) -> list[UsageChange]:
             session.execute(text("LOCK TABLE usage IN SHARE ROW EXCLUSIVE MODE"))
         rows = session.execute(
             delete(Usage)
-            .where(tuple_(Usage.key_id, Usage.hour).in_(some))
-            .returning(
-                Usage.key_id,
-                Usage.hour,
-                Usage.calls,
-                Usage.microcredits,
-                Usage.last_used_at,
-                Usage.last_address,
-                Usage.last_operation,
-            )
+            .where(tuple_(*row).in_(some))
+            .returning(*row, Usage.calls, Usage.microcredits, Usage.last_used_at, Usage.last_address)
         )
         taken = [UsageChange(*row) for row in rows]
         add_usage(session, merge_by_day(taken))
@@ -144,24 +122,20 @@ def roll_up_some(*, before: datetime, from_key_id: str) -> list[UsageChange]:
 
 
 def merge_by_day(hours: Iterable[UsageChange]) -> list[UsageChange]:
-    """Add up the hours of each key and day."""
-    days: dict[tuple[str, datetime], list[UsageChange]] = defaultdict(list)
+    """Add up the hours of each key, day and operation."""
+    days: dict[tuple[str, datetime, str], list[UsageChange]] = defaultdict(list)
     for change in hours:
-        days[change.key_id, start_of_day(change.hour)].append(change)
-    return [add_up(key_id, day, changes) for (key_id, day), changes in days.items()]
+        days[change.key_id, start_of_day(change.hour), change.operation].append(change)
+    return [add_up(UsageChange(*day, hours=HOURS_PER_DAY), changes) for day, changes in days.items()]
 
 
-def add_up(key_id: str, day: datetime, changes: Sequence[UsageChange]) -> UsageChange:
-    """Add up one key's hours of one day; where it was used from is what the last use says."""
+def add_up(day: UsageChange, changes: Sequence[UsageChange]) -> UsageChange:
+    """Add hours to an empty day; where the key was used from is what the last use says."""
     used = [change for change in changes if change.last_used_at]
-    last = max(used, key=lambda change: change.last_used_at or day, default=UsageChange(key_id, day))
-    return UsageChange(
-        key_id=key_id,
-        hour=day,
+    last = max(used, key=lambda change: change.last_used_at or day.hour, default=day)
+    return day._replace(
         calls=sum(change.calls for change in changes),
         microcredits=sum(change.microcredits for change in changes),
         last_used_at=last.last_used_at,
         last_address=last.last_address,
-        last_operation=last.last_operation,
-        hours=HOURS_PER_DAY,
     )

@@ -50,7 +50,10 @@ JOB: Columns = (
     *(Job.estimated_microcredits, Job.held_microcredits, Job.charged_microcredits),
     *(Job.created_at, Job.started_at, Job.completed_at),
 )
-USAGE: Columns = (Usage.key_id, Usage.hour, Usage.hours, Usage.calls, Usage.microcredits, Usage.last_used_at)
+USAGE: Columns = (
+    *(Usage.key_id, Usage.hour, Usage.hours, Usage.operation),
+    *(Usage.calls, Usage.microcredits, Usage.last_used_at),
+)
 TRANSFER: Columns = (
     *(Transfer.id, Transfer.debit_account, Transfer.credit_account, Transfer.microcredits),
     *(Transfer.reason, Transfer.reference, Transfer.created_at),

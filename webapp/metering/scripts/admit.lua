@@ -3,8 +3,8 @@
 -- KEYS: 1 record of the key's token   2 account record   3 live counters of the group   4 set of the group's sealed batches
 -- ARGV: 1 scope that the call needs, or ''   2 price of the call in micro-credits   3 request id
 --       4 limits of every key, beside its own   5 limits of an account that has none of its own, both as JSON
---       6 where the call comes from, as `n` and 128 bits   7 what the key is then said to have been used for, and where from
---       8 deadline, in microseconds of this server's clock   9 epoch: which run of the server this is
+--       6 where the call comes from, as `n` and 128 bits   7 the same as people write it   8 operation that is called
+--       9 deadline, in microseconds of this server's clock   10 epoch: which run of the server this is
 --
 -- Returns {verdict, profile, retry_after_us, available, budgets, limit, limit, …}, a limit being
 -- {name, quota, window_seconds, remaining, reset_seconds} and a budget as budgets.lua has it. Verdicts:
@@ -39,7 +39,7 @@ local function integer(number)
 end
 
 local key = redis.call('HMGET', KEYS[1], 'state', 'profile', 'limits', 'scopes', 'expires', 'id', 'epoch', 'networks', 'mode')
-if not key[1] or key[7] ~= ARGV[9] then
+if not key[1] or key[7] ~= ARGV[10] then
     return {'unknown'}
 elseif key[1] ~= 'active' then
     return {key[1]}
@@ -47,7 +47,7 @@ end
 local key_id = key[6]
 
 local account = redis.call('HMGET', KEYS[2], 'state', 'tag', 'available', 'limits', 'epoch', 'b:' .. key_id, 'b:')
-if not account[3] or account[5] ~= ARGV[9] then
+if not account[3] or account[5] ~= ARGV[10] then
     return {'cold'}
 elseif account[1] ~= 'active' then
     return {account[1]}
@@ -56,7 +56,7 @@ end
 local time = redis.call('TIME')
 local now_seconds = tonumber(time[1])
 local now = now_seconds * MICROSECONDS + tonumber(time[2])
-if now > tonumber(ARGV[8]) then
+if now > tonumber(ARGV[9]) then
     return {'late'}
 end
 if key[5] ~= '' and tonumber(key[5]) <= now_seconds then
@@ -119,7 +119,7 @@ if verdict == 'admitted' then
     end
     redis.call('HSET', KEYS[2], unpack(moved))
     local counted_in = redis.call('HMGET', KEYS[3], 'batch', 'epoch')
-    if counted_in[1] and counted_in[2] ~= ARGV[9] then
+    if counted_in[1] and counted_in[2] ~= ARGV[10] then
         -- These counters are as old as the file that the server was started from. SQL may have applied them since, so
         -- they are set aside under their own name, and nothing new is added to them.
         redis.call('RENAME', KEYS[3], KEYS[4] .. ':' .. counted_in[1])
@@ -128,15 +128,15 @@ if verdict == 'admitted' then
     end
     if not counted_in[1] then
         -- A batch is named by the first call in it, so that the same counters can never be applied under two names.
-        redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[9])
+        redis.call('HSET', KEYS[3], 'batch', ARGV[3], 'epoch', ARGV[10])
     end
-    local hour = ':' .. integer(now_seconds - now_seconds % 3600)
-    redis.call('HINCRBY', KEYS[3], 'calls:' .. key_id .. hour, 1)
-    redis.call('HSET', KEYS[3], 'used:' .. key_id, integer(now_seconds), 'from:' .. key_id, ARGV[7])
+    local usage = key_id .. ':' .. integer(now_seconds - now_seconds % 3600) .. ':' .. ARGV[8]
+    redis.call('HINCRBY', KEYS[3], 'calls:' .. usage, 1)
+    redis.call('HSET', KEYS[3], 'used:' .. key_id, integer(now_seconds) .. ' ' .. ARGV[7] .. ' ' .. ARGV[8])
     if price > 0 then
         available = available - price
         redis.call('HINCRBY', KEYS[2], 'available', integer(-price))
-        redis.call('HINCRBY', KEYS[3], 'price:' .. key_id .. hour, integer(price))
+        redis.call('HINCRBY', KEYS[3], 'price:' .. usage, integer(price))
         redis.call('HINCRBY', KEYS[3], 'account:' .. account[2], integer(price))
         spend(KEYS[2], budgets, spenders, price)
     end

@@ -1,4 +1,4 @@
--- Read what the group's calls were charged, by key and hour, as far as SQL may not have it yet.
+-- Read what the group's calls were charged, by key, hour and operation, as far as SQL may not have it yet.
 --
 -- KEYS: 1 live counters   2 set of sealed batches
 --
@@ -7,7 +7,7 @@ local found = {}
 local function read(name, batch)
     local counters = redis.call('HGETALL', name)
     for index = 1, #counters, 2 do
-        local key_id, hour = string.match(counters[index], '^price:(.+):(%d+)$')
+        local key_id, hour = string.match(counters[index], '^price:([^:]+):(%d+)')
         if key_id then
             for _, value in ipairs({batch, key_id, hour, counters[index + 1]}) do
                 found[#found + 1] = value

@@ -1,0 +1,95 @@
+"""The wire to one Redis server: a socket that one thread asks on, with as few system calls as there can be.
+
+A call of the socket module lets go of the interpreter's lock, and another thread takes it: each is a place where a
+request waits for its turn. redis-py makes four of them for one command, as a socket with a time-out is polled before it
+is written and before it is read. Here the kernel keeps the time-out, and there are two (docs/adr/0004).
+"""
+
+import os
+import select
+import socket
+import ssl
+import struct
+import time
+from typing import Any, cast
+
+from hiredis import Reader, pack_command
+from redis import Redis
+from redis.connection import DefaultParser
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+Argument = str | int | bytes
+
+READ_BYTES = 65_536
+
+# A server is not asked whether it has hung up on a wire that was in use so shortly before.
+FRESH_SECONDS = 0.1
+
+
+class Wire:
+    """One connection of one thread. Every method raises redis-py's errors."""
+
+    def __init__(self, client: Redis, *, timeout_seconds: float) -> None:
+        """Connect and log in as the client's own connections do; redis-py closes it when it is forgotten."""
+        pool = client.connection_pool
+        self._link: Any = pool.connection_class(**pool.connection_kwargs)
+        self._link.connect()
+        self._socket: socket.socket = self._link._sock  # noqa: SLF001 - redis-py has no name for it
+        self._reader = Reader(protocolError=InvalidResponse, replyError=cast("Any", DefaultParser).parse_error)
+        self._process_id = os.getpid()
+        self._used_at = time.monotonic()
+        if not isinstance(self._socket, ssl.SSLSocket):
+            leave_timeout_to_kernel(self._socket, timeout_seconds)
+
+    def ask(self, command: tuple[Argument, ...]) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Send a command and give its answer, in bytes."""
+        try:
+            self._socket.sendall(pack_command(cast("Any", command)))
+            answer = self._read()
+        except (BlockingIOError, TimeoutError) as error:
+            raise RedisTimeoutError("Redis did not answer in time") from error
+        except OSError as error:
+            raise RedisConnectionError(f"Redis hung up: {error}") from error
+        self._used_at = time.monotonic()
+        if isinstance(answer, RedisError):
+            raise answer
+        return answer
+
+    def _read(self) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Read one answer, however many pieces it comes in."""
+        answer = False
+        while answer is False:
+            received = self._socket.recv(READ_BYTES)
+            if not received:
+                raise RedisConnectionError("Redis hung up")
+            self._reader.feed(received)
+            answer = self._reader.gets()
+        return answer
+
+    def is_usable(self, now: float) -> bool:
+        """Tell whether this process made it and, where it was not in use just now, whether the server still listens."""
+        if self._process_id != os.getpid():
+            return False
+        return now - self._used_at < FRESH_SECONDS or not self._has_something_to_read()
+
+    def _has_something_to_read(self) -> bool:
+        """Tell whether something came before anything was asked: the server's goodbye."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._link.disconnect()
+
+
+def leave_timeout_to_kernel(plain: socket.socket, seconds: float) -> None:
+    """Make a socket blocking whose calls end with BlockingIOError after so long."""
+    plain.settimeout(None)
+    whole, rest = divmod(seconds, 1)
+    # struct timeval
+    limit = struct.pack("ll", int(whole), int(rest * 1_000_000))
+    for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        plain.setsockopt(socket.SOL_SOCKET, direction, limit)
