@@ -143,10 +143,10 @@ class TestForm:
     @pytest.mark.parametrize(
         ("typed", "field", "message"),
         [
-            ({"observables": "ZZ\nZQ"}, "observables", "It is not a sum of Pauli strings."),
+            ({"observables": "ZZ\n\nZQ"}, "observables", "Line 3: It is not a sum of Pauli strings."),
             ({"observables": '{"ZZ": "x"}'}, "observables", "It is not a sum of Pauli strings."),
             ({"observables": '{"ZZ"'}, "observables", "It is not a sum of Pauli strings."),
-            ({"observables": "ZZZ"}, "observables", "It is longer than the circuit&#39;s 2 qubits."),
+            ({"observables": "ZZZ"}, "observables", "Line 1: It is longer than the circuit&#39;s 2 qubits."),
             ({"observables": "Z\n" * 65}, "observables", "There are too many."),
             ({"noise": "none"}, "noise", "There is no such preset."),
             ({"kind": "openqasm3", "source": "qubit q;", "inputs": "theta 5"}, "inputs", "Line 1: expected a name"),

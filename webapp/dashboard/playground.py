@@ -160,7 +160,7 @@ def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None)
         "playground.html",
         draft=draft,
         outlook=outlook,
-        errors=group_by_field(details, has_parameters=draft.kind == TEMPLATE),
+        errors=group_by_field(details, observables=draft.observables, has_parameters=draft.kind == TEMPLATE),
         noises=NOISE_LABELS,
         job=job,
         chart=make_chart(get_result(job), shots=job.shots) if job else None,

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from webapp.quantum.observables import read_observables
 
 # As the page names the presets; the empty one is none.
 NOISE_LABELS = {"": "None: an ideal machine", **{name: name.replace("-", " ").capitalize() for name in PRESETS}}
+# One of several observables, as the API names it.
+PLACE = re.compile(r"observables\[(\d+)\]")
 # More is no name and no number.
 MAX_INPUT_LENGTH = 200
 
@@ -69,8 +72,7 @@ def observable_errors(text: str) -> Iterator[FieldError]:
     try:
         read_observables(read_observable_lines(text))
     except InvalidFieldsError as error:
-        for detail in error.details:
-            yield FieldError(detail.path, f"{detail.message} Allowed is {detail.allowed}.", detail.allowed)
+        yield from error.details
 
 
 def input_errors(text: str) -> Iterator[FieldError]:
@@ -96,22 +98,21 @@ def write_inputs(inputs: Mapping[str, object]) -> str:
     return "\n".join(f"{name} = {value}" for name, value in inputs.items())
 
 
-def name_field(path: str, *, has_parameters: bool) -> str:
-    """Name the field of the page that an error of the API is about."""
-    if path.startswith("observables"):
-        return "observables"
-    if path.startswith("parameters.") and not has_parameters:
-        return "inputs"
-    return path
-
-
-def group_by_field(details: Iterable[FieldError], *, has_parameters: bool) -> dict[str, str]:
-    """Give each wrong field its messages, told apart by the line that each is about."""
+def group_by_field(details: Iterable[FieldError], *, observables: str, has_parameters: bool) -> dict[str, str]:
+    """Give each field of the page that is wrong its messages, with the line or the input that each is about."""
     found: dict[str, str] = {}
     for detail in details:
-        field = name_field(detail.path, has_parameters=has_parameters)
-        message = detail.message
-        if field == "inputs" and detail.path != field:
-            message = f"{detail.path.removeprefix('parameters.')}: {message}"
+        field, subject = locate(detail.path, observables=observables, has_parameters=has_parameters)
+        message = f"{subject}: {detail.message}" if subject else detail.message
         found[field] = f"{found[field]} {message}" if field in found else message
     return found
+
+
+def locate(path: str, *, observables: str, has_parameters: bool) -> tuple[str, str]:
+    """Name the field of the page that an error of the API is about, and what in it."""
+    if match := PLACE.fullmatch(path):
+        number, _ = list_lines(observables)[int(match[1])]
+        return "observables", f"Line {number}"
+    if path.startswith("parameters.") and not has_parameters:
+        return "inputs", path.removeprefix("parameters.")
+    return path, ""
