@@ -2,7 +2,7 @@
 
 from config import ConfigurationError, load_settings
 from webapp import create_app, logs
-from webapp.core.collector import calm_collector
+from webapp.core.interpreter import prepare_interpreter
 
 try:
     settings = load_settings()
@@ -11,4 +11,4 @@ try:
 except ConfigurationError as error:
     raise SystemExit(str(error)) from None
 
-calm_collector()
+prepare_interpreter()

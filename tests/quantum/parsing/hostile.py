@@ -5,8 +5,8 @@ import json
 import resource
 import sys
 
-from webapp.core.collector import calm_collector
 from webapp.core.errors import UpcubeError
+from webapp.core.interpreter import calm_collector
 from webapp.quantum.programs import Program, read_program
 
 _MEBIBYTE = 1 << 20
