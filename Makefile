@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo 'make run           start everything (PORT, DATA_DIR, DATABASE_URL, REDIS_URL: see README.md)'
 	@echo 'make test          run the whole test suite'
-	@echo 'make bench         measure what admission, flush and peers cost; write docs/benchmarks.md'
+	@echo 'make bench         measure what admission, jobs, flush and peers cost; write docs/benchmarks.md'
 	@echo 'make lint          check style, types and the direction of imports'
 	@echo 'make format        rewrite the code in the house style'
 	@echo 'make requirements  compile requirements.in to requirements.txt'

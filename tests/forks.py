@@ -99,6 +99,6 @@ def run_program(
     # What the interpreter and our modules were told before this was their environment.
     multiprocessing.set_start_method(None, force=True)
     warnings.simplefilter("default")
-    faults.ARMED = environ.get("UPCUBE_FAULT")
+    faults.armed.set(environ.get("UPCUBE_FAULT", ""))
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
