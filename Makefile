@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo 'make run           start everything (PORT, DATA_DIR, DATABASE_URL, REDIS_URL: see README.md)'
 	@echo 'make test          run the whole test suite'
-	@echo 'make bench         measure what admission, flush and peers cost; write docs/benchmarks.md'
+	@echo 'make bench         measure what admission, jobs, flush and peers cost; write docs/benchmarks.md'
 	@echo 'make lint          check style, types and the direction of imports'
 	@echo 'make format        rewrite the code in the house style'
 	@echo 'make requirements  compile requirements.in to requirements.txt'
@@ -32,8 +32,9 @@ help:
 run: $(INSTALLED)
 	@exec $(BIN)/python -m worker.launcher --with-parent
 
+# Neighbouring tests stay with one worker, which starts a browser or a cluster for all of them; who is done takes from others.
 test: $(INSTALLED_FOR_TESTS)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # wrk is wanted (Debian, Ubuntu: apt install wrk), and Node with npm for one of the peers; without them their rows are left
 # out. The peers are installed below bench/.

@@ -2,6 +2,7 @@
 
 from config import ConfigurationError, load_settings
 from webapp import create_app, logs
+from webapp.core.interpreter import prepare_interpreter
 
 try:
     settings = load_settings()
@@ -9,3 +10,5 @@ try:
     app = create_app(settings)
 except ConfigurationError as error:
     raise SystemExit(str(error)) from None
+
+prepare_interpreter()

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from bench.flushing import measure_flush, measure_flush_sizes
+from bench.jobs import measure_jobs
 from bench.report import Report, describe_machine, show
 from bench.serving import measure_serving
 from bench.sizes import measure_admission_sizes, measure_verify_sizes
@@ -27,6 +28,7 @@ def main() -> None:
         measure_serving(
             report, folder / "serving", rounds=2 if quick else 5, seconds=1 if quick else 3, problems=problems
         )
+        measure_jobs(report, folder / "jobs", rounds=2 if quick else 5, seconds=1 if quick else 3)
         measure_flush(report, folder / "flush", rounds=1 if quick else 5)
         measure_admission_sizes(report, folder / "admission", rounds=1 if quick else 5)
         measure_flush_sizes(report, folder / "flush-sizes", rounds=1 if quick else 5)

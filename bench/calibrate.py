@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from unittest.mock import patch
 
 import numpy as np
 from scipy.optimize import nnls
 
-from bench.circuits import Example, clifford, ghz, layers, qaoa, qft
+from bench.circuits import Example, clifford, dynamic, ghz, layers, qaoa, qft
 from bench.report import show
 from config import ROOT
 from webapp.quantum.circuits import measure
@@ -28,6 +29,8 @@ from webapp.quantum.engines.costs import (
     count_gates,
     count_memory,
     count_runs,
+    count_single_gates,
+    count_single_shots,
     count_work,
 )
 from webapp.quantum.noise import NoiseModel
@@ -57,12 +60,19 @@ def calibrate(engine: str, method: Method) -> Rates:
         profile, demands = measure(example.circuit), Demands(example.shots, example.noise)
         runs = count_runs(method, profile, demands)
         rows.append(
-            [runs, count_gates(method, profile, demands), count_work(method, profile, demands), runs * example.shots]
+            [
+                runs,
+                count_gates(method, profile, demands),
+                count_work(method, profile, demands),
+                runs * example.shots,
+                count_single_shots(method, profile, demands),
+                count_single_gates(method, profile, demands),
+            ]
         )
         seconds.append(_time(engine, method, example))
     matrix, times = np.array(rows, dtype=float), np.array(seconds)
     # Columns of very different sizes are brought to one, or the fit would lose the small ones.
-    scale = matrix.max(axis=0)
+    scale = np.maximum(matrix.max(axis=0), 1)
     solution, _ = nnls(matrix / times[:, None] / scale, np.ones(len(times)))
     return Rates(*(solution / scale).tolist())
 
@@ -101,6 +111,16 @@ def _noisy() -> Iterator[Example]:
         yield Example("", ghz(qubits), shots=10_000)
 
 
+def _one_by_one(largest: int, *, is_clifford: bool = False, is_noisy: bool = True) -> Iterator[Example]:
+    """List circuits whose shots Aer simulates one by one."""
+    make = clifford if is_clifford else layers
+    for shots in (100, 1_000):
+        for qubits, rounds in ((2, 1), (2, 10), (4, 5), (largest, 2)):
+            yield Example("", dynamic(qubits, rounds, is_clifford=is_clifford), shots)
+            if is_noisy:
+                yield Example("", make(qubits, rounds), shots, _NOISE)
+
+
 def _cliffords() -> Iterator[Example]:
     """List Clifford circuits."""
     for shots in (1, 1_000, 10_000):
@@ -122,10 +142,10 @@ _EXAMPLES: dict[Method, Callable[[], Iterator[Example]]] = {
     "qulacs": partial(_state_vectors, 20),
     "qsim": partial(_state_vectors, 20),
     "stim": _cliffords,
-    "aer_statevector": partial(_state_vectors, 18),
-    "aer_density_matrix": _noisy,
-    "aer_stabilizer": _cliffords,
-    "aer_matrix_product_state": _slightly_entangled,
+    "aer_statevector": lambda: chain(_state_vectors(18), _one_by_one(10)),
+    "aer_density_matrix": lambda: chain(_noisy(), _one_by_one(5, is_noisy=False)),
+    "aer_stabilizer": lambda: chain(_cliffords(), _one_by_one(20, is_clifford=True)),
+    "aer_matrix_product_state": lambda: chain(_slightly_entangled(), _one_by_one(6, is_noisy=False)),
 }
 
 

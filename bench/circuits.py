@@ -3,9 +3,9 @@
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from webapp.quantum.circuits import Circuit, Operation, gate, measured_circuit
+from webapp.quantum.circuits import Circuit, Condition, Operation, gate, measured_circuit, measurement
 from webapp.quantum.noise import NoiseModel
 
 
@@ -84,6 +84,19 @@ def clifford(qubits: int, depth: int) -> Circuit:
         operations += [gate(chance.choice(["h", "s", "sx", "x"]), qubit) for qubit in range(qubits)]
         order = chance.sample(range(qubits), qubits)
         operations += [gate(chance.choice(["cx", "cz"]), a, b) for a, b in zip(order[::2], order[1::2], strict=False)]
+    return measured_circuit(qubits, operations)
+
+
+def dynamic(qubits: int, rounds: int, *, is_clifford: bool = False) -> Circuit:
+    """Make rounds that measure a qubit in mid-circuit and turn another by its outcome."""
+    operations: list[Operation] = []
+    for turn in range(rounds):
+        if is_clifford:
+            operations += [gate("h", qubit) for qubit in range(qubits)]
+        else:
+            operations += [gate("ry", qubit, angles=(0.3 + qubit + turn,)) for qubit in range(qubits)]
+        operations += [gate("cx", qubit, qubit + 1) for qubit in range(qubits - 1)]
+        operations += [measurement(0, 0), replace(gate("x", qubits - 1), conditions=(Condition((0,), frozenset({1})),))]
     return measured_circuit(qubits, operations)
 
 

@@ -23,9 +23,9 @@ class NotStartedError(Exception):
 
 @contextmanager
 def running(
-    command: Sequence[str], *, port: int, environ: Mapping[str, str], folder: Path, cwd: Path = ROOT
+    command: Sequence[str], *, port: int | None, environ: Mapping[str, str], folder: Path, cwd: Path = ROOT
 ) -> Iterator[int]:
-    """Run a server in a session of its own and give its process id. Raises NotStartedError."""
+    """Run a server, or with no port a worker, in a session of its own; give its process id. Raises NotStartedError."""
     log = folder / "log"
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     with log.open("wb") as output:
@@ -33,7 +33,8 @@ def running(
             command, cwd=cwd, env={**inherited, **environ}, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        wait_for_port(process, port, log)
+        if port is not None:
+            wait_for_port(process, port, log)
         yield process.pid
     finally:
         kill_session(process.pid)

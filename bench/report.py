@@ -24,6 +24,10 @@ from `bench/__main__.py`.
 - All servers answer the same JSON, our `GET /templates/bell-state`. Granian serves those in Python, with the threads of
   the Procfile. wrk asks on 16 connections, with 1,000 keys in turn, so that none comes near its limit of 600 a minute.
 - Ours counts every call and checks a second limit, the account's; the peers check the key's alone.
+- A Bell job is `POST /jobs` with 1,024 shots of the template, answered with its result, and all that belongs to it: the
+  key, limits, price, gates, hold, charge and usage. The bare work is the same request to a Flask view that has Qulacs
+  run the circuit and inserts one row, on the same server with the same threads and the same kind of SQLite file. RQ is
+  its worker as it comes, which forks for each job; enqueued, and polled each millisecond, without HTTP.
 - Rows of admission by keys call it in a loop, on one processor together with Valkey.
 """
 

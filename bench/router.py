@@ -16,7 +16,7 @@ from config import ROOT
 from webapp.core.errors import UpcubeError
 from webapp.quantum.circuits import measure
 from webapp.quantum.engines import ENGINE_NAMES, RunRequest, get_engine
-from webapp.quantum.router import HANDOVER_SECONDS, add_handover, choose_engine
+from webapp.quantum.router import HANDOVER_SECONDS, PREFERENCE_SECONDS, add_handover, choose_engine
 
 PATH = ROOT / "docs" / "router.md"
 
@@ -125,8 +125,9 @@ def write(measured: list[Measured]) -> str:
         "",
         "Written by `python -m bench.router`. CPU milliseconds from plain circuit to counts, 1,000 shots, one thread;",
         "the engine that the router chose is bold. `automatic` is Qiskit Aer left to itself; - is a circuit that an",
-        "engine refuses. The last column counts what it takes to hand a job to a worker for every engine but qulacs,",
-        f"{HANDOVER_SECONDS * 1_000:g} ms; the one before does not.",
+        "engine refuses. The last column counts what the router counts besides, the one before does not: what it takes",
+        f"to hand a job to a worker for qsim and aer, {HANDOVER_SECONDS * 1_000:g} ms; and for stim, which gives no",
+        f"exact probabilities, {PREFERENCE_SECONDS * 1_000:g} ms.",
         "",
         f"- Aer's automatic method over the router, geometric mean: **{mean:.1f}** (aim: at least 4)",
         f"- The router over the best single engine, worst case: **{largest}, {worst.example.name}",

@@ -120,7 +120,7 @@ def try_peer(bench: Bench, system: System, port: int) -> str:
 def check_answer(port: int, known: str, answer: Path) -> None:
     """Check that a known key gets the same answer from every server. Raises FailedRequestsError."""
     with Client(port) as client:
-        status, body = client.get(known)
+        status, body = client.send(known)
     if not answer.exists():
         answer.write_bytes(body)
     if status != OK or json.loads(body) != json.loads(answer.read_bytes()):
@@ -130,12 +130,12 @@ def check_answer(port: int, known: str, answer: Path) -> None:
 def check_refusals(port: int, unknown: str, limited: str, refused_status: int) -> str:
     """Check that a server refuses whom it should, and say so. Raises FailedRequestsError."""
     with Client(port) as client:
-        status, _ = client.get(unknown)
+        status, _ = client.send(unknown)
         if status != refused_status:
             raise FailedRequestsError(f"the answer to an unknown key was {status}")
         # A window may end on the way, and the next one be whole again.
         for admitted in range(2 * QUOTA + 1):
-            status, _ = client.get(limited)
+            status, _ = client.send(limited)
             if status == TOO_MANY and admitted >= QUOTA:
                 return f"answers 200 to a known key, {refused_status} to an unknown one, and 429 after {admitted} calls"
             if status != OK:

@@ -138,7 +138,7 @@ def test_each_circuit_runs_on_the_engine_that_suits_it_and_a_worker_gives_what_t
     inline = post(client, key, **small).get_json()
     with job_worker(settings, module="worker"):
         on_worker = post(client, key, **small, prefer="respond-async, wait=30").get_json()
-        mixed = post(client, key, circuits=[BELL, WIDE_GHZ], prefer="wait=30").get_json()
+        mixed = post(client, key, circuits=[BELL, WIDE_GHZ], prefer="respond-async, wait=30").get_json()
     assert (inline["lane"], on_worker["lane"], mixed["lane"]) == ("inline", "worker", "worker")
     assert inline["results"] == on_worker["results"]
     assert [result["engine"] for result in mixed["results"]] == ["qulacs", "stim"]

@@ -33,7 +33,10 @@ from webapp.quantum.templates import list_templates
 PAGE = "/console/playground"
 BELL = {"kind": "template", "template": "bell-state", "shots": "100", "seed": "1"}
 # Beyond what runs while a request waits.
-LARGE = {"kind": "template", "template": "ghz-state", "parameters_of": "ghz-state", "parameters.qubits": "20"}
+LARGE = {
+    "kind": "openqasm3",
+    "source": 'OPENQASM 3.0; include "stdgates.inc"; qubit[20] q; for int i in [0:18] { ry(1) q[i]; cx q[i], q[i+1]; }',
+}
 
 
 @pytest.fixture
@@ -122,6 +125,61 @@ class TestForm:
     def test_no_form_breaks_it(self, client: FlaskClient, form: dict[str, str]) -> None:
         assert client.post(PAGE, data=form).status_code == 422
 
+    def test_noise_observables_and_inputs_are_estimated_and_given_to_copy(self, client: FlaskClient) -> None:
+        source = 'OPENQASM 3.0; include "stdgates.inc"; input float theta; qubit[2] q; ry(theta) q[0]; cx q[0], q[1];'
+        typed = {"observables": 'zz\r\n\r\n{"XX": 0.5, "II": 2}', "inputs": "theta = 0.5", "noise": "trapped-ion"}
+        answer = estimate(client, kind="openqasm3", source=source, **typed)
+        page = unescape(re.sub("<[^>]+>", "", answer.text))
+        assert answer.status_code == 200
+        for part in (
+            '"noise": "trapped-ion"',
+            '"observables": ["ZZ", {"XX": 0.5, "II": 2}]',
+            '"parameters": {"theta": 0.5}',
+        ):
+            assert part in page
+        # What was typed is still there, and not folded away.
+        assert "theta = 0.5</textarea>" in answer.text
+        assert re.search(r'<details class="disclosure" open>', answer.text)
+
+    @pytest.mark.parametrize(
+        ("typed", "field", "message"),
+        [
+            ({"observables": "ZZ\n\nZQ"}, "observables", "Line 3: It is not a sum of Pauli strings."),
+            ({"observables": '{"ZZ": "x"}'}, "observables", "It is not a sum of Pauli strings."),
+            ({"observables": '{"ZZ"'}, "observables", "It is not a sum of Pauli strings."),
+            ({"observables": "ZZZ"}, "observables", "Line 1: It is longer than the circuit&#39;s 2 qubits."),
+            ({"observables": "Z\n" * 65}, "observables", "There are too many."),
+            ({"noise": "none"}, "noise", "There is no such preset."),
+            ({"kind": "openqasm3", "source": "qubit q;", "inputs": "theta 5"}, "inputs", "Line 1: expected a name"),
+            (
+                {"kind": "openqasm3", "source": "qubit q;", "inputs": "a=1\n a = 2"},
+                "inputs",
+                "Line 2: a was given before.",
+            ),
+            ({"kind": "openqasm3", "source": "qubit q;", "inputs": "a = inf"}, "inputs", "Line 1: expected a name"),
+            (
+                {"kind": "openqasm3", "source": "qubit q;", "inputs": "a = 1"},
+                "inputs",
+                "a: The program declares no such",
+            ),
+            (
+                {"kind": "openqasm3", "source": "input float a; qubit q;"},
+                "inputs",
+                "a: The program declares this input.",
+            ),
+        ],
+    )
+    def test_what_is_wrong_with_them_is_said_beside_them(
+        self, client: FlaskClient, typed: dict[str, str], field: str, message: str
+    ) -> None:
+        answer = estimate(client, **typed)
+        assert answer.status_code == 422
+        assert re.search(f'id="{field}"[^>]* aria-invalid="true"', answer.text)
+        slot = re.search(f'id="{field}-error" data-slot>([^<]*)<', answer.text)
+        assert slot
+        assert message in slot[1]
+        assert f'href="#{field}"' in answer.text
+
     def test_hardware_that_is_off_is_refused_by_its_gate(self, client: FlaskClient) -> None:
         page = estimate(client, backend="ionq-forte").text
         assert "The backend ionq-forte is disabled" in page
@@ -169,6 +227,33 @@ class TestRun:
             assert verify() == []
             roll_up_usage(before=now().replace(year=now().year + 1))
             assert verify() == []
+
+    def test_the_means_of_observables_are_shown_and_the_form_is_found_as_it_was(
+        self, client: FlaskClient, account: Account
+    ) -> None:
+        del account
+        source = 'include "stdgates.inc"; input float theta; qubit[2] q; rx(theta) q[0]; cx q[0], q[1];'
+        typed = {"observables": "ZZ\nZI", "inputs": "theta = 0", "kind": "openqasm3", "source": source}
+        job_id = run(client, **typed)
+        page = client.get(f"{PAGE}?job={job_id}").text
+        assert "Expectation values" in page
+        assert re.search(r'<td class="mono">ZZ</td><td class="is-number">1</td><td class="is-number">exact</td>', page)
+        assert "theta = 0</textarea>" in page
+        assert "ZZ\nZI</textarea>" in page
+        assert f"playground?job={job_id}" in unescape(client.get(f"/console/jobs/{job_id}").text)
+
+    def test_a_job_that_asked_for_more_than_the_form_has_is_not_opened_in_it(
+        self, app: Flask, client: FlaskClient, account: Account
+    ) -> None:
+        with app.app_context():
+            key = make_key(account)
+        for more in (
+            {"memory": True},
+            {"noise": {"depolarizing": 0.1}},
+            {"templateId": "ghz-state", "parameters": {"qubits": [2, 3]}},
+        ):
+            job_id = post_bell(client, key, **more).get_json()["id"]
+            assert "Open in the playground" not in client.get(f"/console/jobs/{job_id}").text
 
     def test_one_form_is_one_job_however_often_it_is_sent(
         self, app: Flask, client: FlaskClient, account: Account

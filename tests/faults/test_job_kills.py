@@ -1,9 +1,8 @@
 """Workers of jobs, engines and Redis killed at every bad moment: each job ends once, and is paid once or not at all."""
 
-import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from http.client import HTTPException
@@ -15,9 +14,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
 from config import Settings
-from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now, post_bell, queue_bell
-from tests.faults.test_restarts import OwnValkey
+from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, post_bell, queue_bell
+from tests.faults.own_valkey import OwnValkey
+from tests.faults.service import BELL_MICROCREDITS
 from tests.jobs.odd_engine import Seed
+from tests.jobs.steps import read_job, wait_for_status
 from tests.live import call, job_worker, wait_until, web_process
 from tests.stores import make_settings
 from webapp.core.db import db, transaction
@@ -46,8 +47,6 @@ from webapp.metering.reconcile import hold_reference, peek_account
 from webapp.metering.verify import verify
 from webapp.quantum.engines import RunResult
 
-BELL = {"templateId": "bell-state", "shots": 100}
-BELL_MICROCREDITS = 1_101
 GRANTED = 1_000_000
 
 
@@ -60,22 +59,6 @@ def environ() -> dict[str, str]:
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=GRANTED)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
-def read_job(app: Flask, job_id: str) -> Job:
-    with app.app_context():
-        return db.session.get_one(Job, job_id)
-
-
-def wait_for_status(app: Flask, job_id: str, status: str) -> Job:
-    wait_until(lambda: read_job(app, job_id).status == status)
-    return read_job(app, job_id)
 
 
 def let_go(settings: Settings) -> None:
@@ -329,15 +312,6 @@ def test_jobs_cancelled_while_workers_run_them_are_cancelled_or_completed(
 
 class TestRedisRestarts:
     """Redis with its queue of calls and its holds is killed, with its file or without."""
-
-    @pytest.fixture
-    def valkey(self, short_folder: Path) -> Iterator[OwnValkey]:
-        folder = short_folder / f"jobs-{os.getpid()}"
-        folder.mkdir()
-        own = OwnValkey(folder)
-        yield own
-        own.kill()
-        shutil.rmtree(folder)
 
     @pytest.fixture
     def settings(self, tmp_path: Path, database_url: str, valkey: OwnValkey) -> Settings:

@@ -116,6 +116,23 @@ def test_an_unknown_key_is_looked_up_once(app: Flask, client: FlaskClient, key: 
     assert statements == []
 
 
+def test_unknown_keys_wait_for_no_writer(app: Flask, client: FlaskClient, key: Key) -> None:
+    token = parse_token(key.raw)
+    assert token is not None
+    answers: list[int] = []
+
+    def guess() -> None:
+        headers = {"Authorization": f"Bearer {new_token(token.shard_tag)}"}
+        answers.append(client.get(ME, headers=headers).status_code)
+
+    with app.app_context(), transaction():
+        # Whoever writes to SQLite keeps other writers out.
+        thread = Thread(target=guess)
+        thread.start()
+        thread.join(timeout=10)
+        assert answers == [401]
+
+
 def revoke(app: Flask, key: Key) -> None:
     with app.app_context():
         revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())

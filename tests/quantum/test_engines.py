@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from webapp.core.errors import InvalidFieldsError
-from webapp.quantum.circuits import Circuit, gate, measured_circuit
+from webapp.quantum.circuits import Circuit, Condition, gate, measured_circuit, measurement
 from webapp.quantum.engines import (
     ENGINE_NAMES,
     CircuitTooLargeError,
@@ -16,6 +17,7 @@ from webapp.quantum.engines import (
     get_capabilities,
     get_engine,
 )
+from webapp.quantum.engines.base import check_request
 from webapp.quantum.noise import PRESETS, NoiseModel
 from webapp.quantum.observables import read_observable
 
@@ -167,6 +169,25 @@ def test_sampled_means_are_within_their_standard_errors(engine: str) -> None:
         assert abs(mean.value - expected) <= 5 * mean.standard_error + 1e-9
 
 
+def test_a_mean_over_a_thousand_qubits_is_sampled_though_as_many_bits_are_written() -> None:
+    ghz = [gate("h", 0), *(gate("cx", qubit, qubit + 1) for qubit in range(999))]
+    observables = (read_observable("Z" * 1_000), read_observable("X" * 1_000))
+    result = get_engine("stim").run(measured_circuit(1_000, ghz), RunRequest(100, 2, observables=observables))
+    assert [mean.value for mean in result.expectation_values] == [1.0, 1.0]
+
+
+def test_a_mean_that_leaves_no_room_to_be_sampled_is_refused_before_anything_runs() -> None:
+    turned = replace(gate("x", 1), conditions=(Condition((1_000,), frozenset({1})),))
+    circuit = Circuit(100, 1_001, (gate("h", 0), measurement(0, 1_000), turned, measurement(1, 0)))
+    with pytest.raises(InvalidFieldsError) as caught:
+        check_request(
+            circuit, RunRequest(1, 1, observables=(read_observable("Z" * 100),)), "stim", get_capabilities("stim")
+        )
+    [wrong] = caught.value.details
+    assert (wrong.path, wrong.allowed) == ("observables[0]", "at most 200000 operations and 1024 classical bits")
+    assert "1101 classical bits" in wrong.message
+
+
 def test_an_observable_wider_than_the_circuit_is_refused() -> None:
     with pytest.raises(InvalidFieldsError) as caught:
         get_engine("qulacs").run(measured_circuit(1, []), RunRequest(1, 1, observables=(read_observable("ZZ"),)))
@@ -204,8 +225,8 @@ def test_wide_circuits_run_where_the_method_allows() -> None:
     }
 
 
-def test_only_qulacs_may_be_loaded_in_the_web_process_and_the_catalogue_loads_none() -> None:
-    assert [name for name in ENGINE_NAMES if get_capabilities(name).is_light] == ["qulacs"]
+def test_only_qulacs_and_stim_may_be_loaded_in_the_web_process_and_the_catalogue_loads_none() -> None:
+    assert [name for name in ENGINE_NAMES if get_capabilities(name).is_light] == ["qulacs", "stim"]
     program = (
         "import sys; from webapp.quantum.engines import ENGINE_NAMES, get_capabilities; "
         "from webapp.quantum import backends, pricing, programs, router; "

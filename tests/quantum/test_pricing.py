@@ -6,17 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.quantum.circuits import Profile, measure
+from webapp.quantum.engines.costs import Cost, Demands, find_cheapest, load_rates
 from webapp.quantum.noise import NoiseModel
 from webapp.quantum.pricing import (
     HARDWARE_GATE_SHOT_MICROCREDITS,
     PRICE_LIST_VERSION,
+    SINGLE_GATE_MICROCREDITS,
+    SINGLE_SHOT_MICROCREDITS,
+    STEPS_PER_MICROCREDIT,
     divide_rounding_up,
     price_hardware_microcredits,
     price_microcredits,
 )
 from webapp.quantum.templates import get_template, list_templates
 
-_QUIET = settings(deadline=None, database=None, derandomize=True)
+_QUIET = settings(database=None, derandomize=True)
 
 _PROFILES = st.builds(
     Profile,
@@ -85,6 +89,29 @@ def test_noise_is_priced_by_the_method_that_simulates_it() -> None:
     profile = replace(measure(get_template("bell-state").create_circuit({})), is_clifford=False, qubits=10)
     noisy = price_microcredits(profile, 1_000, noise=NoiseModel(depolarizing=0.01))
     assert noisy.work > price_microcredits(profile, 1_000).work
+
+
+def test_nothing_is_sold_for_less_than_it_was_measured_to_take() -> None:
+    for method, rates in load_rates().items():
+        assert STEPS_PER_MICROCREDIT[method] * rates.work_seconds <= 1e-6, method
+        assert rates.single_shot_seconds <= SINGLE_SHOT_MICROCREDITS * 1e-6, method
+        assert rates.single_gate_seconds <= SINGLE_GATE_MICROCREDITS * 1e-6, method
+
+
+def test_shots_that_aer_simulates_one_by_one_are_priced_and_timed_one_by_one() -> None:
+    dynamic = replace(
+        measure(get_template("bell-state").create_circuit({})), splits=1, conditional_operations=1, gates=10
+    )
+    price = partial(price_microcredits, dynamic, engine="aer")
+    # 60 micro-credits for a shot, one for each of its 11 gates and splits, and one for its outcome.
+    assert price(2_000).total - price(1_000).total >= 1_000 * (60 + 11 + 1)
+    slow, quick = (find_cheapest("aer", dynamic, Demands(shots)) for shots in (10_000, 100))
+    assert isinstance(slow, Cost)
+    assert isinstance(quick, Cost)
+    assert slow.seconds > 20 * quick.seconds
+    noisy = find_cheapest("aer", replace(dynamic, qubits=14, splits=0), Demands(1_000, NoiseModel(depolarizing=0.01)))
+    assert isinstance(noisy, Cost)
+    assert noisy.seconds > 1_000 * load_rates()[noisy.method].single_shot_seconds > 0
 
 
 def test_a_circuit_that_nothing_runs_still_has_a_price() -> None:

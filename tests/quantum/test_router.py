@@ -8,6 +8,7 @@ from webapp.quantum.engines import (
     CircuitTooLargeError,
     RunRequest,
     UnsupportedCircuitError,
+    get_capabilities,
     get_engine,
 )
 from webapp.quantum.noise import NoiseModel
@@ -55,6 +56,13 @@ def test_each_kind_of_circuit_goes_where_it_runs_best(circuit: Circuit, noise: N
     route = choose_engine(measure(circuit), noise=noise)
     assert route.engine == engine
     assert route.cost.seconds > 0
+
+
+def test_small_circuits_stay_on_qulacs_whatever_their_shots_and_wide_clifford_ones_need_no_worker() -> None:
+    for shots in (1, 1_000, 100_000):
+        assert choose_engine(measure(_ghz(2)), shots=shots).engine == "qulacs"
+    assert choose_engine(measure(random_clifford_circuit(1, qubits=20, gates=200))).engine == "stim"
+    assert get_capabilities("stim").is_light
 
 
 def test_the_engine_that_a_user_names_is_taken_and_the_reason_says_so() -> None:

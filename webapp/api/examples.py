@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from webapp.api.responses import JobSummaryJson
 from webapp.api.success_examples import EXAMPLES
+from webapp.quantum.pricing import PRICE_LIST_VERSION
 
 REQUEST_ID: Final = "req_01m83dspj310954shnn9f8fyer"
 JOB_ID: Final = "job_01m83dspj310954shnn9f8fyer"
@@ -96,7 +97,7 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "qubits": 20,
     "shots": 1000,
     "seed": 7,
-    "cost": {"estimated": "0.48525", "held": "0.48525", "charged": "0", "priceList": "1"},
+    "cost": {"estimated": "0.48525", "held": "0.48525", "charged": "0", "priceList": PRICE_LIST_VERSION},
     "createdAt": "2026-01-31T09:30:00.000Z",
     "startedAt": None,
     "completedAt": None,
@@ -122,7 +123,7 @@ COMPLETED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
     "engineVersion": "0.6.14",
     "engineReason": "qulacs computes all 2^2 amplitudes exactly, and it is the fastest engine for that here.",
     "qubits": 2,
-    "cost": {"estimated": "0.002001", "held": "0.002001", "charged": "0.002001", "priceList": "1"},
+    "cost": {"estimated": "0.002001", "held": "0.002001", "charged": "0.002001", "priceList": PRICE_LIST_VERSION},
     "startedAt": "2026-01-31T09:30:00.001Z",
     "completedAt": "2026-01-31T09:30:00.002Z",
     "queue": None,
@@ -139,7 +140,13 @@ ESTIMATE: Final[dict[str, Any]] = {
     "operations": 2,
     "memoryBytes": 64,
     "shots": 1000,
-    "price": {"total": "0.002001", "base": "0.001", "work": "0.000001", "shots": "0.001", "priceList": "1"},
+    "price": {
+        "total": "0.002001",
+        "base": "0.001",
+        "work": "0.000001",
+        "shots": "0.001",
+        "priceList": PRICE_LIST_VERSION,
+    },
     "wouldBeAccepted": True,
     "gates": [
         {"name": "balance", "passed": True, "limit": "99.5", "value": "0.002001", "message": None},

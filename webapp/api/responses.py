@@ -82,9 +82,13 @@ class LimitJson(TypedDict):
 
 
 class BudgetJson(TypedDict):
-    """A budget, in decimal credits; one that does not refuse only warns, and one in all never resets."""
+    """A budget, in decimal credits; one that does not refuse only warns, and one in all never resets.
+
+    Whose it is: this key's, that of a key that made it, or the account's, which has no key's id.
+    """
 
     source: str
+    keyId: str | None
     period: str
     limit: str
     used: str
@@ -114,6 +118,14 @@ class RateLimitJson(TypedDict):
     seconds: int
 
 
+class KeyBudgetJson(TypedDict):
+    """A budget of a key's own, in decimal credits; one that does not refuse only warns."""
+
+    period: str
+    limit: str
+    refuses: bool
+
+
 class ManagedKeyJson(TypedDict):
     """An API key, as those see it who manage it."""
 
@@ -125,6 +137,7 @@ class ManagedKeyJson(TypedDict):
     mode: str
     scopes: list[str]
     rateLimits: list[RateLimitJson]
+    budgets: list[KeyBudgetJson]
     addresses: list[str]
     tags: list[str]
     createdAt: str
@@ -137,6 +150,12 @@ class NewKeyJson(ManagedKeyJson):
     """A key with a token just made: the raw key, which is never shown again."""
 
     key: str
+
+
+class RevokedKeyJson(ManagedKeyJson):
+    """A key that was revoked, and the ids of those that were revoked with it because it had made them."""
+
+    revokedDescendants: list[str]
 
 
 class ManagedKeyListJson(TypedDict):

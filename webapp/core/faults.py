@@ -3,12 +3,24 @@
 import os
 import signal
 
-# Read once: in production the variable is not there and a point costs one comparison. `name:stop` stops the process.
-ARMED, _, HOW = os.environ.get("UPCUBE_FAULT", "").partition(":")
-SIGNAL = signal.SIGSTOP if HOW == "stop" else signal.SIGKILL
+
+class Trap:
+    """The point that is armed, if any: `name` kills the process, `name:stop` stops it until it is told to go on."""
+
+    def __init__(self, text: str) -> None:
+        self.set(text)
+
+    def set(self, text: str) -> None:
+        """Arm another point."""
+        self.name, _, how = text.partition(":")
+        self.signal = signal.SIGSTOP if how == "stop" else signal.SIGKILL
+
+
+# Read once: in production the variable is not there and a point costs one comparison.
+armed = Trap(os.environ.get("UPCUBE_FAULT", ""))
 
 
 def fault(name: str) -> None:
     """Die here as a crashed machine would, or stop until told to go on, if this point is armed."""
-    if name == ARMED:
-        os.kill(os.getpid(), SIGNAL)
+    if name == armed.name:
+        os.kill(os.getpid(), armed.signal)

@@ -17,6 +17,7 @@ from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
 from webapp.dashboard.exports import send_file
+from webapp.dashboard.playground_drafts import fits_playground
 from webapp.dashboard.visitor import get_own_organisation
 from webapp.extensions import runtime
 from webapp.jobs import operations
@@ -140,6 +141,7 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
         runner=get_user(found.created_by_id) if found.created_by_id else None,
         chart=make_chart(result, shots=found.shots),
         rerun_body=make_rerun_body(found),
+        fits_playground=fits_playground(found),
         openqasm=to_openqasm3(circuit) if circuit else None,
         drawn=draw(circuit) if circuit else None,
     )

@@ -16,7 +16,8 @@ from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.jobs import make_chart, make_rerun_body
-from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, Draft, make_request
+from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, TEMPLATE, Draft, make_request
+from webapp.dashboard.playground_options import NOISE_LABELS, group_by_field
 from webapp.dashboard.visitor import get_own_organisation, get_visitor
 from webapp.extensions import runtime
 from webapp.jobs.estimate import Estimate, estimate_job
@@ -156,14 +157,17 @@ def show_job(job_id: str, draft: Draft) -> ResponseReturnValue:
 def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None) -> str:
     """Render the page."""
     details = outlook.error.details if outlook.error else ()
+    result = load_result(job) if job else {}
     return render_template(
         "playground.html",
         draft=draft,
         outlook=outlook,
-        errors={detail.path: detail.message for detail in details},
+        errors=group_by_field(details, observables=draft.observables, has_parameters=draft.kind == TEMPLATE),
+        noises=NOISE_LABELS,
         job=job,
         is_drawn=job is not None and is_small(job),
-        chart=make_chart(load_result(job), shots=job.shots) if job else None,
+        chart=make_chart(result, shots=job.shots) if job else None,
+        means=result.get("expectationValues") or [],
         rerun_body=make_rerun_body(job) if job else None,
         ticket=secrets.token_urlsafe(16),
         kinds=KINDS,

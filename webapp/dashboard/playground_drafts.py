@@ -7,6 +7,15 @@ from typing import Any, Self
 
 from webapp.core.errors import FieldError, InvalidFieldsError
 from webapp.core.text import has_control_characters
+from webapp.dashboard.playground_options import (
+    input_errors,
+    noise_errors,
+    observable_errors,
+    read_inputs,
+    read_observable_lines,
+    write_inputs,
+    write_observables,
+)
 from webapp.jobs.models import Job
 from webapp.jobs.plans import JobRequest, digest_request
 from webapp.quantum.backends import DEFAULT_BACKEND_ID, list_backends
@@ -19,6 +28,9 @@ from webapp.quantum.templates.parameters import Parameter, ParameterValue
 TEMPLATE = "template"
 # What a circuit can be made from, as the tabs name it.
 KINDS = {TEMPLATE: "Template", "openqasm3": "OpenQASM 3", "openqasm2": "OpenQASM 2", "ionq.circuit.v1": "IonQ JSON"}
+
+# What can be asked for besides the counts.
+OPTIONS = frozenset({"noise", "observables"})
 
 FIRST_TEMPLATE_ID = "bell-state"
 DEFAULT_SHOTS = 1024
@@ -76,6 +88,11 @@ class Draft:
     seed: str = ""
     backend_id: str = DEFAULT_BACKEND_ID
     name: str = ""
+    # The name of a preset, or empty.
+    noise: str = ""
+    # One in each line; inputs are those of an OpenQASM 3 program.
+    observables: str = ""
+    inputs: str = ""
 
     @classmethod
     def start(cls, kind: str, template_id: str) -> Self:
@@ -102,6 +119,9 @@ class Draft:
             seed=form.get("seed", "").strip(),
             backend_id=form.get("backend", DEFAULT_BACKEND_ID),
             name=form.get("name", "").strip(),
+            noise=form.get("noise", ""),
+            observables=form.get("observables", "").replace("\r\n", "\n"),
+            inputs=form.get("inputs", "").replace("\r\n", "\n"),
         )
 
     @classmethod
@@ -121,7 +141,20 @@ class Draft:
             seed=seed,
             backend_id=job.backend,
             name=job.name or "",
+            noise=job.options.get("noise") or "",
+            observables=write_observables(job.options.get("observables") or ()),
+            inputs=write_inputs(job.parameters) if job.circuit else "",
         )
+
+    @property
+    def takes_inputs(self) -> bool:
+        """Tell whether programs of this kind may have inputs."""
+        return self.kind == "openqasm3"
+
+    @property
+    def has_options(self) -> bool:
+        """Tell whether anything is asked for besides the counts."""
+        return bool(self.noise or self.observables.strip() or (self.takes_inputs and self.inputs.strip()))
 
     def make_body(self) -> dict[str, Any]:
         """Make the body that the API would take. Raises InvalidFieldsError with every wrong field."""
@@ -131,6 +164,8 @@ class Draft:
         body: dict[str, Any] = {}
         if self.kind in PROGRAM_FORMATS:
             body["circuit"] = {"format": self.kind, "source": self.source}
+            if self.takes_inputs and (inputs := read_inputs(self.inputs)):
+                body["parameters"] = inputs
         else:
             body["templateId"] = self.template.id
             if changed := self._changed_parameters():
@@ -140,6 +175,8 @@ class Draft:
             "seed": int(self.seed) if self.seed else None,
             "backend": None if self.backend_id == DEFAULT_BACKEND_ID else self.backend_id,
             "name": self.name or None,
+            "noise": self.noise or None,
+            "observables": read_observable_lines(self.observables) or None,
         }
         return body | {name: value for name, value in optional.items() if value is not None}
 
@@ -163,6 +200,10 @@ class Draft:
         if len(self.name) > MAX_NAME_LENGTH or has_control_characters(self.name):
             allowed = f"up to {MAX_NAME_LENGTH} characters without control characters"
             yield FieldError("name", f"It must have {allowed}.", allowed)
+        yield from noise_errors(self.noise)
+        yield from observable_errors(self.observables)
+        if self.takes_inputs:
+            yield from input_errors(self.inputs)
 
     def _changed_parameters(self) -> dict[str, ParameterValue]:
         """Give the parameters that were typed and are not the default, in their types as far as they can be read."""
@@ -178,13 +219,19 @@ def make_request(body: Mapping[str, Any]) -> JobRequest:
         circuit=body.get("circuit"),
         circuits=None,
         parameters=body.get("parameters", {}),
-        options={},
+        options={name: body[name] for name in OPTIONS if name in body},
         backend_id=body.get("backend", DEFAULT_BACKEND_ID),
         shots=body["shots"],
         digest=digest_request(body),
         seed=body.get("seed"),
         name=body.get("name"),
     )
+
+
+def fits_playground(job: Job) -> bool:
+    """Tell whether the form can hold all that a job asked for."""
+    is_single = job.engines is None
+    return is_single and job.options.keys() <= OPTIONS and isinstance(job.options.get("noise", ""), str)
 
 
 def find_template(template_id: str) -> Template:

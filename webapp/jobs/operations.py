@@ -10,9 +10,8 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
-from webapp.accounts.queries import get_organisation
 from webapp.core import clock
-from webapp.core.db import CommitLostError, transaction
+from webapp.core.db import CommitLostError, insert_row, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
@@ -139,7 +138,7 @@ def submit_once(
     check_confirmation(
         plan,
         request,
-        organisation=get_organisation(submitter.organisation_id),
+        organisation_id=submitter.organisation_id,
         spender=submitter.spender,
         limits=service.limits,
         quotes=service.quotes,
@@ -269,8 +268,7 @@ def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
 
 def add_job(session: Session, job: Job, repeatable: Repeatable | None) -> None:
     """Add the job, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
-    session.add(job)
-    session.flush()
+    insert_row(session, job)
     if repeatable is not None:
         save_answer(session, job, repeatable, at=job.created_at)
 

@@ -19,7 +19,7 @@ from webapp.jobs.result_sizes import (
 )
 from webapp.jobs.tasks import Task
 from webapp.quantum.backends import Backend, get_backend
-from webapp.quantum.circuits import Circuit, Profile, measure
+from webapp.quantum.circuits import Circuit, Profile
 from webapp.quantum.engines import (
     CircuitTooLargeError,
     RunRequest,
@@ -178,7 +178,7 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
 
 def plan_run(circuit: Circuit, request: RunRequest, backend: Backend, *, is_test: bool) -> PlannedRun:
     """Work out how one circuit would run."""
-    profile = measure(circuit)
+    profile = circuit.profile
     route, misfit = find_route(profile, backend, request)
     price = FREE if is_test else find_price(profile, backend, route, request)
     return PlannedRun(circuit, request, profile, route, misfit, price)

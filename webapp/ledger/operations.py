@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.core.clock import format_time
-from webapp.core.db import is_violation_of
+from webapp.core.db import insert_row, is_violation_of
 from webapp.core.errors import FieldError, InvalidFieldsError, StoreAwayError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.money import MAX_MICROCREDITS, format_credits
@@ -174,9 +174,8 @@ def add_transfer(
         reason=reason,
         created_at=at,
     )
-    session.add(transfer)
     try:
-        session.flush()
+        insert_row(session, transfer)
     except IntegrityError as error:
         if is_violation_of(error, "is void"):
             raise VoidReferenceError(GIVEN_UP) from error

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from webapp.core.errors import UpcubeError
 from webapp.quantum.gates import BARRIER, GATES, MEASURE, NOT_GATES, RESET, GateDefinition
@@ -52,13 +53,18 @@ class Operation:
     conditions: tuple[Condition, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Circuit:
     """Operations in the order in which they happen, on qubits that all start as 0."""
 
     qubits: int
     clbits: int
     operations: tuple[Operation, ...]
+
+    @cached_property
+    def profile(self) -> "Profile":
+        """Its measures, taken once; of a checked circuit."""
+        return measure(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,18 @@ def list_mid_circuit(circuit: Circuit) -> list[int]:
         for condition in op.conditions:
             read.update(condition.clbits)
     return found[::-1]
+
+
+def drop_last_measurements(circuit: Circuit) -> Circuit:
+    """Leave out the measurements on which nothing depends, and the classical bits above all that are left."""
+    kept = set(list_mid_circuit(circuit))
+    operations = tuple(op for index, op in enumerate(circuit.operations) if op.gate != MEASURE or index in kept)
+    used = [
+        clbit
+        for op in operations
+        for clbit in (*op.clbits, *(each for condition in op.conditions for each in condition.clbits))
+    ]
+    return Circuit(circuit.qubits, max(used, default=-1) + 1, operations)
 
 
 def _is_pauli_feed_forward(op: Operation) -> bool:

@@ -7,13 +7,20 @@ from typing import Final
 
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines import CircuitTooLargeError, UnsupportedCircuitError
-from webapp.quantum.engines.costs import Demands, Method, count_gates, count_work
+from webapp.quantum.engines.costs import (
+    Demands,
+    Method,
+    count_gates,
+    count_single_gates,
+    count_single_shots,
+    count_work,
+)
 from webapp.quantum.noise import NoiseModel
 from webapp.quantum.router import choose_engine
 
 # One credit is one core-second of the reference machine, so one micro-credit is one core-microsecond. A change of any
 # number below needs a new version: jobs keep the version under which they were priced.
-PRICE_LIST_VERSION = "2"
+PRICE_LIST_VERSION = "3"
 
 # Taking, storing and answering a job, whatever it computes.
 BASE_MICROCREDITS = 1_000
@@ -28,8 +35,8 @@ STEPS_PER_MICROCREDIT: Final[Mapping[Method, int]] = MappingProxyType(
         "qulacs": 500,
         "qsim": 2_000,
         "stim": 1_000,
-        "aer_statevector": 500,
-        "aer_density_matrix": 300,
+        "aer_statevector": 400,
+        "aer_density_matrix": 200,
         "aer_stabilizer": 50,
         "aer_matrix_product_state": 30,
     }
@@ -38,6 +45,11 @@ STEPS_PER_MICROCREDIT: Final[Mapping[Method, int]] = MappingProxyType(
 # Handing one gate to a simulator, whatever it acts on; the base covers the first of them.
 GATE_MICROCREDITS = 2
 GATES_IN_BASE = 100
+
+# Where Aer simulates shots one by one, because of noise or of what is measured in mid-circuit: each of them, and each
+# of their gates. Measured as above.
+SINGLE_SHOT_MICROCREDITS = 60
+SINGLE_GATE_MICROCREDITS = 1
 
 # A hardware-like price, for when a provider is configured: each gate of each shot, and each shot.
 HARDWARE_GATE_SHOT_MICROCREDITS = 300
@@ -80,6 +92,8 @@ def price_microcredits(
     method, steps = _count_steps(profile, demands, engine)
     work = divide_rounding_up(steps, STEPS_PER_MICROCREDIT[method])
     work += max(0, count_gates(method, profile, demands) - GATES_IN_BASE) * GATE_MICROCREDITS
+    work += count_single_shots(method, profile, demands) * SINGLE_SHOT_MICROCREDITS
+    work += count_single_gates(method, profile, demands) * SINGLE_GATE_MICROCREDITS
     shots_price = shots * SHOT_MICROCREDITS
     total = BASE_MICROCREDITS + work + shots_price
     return Price(PRICE_LIST_VERSION, base=BASE_MICROCREDITS, work=work, shots=shots_price, total=total)

@@ -1,10 +1,12 @@
 """Programs written to hurt whoever reads them, and a child process that reads them and says what each took."""
 
+import gc
 import json
 import resource
 import sys
 
 from webapp.core.errors import UpcubeError
+from webapp.core.interpreter import calm_collector
 from webapp.quantum.programs import Program, read_program
 
 _MEBIBYTE = 1 << 20
@@ -96,18 +98,30 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "lone surrogates": ("openqasm3", "\ud800" * 1_000),
     "the server's files": ("openqasm2", 'include "/etc/passwd";'),
     "the server's devices": ("openqasm3", 'include "/dev/zero";'),
+    "a mebibyte of comment": ("openqasm3", _fill("*", "qubit q; /*")),
+    "a mebibyte of spaces": ("openqasm3", _fill(" ", "qubit q;", "rx q")),
+    "a mebibyte of digits and underscores": ("openqasm3", _fill("1_", "qubit q; rx(", ") q;")),
     "deep JSON": ("ionq.circuit.v1", "[" * _MEBIBYTE),
+    "a mebibyte of JSON lists": ("ionq.circuit.v1", _fill("[],", '{"qubits":1,"circuit":[', "[]]}")),
+    "a mebibyte of JSON members": (
+        "ionq.circuit.v1",
+        '{"qubits":1,"circuit":[]' + "".join(f',"a{n}":{{}}' for n in range(80_000)) + "}",
+    ),
     "a mebibyte of JSON gates": ("ionq.circuit.v1", _fill("{},", '{"qubits":1,"circuit":[', "{}]}")),
 }
 
 
 def main() -> None:
     """Read every program in this process, and print for each what came of it: a line of JSON."""
+    calm_collector()
+    collections: list[int] = []
+    gc.callbacks.append(lambda phase, info: collections.append(info["generation"]) if phase == "start" else None)
     # The library is read once per process; that is not the programs' doing.
     read_program(Program("openqasm3", "qubit q; x q;"))
     for name, (form, source) in HOSTILE.items():
         before = resource.getrusage(resource.RUSAGE_SELF)
         outcome = "read"
+        collections.clear()
         try:
             read_program(Program(form, source))  # type: ignore[arg-type]
         except UpcubeError as error:
@@ -117,6 +131,7 @@ def main() -> None:
             "name": name,
             "outcome": outcome,
             "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+            "full_collections": collections.count(2),
             "grown_bytes": (after.ru_maxrss - before.ru_maxrss) * 1024,
         }
         sys.stdout.write(json.dumps(report) + "\n")

@@ -4,10 +4,24 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
-from webapp.quantum.circuits import Circuit, Profile, check_circuit, measure
-from webapp.quantum.engines.costs import MEMORY_LIMIT_BYTES, Cost, Demands, find_cheapest, format_bytes
+from webapp.quantum.circuits import Circuit, Profile, check_circuit, drop_last_measurements
+from webapp.quantum.engines.costs import (
+    MEMORY_LIMIT_BYTES,
+    Cost,
+    Demands,
+    count_runs,
+    find_cheapest,
+    format_bytes,
+)
 from webapp.quantum.gates import NOT_GATES
-from webapp.quantum.limits import MAX_CIRCUIT_QUBITS, MAX_SEED, MAX_SHOTS, MAX_STATEVECTOR_QUBITS
+from webapp.quantum.limits import (
+    MAX_CIRCUIT_CLBITS,
+    MAX_CIRCUIT_OPERATIONS,
+    MAX_CIRCUIT_QUBITS,
+    MAX_SEED,
+    MAX_SHOTS,
+    MAX_STATEVECTOR_QUBITS,
+)
 from webapp.quantum.noise import NoiseModel
 from webapp.quantum.observables import Observable
 
@@ -161,7 +175,11 @@ def check_request(
     _check_observables(circuit, request)
     if request.wants_statevector:
         _check_statevector(profile, engine, capabilities, noisy=noise is not None)
-    return profile, _find_method(profile, request, engine)
+    cost = _find_method(profile, request, engine)
+    demands = Demands(request.shots, noise, request.wants_statevector, request.observable_terms)
+    if request.observables and count_runs(cost.method, profile, demands) > 1:
+        _check_sampled_means(circuit, request)
+    return profile, cost
 
 
 def _find_method(profile: Profile, request: RunRequest, engine: str) -> Cost:
@@ -183,6 +201,27 @@ def _check_observables(circuit: Circuit, request: RunRequest) -> None:
         for index, observable in enumerate(request.observables)
         if observable.width > circuit.qubits
     ]
+    if wrong:
+        raise InvalidFieldsError(wrong)
+
+
+def _check_sampled_means(circuit: Circuit, request: RunRequest) -> None:
+    """Check that there is room to measure each term at the end of the circuit, as `sampled_means` does."""
+    before = drop_last_measurements(circuit)
+    wrong = []
+    for index, observable in enumerate(request.observables):
+        widest = max(len(term.paulis) for term in observable.terms)
+        # A measurement for each qubit, after at most two gates that turn its axis.
+        operations, clbits = len(before.operations) + 3 * widest, before.clbits + widest
+        if operations > MAX_CIRCUIT_OPERATIONS or clbits > MAX_CIRCUIT_CLBITS:
+            wrong.append(
+                FieldError(
+                    f"observables[{index}]",
+                    f"Its mean is sampled here, by measuring its {widest} qubits after the circuit: that would be "
+                    f"{operations} operations and {clbits} classical bits.",
+                    f"at most {MAX_CIRCUIT_OPERATIONS} operations and {MAX_CIRCUIT_CLBITS} classical bits",
+                )
+            )
     if wrong:
         raise InvalidFieldsError(wrong)
 
@@ -214,7 +253,7 @@ def check_runnable(circuit: Circuit, capabilities: Capabilities) -> Profile:
     """
     check_circuit(circuit)
     _check_memory(circuit, capabilities)
-    profile = measure(circuit)
+    profile = circuit.profile
     if profile.measurements == 0:
         raise UnsupportedCircuitError("The circuit measures nothing, so there is nothing to count.", target="circuit")
     if profile.is_dynamic and not capabilities.dynamic:

@@ -7,7 +7,7 @@ measured by `python -m bench.calibrate` and kept in calibration.json.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
@@ -45,6 +45,9 @@ MEMORY_LIMIT_BYTES: Final = 1 << 30
 
 # A bond of dimension 2^8 costs 16 million steps a gate; beyond, a state vector is quicker or nothing is.
 MAX_ENTANGLEMENT_BITS: Final = 8
+
+# Drawing whether a gate fails, and how, takes Aer as long as so many gates on few qubits.
+_STEPS_PER_NOISY_GATE: Final = 10
 
 # A term of an observable is handed to Qulacs as text, which takes as long as so many gates on few qubits.
 _GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 6})
@@ -86,16 +89,21 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How long a method takes: for itself, for each gate whatever its size, each step of work, and each shot."""
+    """How long a method takes: for itself, for each gate whatever its size, each step of work, and each shot.
+
+    And where shots are simulated one by one: for each of them besides, and for each gate of each.
+    """
 
     base_seconds: float
     gate_seconds: float
     work_seconds: float
     shot_seconds: float
+    single_shot_seconds: float
+    single_gate_seconds: float
 
 
 @cache
-def load_rates() -> Mapping[str, Rates]:
+def load_rates() -> Mapping[Method, Rates]:
     """Read the rates of this machine."""
     return {name: Rates(**rates) for name, rates in json.loads(_CALIBRATION.read_text()).items()}
 
@@ -105,6 +113,8 @@ def estimate(engine: str, profile: Profile, demands: Demands) -> list[Cost | Ref
     return [_estimate_method(method, profile, demands) for method in METHODS[engine]]
 
 
+# A job asks several times over: for its route, its price, and when it is checked. Others run the same circuits.
+@lru_cache(maxsize=1024)
 def find_cheapest(engine: str, profile: Profile, demands: Demands) -> Cost | Refusal:
     """Find an engine's quickest method for a circuit, or the reason why none runs it."""
     estimates = estimate(engine, profile, demands)
@@ -128,18 +138,37 @@ def count_gates(method: Method, profile: Profile, demands: Demands) -> int:
     """
     handed, runs = profile.gates, count_runs(method, profile, demands)
     if method == "qulacs" and profile.splits:
-        handed = (handed + profile.splits) * count_courses(profile, demands)
+        handed = (handed + profile.splits) * count_courses(method, profile, demands)
     terms = demands.observable_terms if runs == 1 else 0
     return runs * handed + terms * _GATES_PER_TERM.get(method, 1)
 
 
-def count_courses(profile: Profile, demands: Demands) -> int:
-    """Count the different courses that a run may take: one for each shot, where every shot is simulated."""
-    if demands.noise is not None and demands.noise.has_gate_errors:
+def count_courses(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count the different courses that a run may take: one for each shot, where every shot is simulated.
+
+    Qulacs keeps together the shots that measured the same so far; Aer simulates each from the beginning.
+    """
+    has_errors = demands.noise is not None and demands.noise.has_gate_errors
+    if has_errors and method != "aer_density_matrix":
         return demands.shots
     if not profile.is_dynamic:
         return 1
-    return min(demands.shots, 1 << min(profile.splits, 60))
+    return demands.shots if method in METHODS["aer"] else min(demands.shots, 1 << min(profile.splits, 60))
+
+
+def count_single_shots(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count the shots that Aer simulates one by one, over all runs; 0 where it samples them from one state."""
+    is_one_by_one = method in METHODS["aer"] and (
+        profile.is_dynamic or count_courses(method, profile, demands) == demands.shots > 1
+    )
+    return count_runs(method, profile, demands) * demands.shots if is_one_by_one else 0
+
+
+def count_single_gates(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count the gates that Aer is handed again for each of those shots."""
+    has_errors = demands.noise is not None and demands.noise.has_gate_errors and method != "aer_density_matrix"
+    steps = _STEPS_PER_NOISY_GATE if has_errors else 1
+    return count_single_shots(method, profile, demands) * (profile.gates + profile.splits) * steps
 
 
 def _estimate_method(method: Method, profile: Profile, demands: Demands) -> Cost | Refusal:
@@ -160,6 +189,8 @@ def _estimate_method(method: Method, profile: Profile, demands: Demands) -> Cost
     rates = load_rates()[method]
     seconds = runs * (rates.base_seconds + rates.shot_seconds * demands.shots)
     seconds += rates.gate_seconds * count_gates(method, profile, demands)
+    seconds += rates.single_shot_seconds * count_single_shots(method, profile, demands)
+    seconds += rates.single_gate_seconds * count_single_gates(method, profile, demands)
     return Cost(method, work, memory_bytes, seconds + rates.work_seconds * work)
 
 
@@ -167,8 +198,9 @@ def count_work(method: Method, profile: Profile, demands: Demands) -> int:
     """Count the steps of a method, whether or not it can run the circuit."""
     runs = count_runs(method, profile, demands)
     # A term that is computed exactly is as much work as a gate.
-    exact = profile if runs > 1 else replace(profile, gates=profile.gates + demands.observable_terms)
-    return min(runs * _COUNTERS[method](exact, demands), _MAX_WORK)
+    if runs == 1 and demands.observable_terms:
+        profile = replace(profile, gates=profile.gates + demands.observable_terms)
+    return min(runs * _COUNTERS[method](method, profile, demands), _MAX_WORK)
 
 
 def _find_obstacle(method: Method, profile: Profile, demands: Demands) -> str | None:
@@ -229,40 +261,39 @@ def count_memory(method: Method, profile: Profile) -> int:
     return 4 * (profile.qubits + 64) ** 2
 
 
-def _count_amplitudes(profile: Profile, demands: Demands) -> int:
+def _count_amplitudes(method: Method, profile: Profile, demands: Demands) -> int:
     """Gates times 2^qubits amplitudes, for each course."""
-    return ((profile.gates + profile.splits + 1) << profile.qubits) * count_courses(profile, demands)
+    return ((profile.gates + profile.splits + 1) << profile.qubits) * count_courses(method, profile, demands)
 
 
-def _count_density(profile: Profile, demands: Demands) -> int:
+def _count_density(method: Method, profile: Profile, demands: Demands) -> int:
     """Gates times 4^qubits elements; noise of gates is part of the matrix, and needs no courses of its own."""
-    courses = count_courses(profile, Demands(demands.shots))
-    return ((profile.gates + profile.splits + 1) << (2 * profile.qubits)) * courses
+    return ((profile.gates + profile.splits + 1) << (2 * profile.qubits)) * count_courses(method, profile, demands)
 
 
-def _count_frames(profile: Profile, demands: Demands) -> int:
+def _count_frames(_method: Method, profile: Profile, demands: Demands) -> int:
     """Operations times qubits for the tableau, and times shots for the frames (Gidney, arXiv:2103.02202)."""
     return (profile.gates + profile.measurements + 1) * (profile.qubits + demands.shots)
 
 
-def _count_tableau(profile: Profile, demands: Demands) -> int:
+def _count_tableau(method: Method, profile: Profile, demands: Demands) -> int:
     """Gates and measurements on a tableau, for each course; sampling is a measurement of each bit for each shot.
 
     Aaronson and Gottesman, "Improved simulation of stabilizer circuits" (arXiv:quant-ph/0406196).
     """
     measurements = profile.measurements * profile.qubits * demands.shots
-    return profile.gates * profile.qubits * count_courses(profile, demands) + measurements
+    return profile.gates * profile.qubits * count_courses(method, profile, demands) + measurements
 
 
-def _count_bonds(profile: Profile, demands: Demands) -> int:
+def _count_bonds(method: Method, profile: Profile, demands: Demands) -> int:
     """Gates times the cube of the bond dimension, and its square for each qubit of each shot."""
     bits = profile.entanglement_bits
-    courses = count_courses(profile, demands)
+    courses = count_courses(method, profile, demands)
     gates = (profile.two_qubit_gates << (3 * bits)) + (profile.gates << (2 * bits))
     return (gates + 1) * courses + demands.shots * (profile.qubits << (2 * bits))
 
 
-_COUNTERS: Final[Mapping[Method, Callable[[Profile, Demands], int]]] = MappingProxyType(
+_COUNTERS: Final[Mapping[Method, Callable[[Method, Profile, Demands], int]]] = MappingProxyType(
     {
         "qulacs": _count_amplitudes,
         "qsim": _count_amplitudes,

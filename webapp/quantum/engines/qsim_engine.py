@@ -18,8 +18,8 @@ from typing import Final, Protocol
 
 from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, RunRequest, RunResult, check_request
-from webapp.quantum.engines.outcomes import Readout, count_shots, write_bits
-from webapp.quantum.engines.sampled_means import estimate_means
+from webapp.quantum.engines.outcomes import Readout
+from webapp.quantum.engines.sampled_means import sampled_result
 from webapp.quantum.gates import NOT_GATES
 
 # qsim's own names of what a processor can do, by the number that it detects.
@@ -69,15 +69,7 @@ class QsimEngine:
             # qsim gives them sorted; nobody should read an order of time into that.
             Random(request.seed).shuffle(outcomes)  # noqa: S311  # nosec B311  # samples, no secrets
         shots = Readout(circuit).read_all(outcomes)
-        return RunResult(
-            counts=count_shots(shots, circuit.clbits),
-            probabilities=None,
-            engine=self.name,
-            engine_version=self.version,
-            memory=[write_bits(bits, circuit.clbits) for bits in shots] if request.wants_memory else None,
-            expectation_values=estimate_means(self, circuit, request),
-            seconds=time.perf_counter() - started,
-        )
+        return sampled_result(self, circuit, request, shots, started=started)
 
 
 def create_engine(capabilities: Capabilities) -> QsimEngine:

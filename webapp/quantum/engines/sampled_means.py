@@ -1,20 +1,37 @@
-"""Means of observables estimated from shots, for engines and circuits where no exact state is at hand."""
+"""What is made of shots alone, where no exact state is at hand: counts, and means of observables."""
 
 import math
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 
-from webapp.quantum.circuits import Circuit, Operation, gate, list_mid_circuit, measurement
-from webapp.quantum.engines.base import Engine, ExpectationValue, RunRequest
-from webapp.quantum.gates import MEASURE
+from webapp.quantum.circuits import Circuit, drop_last_measurements, gate, measurement
+from webapp.quantum.engines.base import Engine, ExpectationValue, RunRequest, RunResult
+from webapp.quantum.engines.outcomes import count_shots, write_bits
 from webapp.quantum.observables import Observable, PauliTerm
 
 # Turn the axis of a Pauli matrix onto Z.
 _ROTATIONS = {"X": ("h",), "Y": ("sdg", "h"), "Z": ()}
 
 
+def sampled_result(
+    engine: Engine, circuit: Circuit, request: RunRequest, shots: Sequence[int], *, started: float
+) -> RunResult:
+    """Put together what an engine gives that knows nothing but its shots, each as a number of classical bits."""
+    return RunResult(
+        counts=count_shots(shots, circuit.clbits),
+        probabilities=None,
+        engine=engine.name,
+        engine_version=engine.version,
+        memory=[write_bits(bits, circuit.clbits) for bits in shots] if request.wants_memory else None,
+        expectation_values=estimate_means(engine, circuit, request),
+        seconds=time.perf_counter() - started,
+    )
+
+
 def estimate_means(engine: Engine, circuit: Circuit, request: RunRequest) -> tuple[ExpectationValue, ...]:
     """Estimate each observable of the request by as many shots for each of its terms."""
-    without_end = _drop_last_measurements(circuit)
+    without_end = drop_last_measurements(circuit)
     return tuple(
         _estimate(engine, without_end, request, observable, index)
         for index, observable in enumerate(request.observables)
@@ -48,13 +65,3 @@ def _sample_mean(engine: Engine, circuit: Circuit, term: PauliTerm, request: Run
     counts = engine.run(measured, only_counts).counts
     total = sum(count * (-1 if bits[: len(ends)].count("1") % 2 else 1) for bits, count in counts.items())
     return total / request.shots
-
-
-def _drop_last_measurements(circuit: Circuit) -> Circuit:
-    """Leave out the measurements on which nothing depends."""
-    kept = set(list_mid_circuit(circuit))
-
-    def stays(index: int, op: Operation) -> bool:
-        return op.gate != MEASURE or index in kept
-
-    return replace(circuit, operations=tuple(op for index, op in enumerate(circuit.operations) if stays(index, op)))

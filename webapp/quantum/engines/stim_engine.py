@@ -11,8 +11,7 @@ import stim
 from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, RunRequest, RunResult, check_request
 from webapp.quantum.engines.clifford import name_clifford
-from webapp.quantum.engines.outcomes import count_shots, write_bits
-from webapp.quantum.engines.sampled_means import estimate_means
+from webapp.quantum.engines.sampled_means import sampled_result
 from webapp.quantum.gates import BARRIER, MEASURE, RESET
 from webapp.quantum.noise import NoiseModel
 
@@ -51,15 +50,7 @@ class StimEngine:
         translation = _Translation(circuit, request.noise)
         sampler = translation.program.compile_sampler(seed=request.seed)
         shots = translation.read(sampler.sample_bit_packed(request.shots))
-        return RunResult(
-            counts=count_shots(shots, circuit.clbits),
-            probabilities=None,
-            engine=self.name,
-            engine_version=self.version,
-            memory=[write_bits(bits, circuit.clbits) for bits in shots] if request.wants_memory else None,
-            expectation_values=estimate_means(self, circuit, request),
-            seconds=time.perf_counter() - started,
-        )
+        return sampled_result(self, circuit, request, shots, started=started)
 
 
 def create_engine(capabilities: Capabilities) -> StimEngine:

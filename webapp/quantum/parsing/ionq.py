@@ -28,6 +28,9 @@ _QIS_NAMES: Final = (*_SINGLE, *_ROTATIONS, *_PAIRS, "cnot", "swap")
 _NATIVE_NAMES: Final = ("gpi", "gpi2", "ms", "zz")
 _MEMBERS: Final = frozenset({"qubits", "circuit", "gateset", "format", "name"})
 
+# Two for each gate: no gate is written in so few characters that a mebibyte holds half as many.
+MAX_JSON_BRACKETS: Final = 100_000
+
 # The native entangling gates are fully so unless told.
 _FULL_ANGLE: Final = 0.25
 
@@ -65,6 +68,9 @@ def _load(source: str) -> Mapping[str, object]:
     """Read the JSON text of a circuit."""
     if len(source) > MAX_SOURCE_BYTES:
         raise ProgramTooLargeError(f"A program has at most {MAX_SOURCE_BYTES} bytes.")
+    # Looked at before it is read: an empty list is three characters of text and thirty times as much memory.
+    if source.count("[") + source.count("{") > MAX_JSON_BRACKETS:
+        raise ProgramTooLargeError(f"A circuit has at most {MAX_JSON_BRACKETS} opening brackets and braces.")
     try:
         program = json.loads(source, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

@@ -1,11 +1,13 @@
 """Read OpenQASM 2 and 3, statement by statement, by recursive descent (https://openqasm.com, arXiv:1707.03429)."""
 
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Final
 
-from webapp.quantum.limits import MAX_BLOCK_DEPTH, MAX_SYNTAX_NODES
-from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
-from webapp.quantum.parsing.expressions import CONSTANTS, Expression, ExpressionParser
+from webapp.quantum.limits import MAX_BLOCK_DEPTH
+from webapp.quantum.parsing.errors import Mistake
+from webapp.quantum.parsing.expressions import Expression, ExpressionParser
+from webapp.quantum.parsing.gate_statements import MODIFIERS, GateParser
+from webapp.quantum.parsing.operands import NodeCounter, OperandParser
 from webapp.quantum.parsing.syntax import (
     Alias,
     Assignment,
@@ -14,11 +16,9 @@ from webapp.quantum.parsing.syntax import (
     Declaration,
     End,
     For,
-    GateCall,
     GateDefinition,
     If,
     Measure,
-    Modifier,
     Operand,
     Range,
     Reset,
@@ -28,7 +28,6 @@ from webapp.quantum.parsing.tokens import END, HARDWARE, NAME, STRING, Tokens
 
 _LIBRARIES: Final = {2: ("qelib1.inc",), 3: ("stdgates.inc", "qelib1.inc")}
 _VALUE_TYPES: Final = frozenset({"int", "uint", "float", "angle", "bool", "complex"})
-_MODIFIERS: Final = frozenset({"ctrl", "negctrl", "inv", "pow"})
 _ASSIGNMENTS: Final = frozenset({"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^="})
 _NOT_SUPPORTED: Final = frozenset(
     {"while", "def", "return", "extern", "cal", "defcal", "defcalgrammar", "switch", "break", "continue", "output"}
@@ -45,53 +44,25 @@ class StatementParser:
         self._version = version
         self._is_version_3 = version == 3  # noqa: PLR2004 - the version of the language
         self._tokens = Tokens(source)
-        self._nodes = 0
+        self._nodes = NodeCounter()
         self._kept_nodes = 0
         self._depth = 0
-        self._expressions = ExpressionParser(self._tokens, version=version, count_node=self._count_node)
-        self._readers: dict[str, Callable[[int], Statement | None]] = {
-            "include": self._read_include,
-            "qreg": self._read_old_register,
-            "creg": self._read_old_register,
-            "gate": self._read_gate_definition,
-            "opaque": self._read_opaque,
-            "measure": self._read_measure,
-            "reset": self._read_reset,
-            "barrier": self._read_barrier,
-            "if": self._read_if,
-        }
-        if self._is_version_3:
-            self._readers |= {
-                "qubit": self._read_register,
-                "bit": self._read_register,
-                "input": self._read_input,
-                "const": self._read_value,
-                "let": self._read_alias,
-                "for": self._read_for,
-                "box": self._read_box,
-                "end": self._read_end,
-                **dict.fromkeys(_VALUE_TYPES, self._read_value),
-                **dict.fromkeys(_TIMING, self._read_timing),
-            }
+        self._expressions = ExpressionParser(self._tokens, version=version, count_node=self._nodes.count)
+        self._operands = OperandParser(self._tokens, self._expressions, self._nodes)
+        self._gates = GateParser(
+            self._tokens, self._expressions, self._operands, self._nodes, has_modifiers=self._is_version_3
+        )
 
     def read_program(self) -> Iterator[Statement]:
         """Read every statement. Raises Mistake or ProgramTooLargeError."""
         self._read_header()
         while self._tokens.kind != END:
-            self._nodes = self._kept_nodes
+            self._nodes.nodes = self._kept_nodes
             statement = self._read_statement()
             if isinstance(statement, GateDefinition):
-                self._kept_nodes = self._nodes
+                self._kept_nodes = self._nodes.nodes
             if statement is not None:
                 yield statement
-
-    def _count_node(self) -> None:
-        """Count one more thing to keep."""
-        self._nodes += 1
-        if self._nodes > MAX_SYNTAX_NODES:
-            raise ProgramTooLargeError(
-                f"Gate definitions and blocks hold at most {MAX_SYNTAX_NODES} statements and operands in all."
-            )
 
     def _read_header(self) -> None:
         """Read the line that names the version, which may be missing."""
@@ -112,7 +83,7 @@ class StatementParser:
         """Read one statement; None for one that does nothing."""
         tokens = self._tokens
         position = tokens.position
-        self._count_node()
+        self._nodes.count()
         if tokens.accept(";"):
             return None
         if tokens.text == "@":
@@ -132,17 +103,17 @@ class StatementParser:
 
     def _read_worded(self, word: str, position: int) -> Statement | None:
         """Read a statement that starts with a word."""
-        reader = self._readers.get(word)
+        reader = self._READERS[self._version].get(word)
         if reader is not None:
-            return reader(position)
+            return reader(self, position)
         if word in _NOT_SUPPORTED:
             raise Mistake(
                 f"{word!r} is not supported; supported are registers, gate definitions, gates with modifiers, "
                 "measure, reset, barrier, if, for, const, input, let and arithmetic.",
                 position,
             )
-        if word in _MODIFIERS and self._is_version_3:
-            return self._read_gate_call()
+        if word in MODIFIERS and self._is_version_3:
+            return self._gates.read_call()
         return self._read_call_or_assignment(position)
 
     def _read_call_or_assignment(self, position: int) -> Statement:
@@ -150,8 +121,8 @@ class StatementParser:
         tokens = self._tokens
         name = tokens.advance()
         if tokens.text in _ASSIGNMENTS or tokens.text == "[":
-            return self._read_assignment(Operand(name, self._read_index(), position), position)
-        return self._finish_gate_call(name, (), position)
+            return self._read_assignment(Operand(name, self._operands.read_index(), position), position)
+        return self._gates.finish_call(name, (), position)
 
     def _read_assignment(self, target: Operand, position: int) -> Statement:
         """Read the right side of an assignment."""
@@ -160,7 +131,7 @@ class StatementParser:
             raise Mistake(f"expected an assignment or a gate's qubits, found {tokens.describe()}.", tokens.position)
         operator = tokens.advance()
         if operator == "=" and tokens.accept("measure"):
-            source = self._read_operand()
+            source = self._operands.read_operand()
             tokens.expect(";", after="the measurement")
             return Measure(source, target, position)
         value = self._expressions.read()
@@ -199,21 +170,13 @@ class StatementParser:
         """Read `qubit[5] q;`, `bit c;`, `bit[2] c = measure q;` or `bit[2] c = "00";`."""
         tokens = self._tokens
         kind = tokens.advance()
-        size = self._read_size()
+        size = self._operands.read_size()
         name = tokens.expect_name("the name of a register")
         value: Expression | Operand | None = None
         if kind == "bit" and tokens.accept("="):
-            value = self._read_operand() if tokens.accept("measure") else self._expressions.read()
+            value = self._operands.read_operand() if tokens.accept("measure") else self._expressions.read()
         tokens.expect(";", after="the register")
         return Declaration(kind, kind, name, size, value, position)
-
-    def _read_size(self) -> Expression | None:
-        """Read `[n]`, where there is one."""
-        if not self._tokens.accept("["):
-            return None
-        size = self._expressions.read()
-        self._tokens.expect("]", after="the size")
-        return size
 
     def _read_input(self, position: int) -> Declaration:
         """Read `input angle[32] theta;`."""
@@ -222,7 +185,7 @@ class StatementParser:
         type_name = tokens.expect_name("a type such as float")
         if type_name not in _VALUE_TYPES - {"complex"}:
             raise Mistake(f"an input is an int, uint, float, angle or bool, not {type_name[:40]!r}.", position)
-        self._read_size()
+        self._operands.read_size()
         name = tokens.expect_name("the name of the input")
         tokens.expect(";", after="the input")
         return Declaration("input", type_name, name, None, None, position)
@@ -234,7 +197,7 @@ class StatementParser:
         type_name = tokens.expect_name("a type such as int")
         if type_name not in _VALUE_TYPES - {"complex"}:
             raise Mistake(f"expected int, uint, float, angle or bool, found {type_name[:40]!r}.", position)
-        self._read_size()
+        self._operands.read_size()
         name = tokens.expect_name("a name")
         value: Expression | None = None
         if tokens.accept("="):
@@ -252,176 +215,42 @@ class StatementParser:
         tokens.advance()
         name = tokens.expect_name("a name")
         tokens.expect("=", after="the alias")
-        parts = [self._read_operand()]
+        parts = [self._operands.read_operand()]
         while tokens.accept("++"):
-            parts.append(self._read_operand())
+            parts.append(self._operands.read_operand())
         tokens.expect(";", after="the alias")
         return Alias(name, tuple(parts), position)
-
-    def _read_gate_definition(self, position: int) -> GateDefinition:
-        """Read `gate name(a, b) q, r { … }`."""
-        self._tokens.advance()
-        name, parameters, qubits = self._read_gate_head()
-        self._tokens.expect("{", after="the gate's qubits")
-        body = []
-        while not self._tokens.accept("}"):
-            call = self._read_body_statement()
-            if call is not None:
-                body.append(call)
-        return GateDefinition(name, parameters, qubits, tuple(body), position)
-
-    def _read_body_statement(self) -> GateCall | None:
-        """Read one statement of a gate's body; barriers inside of gates are left out."""
-        tokens = self._tokens
-        self._count_node()
-        if tokens.accept(";"):
-            return None
-        if tokens.text == "barrier":
-            self._read_barrier(tokens.position)
-            return None
-        if tokens.kind != NAME:
-            raise Mistake(f"expected a gate or '}}', found {tokens.describe()}.", tokens.position)
-        if tokens.text in {"measure", "reset", "if", "for", "while", "qubit", "bit"}:
-            raise Mistake(f"a gate's body holds only gates, not {tokens.text!r}.", tokens.position)
-        return self._read_gate_call()
-
-    def _read_opaque(self, position: int) -> GateDefinition:
-        """Read `opaque name q;`: it may be announced, but not used."""
-        self._tokens.advance()
-        name, parameters, qubits = self._read_gate_head()
-        self._tokens.expect(";", after="the opaque gate")
-        return GateDefinition(name, parameters, qubits, None, position)
-
-    def _read_gate_head(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """Read the name, the parameters and the qubits of a definition."""
-        tokens = self._tokens
-        name = tokens.expect_name("the name of the gate")
-        parameters: tuple[str, ...] = ()
-        if tokens.accept("("):
-            parameters = () if tokens.text == ")" else self._read_names("a parameter")
-            tokens.expect(")", after="the parameters")
-        return name, parameters, self._read_names("a qubit")
-
-    def _read_names(self, what: str) -> tuple[str, ...]:
-        """Read names with commas between them, all different."""
-        tokens = self._tokens
-        names: dict[str, None] = {}
-        while True:
-            position = tokens.position
-            name = tokens.expect_name(what)
-            self._count_node()
-            if name in names or name in CONSTANTS:
-                raise Mistake(f"the name {name[:40]!r} is already taken.", position)
-            names[name] = None
-            if not tokens.accept(","):
-                return tuple(names)
-
-    def _read_gate_call(self) -> GateCall:
-        """Read a gate with its modifiers: `ctrl(2) @ inv @ rx(pi) a, b, c;`."""
-        tokens = self._tokens
-        modifiers = []
-        while tokens.text in _MODIFIERS and tokens.kind == NAME and self._is_version_3:
-            position = tokens.position
-            self._count_node()
-            kind = tokens.advance()
-            argument: Expression = 1
-            if kind != "inv" and tokens.accept("("):
-                argument = self._expressions.read()
-                tokens.expect(")", after=f"the argument of {kind}")
-            elif kind == "pow":
-                raise Mistake("expected '(' and the exponent after 'pow'.", tokens.position)
-            tokens.expect("@", after=kind)
-            modifiers.append(Modifier(kind, argument, position))
-        position = tokens.position
-        return self._finish_gate_call(tokens.expect_name("the name of a gate"), tuple(modifiers), position)
-
-    def _finish_gate_call(self, name: str, modifiers: tuple[Modifier, ...], position: int) -> GateCall:
-        """Read the angles and the qubits of a gate."""
-        tokens = self._tokens
-        arguments: list[Expression] = []
-        if tokens.accept("(") and not tokens.accept(")"):
-            arguments.append(self._expressions.read())
-            while tokens.accept(","):
-                arguments.append(self._expressions.read())
-            tokens.expect(")", after=f"the angles of {name[:40]}")
-        operands = () if tokens.text == ";" else self._read_operands()
-        tokens.expect(";", after=f"the qubits of {name[:40]}")
-        return GateCall(name, modifiers, tuple(arguments), operands, position)
-
-    def _read_operands(self) -> tuple[Operand, ...]:
-        """Read operands with commas between them."""
-        operands = [self._read_operand()]
-        while self._tokens.accept(","):
-            operands.append(self._read_operand())
-        return tuple(operands)
-
-    def _read_operand(self) -> Operand:
-        """Read a register or a part of one."""
-        tokens = self._tokens
-        position = tokens.position
-        self._count_node()
-        if tokens.kind == HARDWARE:
-            raise Mistake("physical qubits are not supported; declare a register: qubit[n] q;", position)
-        return Operand(tokens.expect_name("a register"), self._read_index(), position)
-
-    def _read_index(self) -> Expression | Range | tuple[Expression, ...] | None:
-        """Read `[2]`, `[0:3]` or `[{0, 2}]`, where there is one."""
-        tokens = self._tokens
-        if not tokens.accept("["):
-            return None
-        index: Expression | Range | tuple[Expression, ...]
-        index = self._read_set() if tokens.text == "{" else self._read_range()
-        tokens.expect("]", after="the index")
-        return index
-
-    def _read_set(self) -> tuple[Expression, ...]:
-        """Read `{1, 2, 3}`."""
-        tokens = self._tokens
-        tokens.expect("{")
-        values = [self._expressions.read()]
-        while tokens.accept(","):
-            self._count_node()
-            values.append(self._expressions.read())
-        tokens.expect("}", after="the set")
-        return tuple(values)
-
-    def _read_range(self) -> Expression | Range:
-        """Read `start:step:stop`, `start:stop`, or a single value."""
-        tokens = self._tokens
-        parts: list[Expression | None] = [None if tokens.text == ":" else self._expressions.read()]
-        while tokens.accept(":"):
-            parts.append(None if tokens.text in {":", "]"} else self._expressions.read())
-        if len(parts) == 1 and parts[0] is not None:
-            return parts[0]
-        if len(parts) > 3:  # noqa: PLR2004 - start, step, stop
-            raise Mistake("a range is start:stop or start:step:stop.", tokens.position)
-        return Range(parts[0], parts[1] if len(parts) == 3 else None, parts[-1])  # noqa: PLR2004 - as above
 
     def _read_measure(self, position: int) -> Measure:
         """Read `measure q -> c;`, or `measure q;` in OpenQASM 3."""
         tokens = self._tokens
         tokens.advance()
-        source = self._read_operand()
+        source = self._operands.read_operand()
         target = None
         if not self._is_version_3 or tokens.text == "->":
             tokens.expect("->", after="the qubit")
-            target = self._read_operand()
+            target = self._operands.read_operand()
         tokens.expect(";", after="the measurement")
         return Measure(source, target, position)
 
     def _read_reset(self, position: int) -> Reset:
         """Read `reset q;`."""
         self._tokens.advance()
-        operand = self._read_operand()
+        operand = self._operands.read_operand()
         self._tokens.expect(";", after="the reset")
         return Reset(operand, position)
 
+    def _read_gate_definition(self, position: int) -> GateDefinition:
+        """Read `gate name(a, b) q, r { … }`."""
+        return self._gates.read_definition(position)
+
+    def _read_opaque(self, position: int) -> GateDefinition:
+        """Read `opaque name q;`."""
+        return self._gates.read_opaque(position)
+
     def _read_barrier(self, position: int) -> Barrier:
-        """Read `barrier q, r[0];` or `barrier;`."""
-        self._tokens.advance()
-        operands = () if self._tokens.text == ";" else self._read_operands()
-        self._tokens.expect(";", after="the barrier")
-        return Barrier(operands, position)
+        """Read `barrier q, r[0];`."""
+        return self._gates.read_barrier(position)
 
     def _read_if(self, position: int) -> If:
         """Read `if (c == 1) x q;` or with blocks and `else`."""
@@ -442,15 +271,15 @@ class StatementParser:
         tokens.advance()
         if tokens.text in {"int", "uint", "float", "angle"}:
             tokens.advance()
-            self._read_size()
+            self._operands.read_size()
         variable = tokens.expect_name("the loop's variable")
         tokens.expect("in", after="the loop's variable")
         values: Range | tuple[Expression, ...]
         if tokens.text == "{":
-            values = self._read_set()
+            values = self._operands.read_set()
         else:
             tokens.expect("[", after="in")
-            read = self._read_range()
+            read = self._operands.read_range()
             values = read if isinstance(read, Range) else (read,)
             tokens.expect("]", after="the range")
         return For(variable, values, self._read_block(), position)
@@ -477,7 +306,7 @@ class StatementParser:
             while tokens.text != "]" and tokens.kind != END:
                 tokens.advance()
             tokens.expect("]", after="the duration")
-        operands = () if tokens.text == ";" else self._read_operands()
+        operands = () if tokens.text == ";" else self._operands.read_operands()
         tokens.expect(";", after="the delay")
         return Barrier(operands, position)
 
@@ -497,3 +326,36 @@ class StatementParser:
             statements.append(self._read_statement())
         self._depth -= 1
         return tuple(statement for statement in statements if statement is not None)
+
+    # Functions and not bound methods: a parser that held those would hold itself, for as long as the collector of
+    # cycles takes.
+    _READERS_OF_BOTH: ClassVar[Mapping[str, "_Reader"]] = {
+        "include": _read_include,
+        "qreg": _read_old_register,
+        "creg": _read_old_register,
+        "gate": _read_gate_definition,
+        "opaque": _read_opaque,
+        "measure": _read_measure,
+        "reset": _read_reset,
+        "barrier": _read_barrier,
+        "if": _read_if,
+    }
+    _READERS: ClassVar[Mapping[int, Mapping[str, "_Reader"]]] = {
+        2: _READERS_OF_BOTH,
+        3: {
+            **_READERS_OF_BOTH,
+            "qubit": _read_register,
+            "bit": _read_register,
+            "input": _read_input,
+            "const": _read_value,
+            "let": _read_alias,
+            "for": _read_for,
+            "box": _read_box,
+            "end": _read_end,
+            **dict.fromkeys(_VALUE_TYPES, _read_value),
+            **dict.fromkeys(_TIMING, _read_timing),
+        },
+    }
+
+
+_Reader = Callable[[StatementParser, int], Statement | None]

@@ -1,7 +1,6 @@
 """Cut OpenQASM source into tokens, one at a time: a list of them all would be many times the source."""
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from webapp.quantum.parsing.errors import Mistake
@@ -15,11 +14,14 @@ SYMBOL: Final = "symbol"
 HARDWARE: Final = "hardware"
 END: Final = "end"
 
-# No part can be tried twice over the same text: each either matches or fails at its first characters, and an unclosed
-# comment runs to the end. So the time is linear in the source.
+# A regular expression holds the interpreter's lock for as long as it runs, and looks at so many characters at most: no
+# name, number or string is longer. Comments, which may be, are passed by plain search.
+MAX_TOKEN_CHARACTERS: Final = 1_024
+
 _TOKEN = re.compile(
     r"""
-      (?P<space>    \s+ | //[^\n]* | /\*[\s\S]*?(?:\*/|\Z) )
+      (?P<space>    \s+ )
+    | (?P<comment>  // | /\* )
     | (?P<name>     [^\W\d]\w* )
     | (?P<real>     \d[\d_]*\.(?:\d[\d_]*)?(?:[eE][+-]?\d+)? | \.\d[\d_]*(?:[eE][+-]?\d+)? | \d[\d_]*[eE][+-]?\d+ )
     | (?P<integer>  0[xX][\da-fA-F_]+ | 0[bB][01_]+ | 0[oO][0-7_]+ | \d[\d_]* )
@@ -31,6 +33,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_COMMENT: Final = "comment"
+_SPACE: Final = "space"
+
 # Longer literals hold no more digits than a double does.
 _MAX_NUMBER_CHARACTERS = 64
 
@@ -38,12 +43,12 @@ _MAX_NUMBER_CHARACTERS = 64
 class Tokens:
     """A walk over the tokens of a source: `kind`, `text` and `position` are those of the current one."""
 
-    __slots__ = ("_matches", "_previous_end", "_source", "kind", "position", "text")
+    __slots__ = ("_end", "_source", "kind", "position", "text")
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._matches: Iterator[re.Match[str]] = _TOKEN.finditer(source)
-        self._previous_end = 0
+        # Of the current token.
+        self._end = 0
         self.kind = END
         self.text = ""
         self.position = 0
@@ -51,22 +56,20 @@ class Tokens:
 
     def advance(self) -> str:
         """Go to the next token and give the text of the one that was current. Raises Mistake at a stray character."""
-        passed = self.text
-        for match in self._matches:
-            start = match.start()
-            if start != self._previous_end:
-                break
-            self._previous_end = match.end()
+        passed, source, place = self.text, self._source, self._end
+        while match := _TOKEN.match(source, place, place + MAX_TOKEN_CHARACTERS):
             kind = match.lastgroup
-            if kind != "space":
-                self.kind, self.text, self.position = str(kind), match.group(), start
-                self._check_number()
+            if kind == _SPACE:
+                place = match.end()
+            elif kind == _COMMENT:
+                place = self._find_end_of_comment(match.group(), place)
+            else:
+                self.kind, self.text, self.position, self._end = str(kind), match.group(), place, match.end()
+                self._check_length()
                 return passed
-            self._check_comment(match)
-        if self._previous_end != len(self._source):
-            character = self._source[self._previous_end]
-            raise Mistake(f"the character {character!r} has no meaning here.", self._previous_end)
-        self.kind, self.text, self.position = END, "", len(self._source)
+        if place < len(source):
+            raise Mistake(f"the character {source[place]!r} has no meaning here.", place)
+        self.kind, self.text, self.position, self._end = END, "", place, place
         return passed
 
     def describe(self) -> str:
@@ -94,20 +97,26 @@ class Tokens:
 
     def skip_line(self) -> None:
         """Pass everything up to the end of the line."""
-        end = self._source.find("\n", self.position)
-        end = len(self._source) if end < 0 else end
-        self._matches = _TOKEN.finditer(self._source, end)
-        self._previous_end = end
+        self._end = self._find_end_of_line(self.position)
         self.advance()
 
-    def _check_number(self) -> None:
-        """Refuse a number that nobody means."""
+    def _find_end_of_line(self, place: int) -> int:
+        """Find the end of the line that this place is on."""
+        end = self._source.find("\n", place)
+        return len(self._source) if end < 0 else end
+
+    def _find_end_of_comment(self, opening: str, place: int) -> int:
+        """Find the end of the comment that opens here. Raises Mistake where it has none."""
+        if opening == "//":
+            return self._find_end_of_line(place)
+        end = self._source.find("*/", place + len(opening))
+        if end < 0:
+            raise Mistake("this comment has no end; expected '*/'.", place)
+        return end + len("*/")
+
+    def _check_length(self) -> None:
+        """Refuse a number that nobody means, and whatever the expression did not see the end of."""
         if self.kind in {REAL, INTEGER} and len(self.text) > _MAX_NUMBER_CHARACTERS:
             raise Mistake(f"a number has at most {_MAX_NUMBER_CHARACTERS} characters.", self.position)
-
-    @staticmethod
-    def _check_comment(match: re.Match[str]) -> None:
-        """Refuse a comment without an end."""
-        text = match.group()
-        if text.startswith("/*") and (len(text) < len("/**/") or not text.endswith("*/")):
-            raise Mistake("this comment has no end; expected '*/'.", match.start())
+        if len(self.text) >= MAX_TOKEN_CHARACTERS:
+            raise Mistake(f"a name has fewer than {MAX_TOKEN_CHARACTERS} characters.", self.position)

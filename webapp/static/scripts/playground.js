@@ -20,8 +20,11 @@ function showErrors(page) {
     const text = page.getElementById(slot.id)?.textContent ?? "";
     slot.textContent = text;
     const field = document.getElementById(slot.id.replace(/-error$/, ""));
-    if (text) field.setAttribute("aria-invalid", "true");
-    else field.removeAttribute("aria-invalid");
+    if (text) {
+      field.setAttribute("aria-invalid", "true");
+      const folded = field.closest("details");
+      if (folded) folded.open = true;
+    } else field.removeAttribute("aria-invalid");
   }
 }
 

@@ -1,0 +1,209 @@
+"""What the names of a program stand for while it is unrolled: inputs, constants, variables and registers."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_QUBITS
+from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
+from webapp.quantum.parsing.expressions import Expression, Name, Number, compute, evaluate
+from webapp.quantum.parsing.names import BitRegister, Names, QubitRegister, Value
+from webapp.quantum.parsing.syntax import Alias, Assignment, Declaration, Operand, Range
+
+_ONLY_MEASURED: Final = (
+    "classical bits are written only by measurements here; assigning them would need a machine that computes "
+    "while it runs."
+)
+
+
+class Environment:
+    """The values and registers of one program. `inputs` are the values of its input declarations, by name."""
+
+    def __init__(self, inputs: Mapping[str, float], count_steps: Callable[[int], None]) -> None:
+        self._inputs = dict(inputs)
+        self._unused_inputs = set(inputs)
+        self._count_steps = count_steps
+        self.names = Names()
+        self.qubits = 0
+        self.clbits = 0
+
+    def check_inputs(self) -> None:
+        """Refuse values for inputs that the program does not declare."""
+        if self._unused_inputs:
+            raise InvalidFieldsError(
+                [
+                    FieldError(f"parameters.{name[:64]}", "The program declares no such input.", "its declared inputs")
+                    for name in sorted(self._unused_inputs)
+                ]
+            )
+
+    def look_up(self, name: Name) -> Number:
+        """Get the number that a name stands for. Raises Mistake."""
+        meaning = self.names.get(name.name, name.position)
+        if not isinstance(meaning, Value) or name.index is not None:
+            what = "measured only when the circuit runs" if isinstance(meaning, BitRegister) else "no number"
+            raise Mistake(f"{name.name[:40]!r} is {what}, so its value cannot be used here.", name.position)
+        return meaning.number
+
+    def evaluate(self, expression: Expression) -> Number:
+        """Compute an expression. Raises Mistake."""
+        return evaluate(expression, self.look_up)
+
+    def evaluate_whole(self, expression: Expression, position: int) -> int:
+        """Compute a whole number. Raises Mistake."""
+        value = self.evaluate(expression)
+        if not isinstance(value, int):
+            raise Mistake("expected a whole number.", position)
+        return int(value)
+
+    def declare(self, declaration: Declaration) -> None:
+        """Carry out a declaration."""
+        if declaration.kind == "qubit":
+            self._declare_qubits(declaration)
+        elif declaration.kind == "bit":
+            self._declare_bits(declaration)
+        elif declaration.kind == "input":
+            self._declare_input(declaration)
+        else:
+            self._declare_value(declaration)
+
+    def _read_size(self, declaration: Declaration, *, used: int, limit: int, what: str) -> int:
+        """Compute how wide a register is, and check that there is room for it."""
+        size = 1 if declaration.size is None else self.evaluate_whole(declaration.size, declaration.position)
+        if size < 1:
+            raise Mistake("a register has at least one element.", declaration.position)
+        if used + size > limit:
+            raise ProgramTooLargeError(f"A program has at most {limit} {what}; this one wants {used + size}.")
+        return size
+
+    def _declare_qubits(self, declaration: Declaration) -> None:
+        """Add qubits to the circuit."""
+        if not self.names.is_outermost:
+            raise Mistake("qubits are declared outside of blocks.", declaration.position)
+        size = self._read_size(declaration, used=self.qubits, limit=MAX_CIRCUIT_QUBITS, what="qubits")
+        register = QubitRegister(tuple(range(self.qubits, self.qubits + size)), declaration.size is None)
+        self.names.declare(declaration.name, register, declaration.position)
+        self.qubits += size
+
+    def _declare_bits(self, declaration: Declaration) -> None:
+        """Add classical bits to the circuit, above those that there are."""
+        if not self.names.is_outermost:
+            raise Mistake("bits are declared outside of blocks.", declaration.position)
+        size = self._read_size(declaration, used=self.clbits, limit=MAX_CIRCUIT_CLBITS, what="classical bits")
+        register = BitRegister(tuple(range(self.clbits, self.clbits + size)), declaration.size is None)
+        self.names.declare(declaration.name, register, declaration.position)
+        self.clbits += size
+        value = declaration.value
+        # What it is measured from is carried out by whoever makes the circuit.
+        if value is not None and not isinstance(value, Operand) and self.evaluate(value) != 0:
+            raise Mistake("bits start as 0; " + _ONLY_MEASURED, declaration.position)
+
+    def _declare_input(self, declaration: Declaration) -> None:
+        """Give an input the value that came with the request. Raises InvalidFieldsError if none did."""
+        path = f"parameters.{declaration.name[:64]}"
+        if declaration.name not in self._inputs:
+            raise InvalidFieldsError([FieldError(path, "The program declares this input.", declaration.type)])
+        number = self._inputs[declaration.name]
+        try:
+            value = compute(declaration.type, [number], declaration.position)
+        except Mistake:
+            raise InvalidFieldsError([FieldError(path, "It is no finite number.", declaration.type)]) from None
+        if value != number:
+            raise InvalidFieldsError([FieldError(path, "It is no whole number.", declaration.type)])
+        self._unused_inputs.discard(declaration.name)
+        self.names.declare(declaration.name, Value(value, declaration.type, is_constant=True), declaration.position)
+
+    def _declare_value(self, declaration: Declaration) -> None:
+        """Give a constant or a variable its first value."""
+        number: Number = 0
+        if isinstance(declaration.value, Operand):
+            raise Mistake(_ONLY_MEASURED, declaration.position)
+        if declaration.value is not None:
+            number = self.evaluate(declaration.value)
+        number = compute(declaration.type, [number], declaration.position)
+        value = Value(number, declaration.type, is_constant=declaration.kind == "const")
+        self.names.declare(declaration.name, value, declaration.position)
+
+    def assign(self, assignment: Assignment, *, is_conditional: bool) -> None:
+        """Change a variable; what only a running circuit would know is refused."""
+        target, position = assignment.target, assignment.position
+        meaning = self.names.get(target.name, position)
+        if isinstance(meaning, BitRegister):
+            raise Mistake(_ONLY_MEASURED, position)
+        if not isinstance(meaning, Value) or meaning.is_constant or target.index is not None:
+            raise Mistake(f"{target.name[:40]!r} cannot be assigned.", position)
+        if is_conditional:
+            raise Mistake("a variable cannot depend on a measured bit; assign it outside of the if.", position)
+        number = self.evaluate(assignment.value)
+        if assignment.operator != "=":
+            number = compute(assignment.operator[:-1], [meaning.number, number], position)
+        meaning.number = compute(meaning.type, [number], position)
+
+    def alias(self, alias: Alias) -> None:
+        """Name parts of registers of qubits."""
+        qubits: tuple[int, ...] = ()
+        for part in alias.parts:
+            qubits += self.select_qubits(part)[0]
+            self._count_steps(len(qubits))
+        self.names.declare(alias.name, QubitRegister(qubits), alias.position)
+
+    def select_qubits(self, operand: Operand) -> tuple[tuple[int, ...], bool]:
+        """Find the qubits that an operand names, and whether it is a single one. Raises Mistake."""
+        meaning = self.names.get(operand.name, operand.position)
+        if not isinstance(meaning, QubitRegister):
+            raise Mistake(f"{operand.name[:40]!r} is no register of qubits.", operand.position)
+        if operand.index is None:
+            return meaning.qubits, meaning.is_single
+        return self._pick(meaning.qubits, operand), not isinstance(operand.index, Range | tuple)
+
+    def select_clbits(self, operand: Operand) -> tuple[tuple[int, ...], bool]:
+        """Find the classical bits that an operand names, and whether it is a single one. Raises Mistake."""
+        meaning = self.names.get(operand.name, operand.position)
+        if not isinstance(meaning, BitRegister):
+            raise Mistake(f"{operand.name[:40]!r} is no register of classical bits.", operand.position)
+        if operand.index is None:
+            return meaning.clbits, meaning.is_single
+        return self._pick(meaning.clbits, operand), not isinstance(operand.index, Range | tuple)
+
+    def _pick(self, elements: tuple[int, ...], operand: Operand) -> tuple[int, ...]:
+        """Pick elements of a register by their index."""
+        index = operand.index
+        if isinstance(index, Range):
+            indices = self.list_range(index, operand.position, length=len(elements))
+        elif isinstance(index, tuple):
+            indices = [self.evaluate_whole(item, operand.position) for item in index]
+        else:
+            indices = [self.evaluate_whole(0 if index is None else index, operand.position)]
+        for value in indices:
+            if not -len(elements) <= value < len(elements):
+                raise Mistake(
+                    f"{operand.name[:40]} has no element {value}; it has {len(elements)}, counted from 0.",
+                    operand.position,
+                )
+        return tuple([elements[value] for value in indices])
+
+    def list_range(self, span: Range, position: int, *, length: int | None) -> list[int]:
+        """List the whole numbers of a range, its ends included."""
+        step = 1 if span.step is None else self.evaluate_whole(span.step, position)
+        if step == 0:
+            raise Mistake("the step of a range is not 0.", position)
+        if length is None and (span.start is None or span.stop is None):
+            raise Mistake("a loop's range has a start and a stop.", position)
+        last = (length or 1) - 1
+        start = self._end_of(span.start, 0 if step > 0 else last, length, position)
+        stop = self._end_of(span.stop, last if step > 0 else 0, length, position)
+        values = range(start, stop + (1 if step > 0 else -1), step)
+        self._count_steps(max(0, (stop - start) // step + 1))
+        return list(values)
+
+    def _end_of(self, end: Expression | None, default: int, length: int | None, position: int) -> int:
+        """Compute one end of a range; in a register, negative ones count from its end."""
+        value = default if end is None else self.evaluate_whole(end, position)
+        return value + length if length is not None and value < 0 else value
+
+    def find_bits(self, name: Name) -> tuple[int, ...] | None:
+        """Find the classical bits that a name in a condition reads; None if it is none of them."""
+        meaning = self.names.get(name.name, name.position)
+        if not isinstance(meaning, BitRegister):
+            return None
+        return self.select_clbits(Operand(name.name, name.index, name.position))[0]
