@@ -335,7 +335,8 @@ class TestRedisRestarts:
             shutil.rmtree(valkey.folder / "valkey")
         valkey.start()
         # Not a free read, which is answered without Redis.
-        wait_until(lambda: client.post(f"{API}/jobs/estimate", json=BELL, headers=key.headers).status_code == 200)
+        bell = {"templateId": "bell-state", "shots": 100}
+        wait_until(lambda: client.post(f"{API}/jobs/estimate", json=bell, headers=key.headers).status_code == 200)
         with app.app_context():
             # Every hold is back, so that nothing that is promised to these jobs can be spent on others.
             found = get_credits(account.organisation_id)
