@@ -32,8 +32,9 @@ help:
 run: $(INSTALLED)
 	@exec $(BIN)/python -m worker.launcher --with-parent
 
+# Neighbouring tests stay with one worker, which starts a browser or a cluster for all of them; who is done takes from others.
 test: $(INSTALLED_FOR_TESTS)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # wrk is wanted (Debian, Ubuntu: apt install wrk), and Node with npm for one of the peers; without them their rows are left
 # out. The peers are installed below bench/.

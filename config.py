@@ -103,6 +103,8 @@ class Settings:
     outbox_is_shown: bool
     # Public keys of who may sign reports of leaked keys, as PEM by identifier.
     leak_reporter_keys: Mapping[str, str]
+    # Asked whether new passwords are known from breaches; empty for no service.
+    breached_passwords_url: str
     trusted_proxies: tuple[Network, ...]
     logs_are_json: bool
     requests_are_logged: bool
@@ -152,6 +154,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         public_url=public_url,
         mail_server=mail_server,
         leak_reporter_keys=get_leak_reporter_keys(environ.get("LEAK_REPORTER_KEYS", "")),
+        breached_passwords_url=get_breached_passwords_url(environ.get("BREACHED_PASSWORDS_URL", "")),
         require_verified_email=get_boolean(environ, "REQUIRE_VERIFIED_EMAIL", default=bool(mail_server)),
         # Whoever reads the outbox can become anybody who asked for a link. So not where others are served, of which
         # each of these is a sign; the page then asks more of each request.
@@ -317,6 +320,19 @@ def split_mail_url(url: str) -> tuple[SplitResult, int | None]:
         "MAIL_URL must look like smtp+starttls://user:password@mail.example.com:587, smtps://… or smtp://…, "
         "with special characters of user and password percent-encoded."
     )
+
+
+def get_breached_passwords_url(url: str) -> str:
+    """Check the address of the service of breached passwords, to which digits of a digest are added."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
+    if not is_safe or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ConfigurationError(
+            "BREACHED_PASSWORDS_URL must look like https://api.pwnedpasswords.com/range/, with no query."
+        )
+    return f"{url.rstrip('/')}/"
 
 
 def get_leak_reporter_keys(path: str) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Fixtures that every test may ask for."""
 
+import gc
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,11 +12,14 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from redis import Redis
 
 from config import Settings
 from tests import stores
 from tests.clusters import ValkeyCluster, running_cluster
+from tests.compiled import keep_compiled
 from tests.stores import PostgresqlStore, SqliteStore, make_settings
 from webapp import create_app
 from webapp.accounts import passwords
@@ -26,12 +31,33 @@ EDGES = ("api", "dashboard", "admin")
 ON_BOTH_DATABASES = ("test_errors.py", "test_usage.py", "test_audit.py", "test_keys.py", "test_playground.py")
 
 
+# How long an example takes says how busy the machine is. What an example leaves behind, its test allows for.
+hypothesis_settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+hypothesis_settings.load_profile("suite")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the edges' tests on the second database, unless the operator names the database."""
     left_out = [item for item in items if is_second_run(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Give `-n auto` a worker more than there are cores: some always wait, for a process, a browser or a time-out."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leave what has been imported and collected out of garbage collection, which took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 def is_second_run(item: pytest.Item) -> bool:
@@ -48,6 +74,14 @@ def production_hasher() -> Iterator[PasswordHasher]:
         patch.setattr(passwords, "hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         passwords.nobody_hash.cache_clear()
         yield hasher
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> Iterator[None]:
+    """Make applications quickly, of which each test has its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        keep_compiled(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -137,6 +137,15 @@ def make_key(
     return Key(new.key, new.raw)
 
 
+def make_key_by(client: FlaskClient, giver: dict[str, str], **more: object) -> tuple[str, dict[str, str]]:
+    """Have a key make another by API; give its id, and the header that it is used with."""
+    scopes = ["keys:read", "keys:write", "jobs:read", "jobs:write"]
+    answer = client.post(f"{API}/keys", headers=giver, json={"name": "made", "scopes": scopes} | more)
+    assert answer.status_code == HTTPStatus.CREATED, answer.text
+    made = body(answer)
+    return made["id"], {"Authorization": f"Bearer {made['key']}"}
+
+
 def digest_of(key: Key) -> str:
     """Give what a key's token is known by."""
     token = parse_token(key.raw)

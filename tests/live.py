@@ -5,17 +5,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config import ROOT, Settings
+from config import Settings
+from tests.forks import Process
 from worker.reaper import kill_session, list_session
 
 DEADLINE_SECONDS = 30.0
@@ -40,67 +41,67 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "REDIS_URL": settings.redis_url,
         "QUEUE_REDIS_URL": settings.queue_redis_url,
         "SECRET_KEY": settings.secret_key,
-        "PYTHONWARNINGS": "default",
         **more,
     }
 
 
 def run_command(settings: Settings, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run one of the operator's commands in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
-        cwd=ROOT,
-        env=environment(settings, **environ),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE_SECONDS,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        output, errors = Path(folder, "output"), Path(folder, "errors")
+        command = ("--app", "wsgi", *arguments)
+        process = Process("flask", command, environ=environment(settings, **environ), output=output, errors=errors)
+        try:
+            status = process.wait(DEADLINE_SECONDS)
+        finally:
+            kill_session(process.pid)
+        return subprocess.CompletedProcess(command, status, output.read_text(), errors.read_text())
 
 
 @contextmanager
 def worker_process(settings: Settings, role: str, **environ: str) -> Iterator[None]:
     """Run a worker (`work`) or a clock (`clock`), killed at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "worker", role],
-        cwd=ROOT,
-        env=environment(settings, **environ),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = Process("worker", [role], environ=environment(settings, **environ))
     try:
         yield
         assert process.poll() is None, f"the {role} process has died"
     finally:
-        with suppress(ProcessLookupError):
-            kill_session(process.pid)
+        kill_session(process.pid)
         process.wait()
+
+
+@dataclass(frozen=True)
+class WebServer:
+    """A running web server: the address of its API, and the session of its processes."""
+
+    api: str
+    session: int
+
+    def read_memory(self, name: str) -> int:
+        """Sum a figure of its processes' memory, in bytes: VmRSS is what they have now, VmHWM the most they had."""
+        return sum(read_memory(pid, name) for pid in list_session(self.session))
 
 
 @contextmanager
 def web_process(settings: Settings, *, log: Path | None = None, **environ: str) -> Iterator[str]:
     """Run the web process, killed at the end, and give the address of its API; what it says goes to `log`."""
+    with web_server(settings, log=log, **environ) as server:
+        yield server.api
+
+
+@contextmanager
+def web_server(settings: Settings, *, log: Path | None = None, **environ: str) -> Iterator[WebServer]:
+    """Run the web process as `web_process` does, and give the server."""
     port = free_port()
-    command = ["granian", "--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "wsgi:app"]
-    output = log.open("wb") if log else subprocess.DEVNULL
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env=environment(settings, **environ),
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
+    arguments = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "16", "wsgi:app"]
+    process = Process("granian", arguments, environ=environment(settings, **environ), output=log)
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: answers(address))
-        yield f"{address}/api/quantum/v1"
+        yield WebServer(f"{address}/api/quantum/v1", process.pid)
     finally:
-        os.killpg(process.pid, 9)
+        kill_session(process.pid)
         process.wait()
-        if not isinstance(output, int):
-            output.close()
 
 
 class WorkerProcess:
@@ -108,15 +109,7 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, module: str, **environ: str) -> None:
         self.log = settings.data_dir / "worker.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", module, "jobs"],
-                cwd=ROOT,
-                env=environment(settings, **environ),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = Process(module, ["jobs"], environ=environment(settings, **environ), output=self.log)
 
     def list_engines(self) -> list[int]:
         """List the live processes that the worker has started."""
@@ -148,6 +141,12 @@ def job_worker(settings: Settings, *, module: str = "tests.jobs.odd_worker", **e
         worker.kill_all()
 
 
+def read_memory(pid: int, name: str) -> int:
+    """Read a figure of a process's memory, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.socket() as probe:
@@ -172,11 +171,15 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def call(method: str, url: str, *, raw_key: str = "", body: object = None, prefer: str = "") -> Answer:
+def call(
+    method: str, url: str, *, raw_key: str = "", body: object = None, prefer: str = "", idempotency_key: str = ""
+) -> Answer:
     """Call the API over HTTP. Raises OSError when the server dies meanwhile."""
     headers = {"Authorization": f"Bearer {raw_key}"} if raw_key else {}
     if prefer:
         headers["Prefer"] = prefer
+    if idempotency_key:
+        headers["Idempotency-Key"] = idempotency_key
     data = None
     if body is not None:
         data = json.dumps(body).encode()

@@ -1,4 +1,4 @@
-"""Settings for mail, as an operator may write them."""
+"""Settings for mail and passwords, as an operator may write them."""
 
 from pathlib import Path
 
@@ -63,3 +63,13 @@ def test_the_outbox_page_is_off_wherever_others_are_served(tmp_path: Path, envir
     assert not make_settings(tmp_path, **environ).outbox_is_shown
     assert make_settings(tmp_path).outbox_is_shown
     assert make_settings(tmp_path, PUBLIC_URL="https://q.example.com", OUTBOX="1").outbox_is_shown
+
+
+@pytest.mark.parametrize(
+    "url", ["http://pwned.example.com/range", "pwned.example.com", "https://user@host/range", "https://host/?a=b", "x"]
+)
+def test_a_service_of_breached_passwords_is_asked_over_tls(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="BREACHED_PASSWORDS_URL"):
+        make_settings(tmp_path, BREACHED_PASSWORDS_URL=url)
+    settings = make_settings(tmp_path, BREACHED_PASSWORDS_URL="https://pwned.example.com/range")
+    assert settings.breached_passwords_url == "https://pwned.example.com/range/"

@@ -8,6 +8,7 @@ from flask import Flask, has_request_context
 
 from config import ConfigurationError, Settings, load_settings
 from webapp import errors, hooks, logs
+from webapp.accounts.breaches import breached_passwords
 from webapp.accounts.sessions import SESSION_LIFETIME
 from webapp.admin import budget_commands, commands, credit_commands, health
 from webapp.api import api
@@ -38,6 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     configure(app, settings)
     store.connect(settings.redis_url)
     sealer.use(settings.secret_key)
+    breached_passwords.use(settings.breached_passwords_url)
     db.init_app(app)
     with app.app_context():
         limit_waits(db.engine, is_request=has_request_context)

@@ -1,15 +1,23 @@
 """Every error, rendered in one place: JSON for programs, a page for people."""
 
 import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from webapp.accounts.audit import user_actor
+from webapp.accounts.organisations import NotAllowedError
+from webapp.accounts.refusals import note_refusal
+from webapp.core import clock
 from webapp.core.db import AWAY
 from webapp.core.errors import FieldError, StoreAwayError, UpcubeError
+from webapp.hooks import get_key_actor, get_origin, get_principal
+from webapp.metering.delegation import BeyondKeyError
 from webapp.security_headers import API_PATH
 
 log = logging.getLogger(__name__)
@@ -53,11 +61,27 @@ def render_error(error: UpcubeError) -> ResponseReturnValue:
     """Answer with the error in the caller's language."""
     if isinstance(error, StoreAwayError):
         log.warning("answered 503: %s", error.message, exc_info=error.__cause__)
+    with suppress(StoreAwayError):
+        leave_trace(error)
     headers = dict(error.headers)
     if request.path.startswith(API_PATH):
         return {"error": render_envelope(error)}, error.status, headers
     page = render_template("error.html", error=error, request_id=g.get("request_id"))
     return page, error.status, headers
+
+
+def leave_trace(error: UpcubeError) -> None:
+    """Note in the audit trail who wanted what their role, or their key, does not allow. Raises StoreAwayError."""
+    if isinstance(error, NotAllowedError) and error.wanted:
+        actor, organisation_id = user_actor(current_user.user, get_origin()), current_user.membership.organisation_id
+        note_refusal(organisation_id=organisation_id, actor=actor, wanted=error.wanted, at=clock.now())
+    elif isinstance(error, BeyondKeyError):
+        # Without the places in lists, which are up to whoever asks.
+        wanted = ", ".join(dict.fromkeys(detail.path.partition(".")[0] for detail in error.details))
+        organisation_id = get_principal().organisation_id
+        note_refusal(
+            organisation_id=organisation_id, actor=get_key_actor(), wanted=f"{wanted} of a key", at=clock.now()
+        )
 
 
 def render_envelope(error: UpcubeError) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from webapp.accounts.audit import Origin, unknown_actor
+from webapp.accounts.audit import Actor, ActorType, Origin, unknown_actor
 from webapp.accounts.organisations import NotAllowedError
 from webapp.accounts.roles import Permission
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
@@ -208,7 +208,8 @@ def check_member(permission: Permission | None) -> None:
     if permission and not current_user.may(permission):
         raise NotAllowedError(
             f"Your role in this organisation, {current_user.membership.role}, does not allow this. "
-            "An owner or admin can change it."
+            "An owner or admin can change it.",
+            wanted=permission,
         )
 
 
@@ -293,6 +294,12 @@ def get_principal() -> Principal:
     if admission.principal is None:
         raise RuntimeError("the request was not admitted")
     return admission.principal
+
+
+def get_key_actor() -> Actor:
+    """Give the key that this admitted request was made with as the audit trail names it."""
+    principal = get_principal()
+    return Actor(ActorType.KEY, principal.key_id, principal.name, get_origin())
 
 
 def get_origin() -> Origin:

@@ -24,11 +24,11 @@ from typing import IO, Any, NoReturn
 from webapp.core.errors import UpcubeError
 from webapp.jobs.ending import Failure
 from webapp.jobs.execution import execute, read_results, write_results
+from webapp.jobs.result_sizes import MAX_RESULT_BYTES
 from webapp.quantum.engines import RunResult
 
 # Engines leak a little, and memory once taken from the system is not always given back.
 MAX_RUNS = 100
-MAX_RESULT_BYTES = 32 * 1024 * 1024
 MAX_LOG_BYTES = 1024 * 1024
 SHOWN_LOG_BYTES = 2_000
 LOOK_SECONDS = 0.25

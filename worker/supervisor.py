@@ -27,6 +27,8 @@ POLL_SECONDS = 0.1
 LAST_LINES_SECONDS = 0.5
 # A line longer than this is passed on in pieces.
 MAX_LINE_BYTES = 65_536
+# What a process is until the reaper knows of it: it ends if the launcher does before it has said so.
+GATE = ("/bin/sh", "-c", 'read -r known && exec "$@" </dev/null', "sh")
 
 
 class ProgramError(Exception):
@@ -97,10 +99,13 @@ class Supervisor:
         return status
 
     def _spawn(self, program: Program, output: int) -> subprocess.Popen[bytes]:
-        """Start a process and tell the reaper, with no await between, where a stop could miss it."""
+        """Start a process that waits until the reaper knows of it, so that no end of the launcher can leave it behind.
+
+        No await is in here, where a stop could miss it.
+        """
         process = subprocess.Popen(  # noqa: S603  # from our Procfile
-            program.command,
-            stdin=subprocess.DEVNULL,
+            [*GATE, *program.command],
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             env=self._environ,
@@ -109,6 +114,10 @@ class Supervisor:
             start_new_session=True,
         )
         self._reaper.add(process.pid, is_store=program.is_store)
+        if process.stdin:
+            with suppress(BrokenPipeError):  # somebody has killed it already
+                process.stdin.write(b"known\n")
+                process.stdin.close()
         return process
 
     async def stop(self) -> None:

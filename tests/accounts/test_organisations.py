@@ -9,10 +9,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from tests.factories import Account, Key, add_member, make_account, make_key, make_team, now
+from tests.factories import Account, Key, add_member, invite_by_mail, make_account, make_key, make_team, now
 from webapp.accounts import organisations
 from webapp.accounts.audit import OPERATOR
+from webapp.accounts.invitations import list_pending
 from webapp.accounts.models import AuditEvent, Membership
+from webapp.accounts.operations import disable_user
 from webapp.accounts.organisations import (
     LastOwnerError,
     NotAllowedError,
@@ -32,6 +34,8 @@ from webapp.keys.queries import list_keys
 from webapp.ledger.organisations import create_organisation
 from webapp.metering.credits import get_credits
 from webapp.metering.verify import verify
+from webapp.privacy import deletion
+from webapp.privacy.deletion import delete_account
 
 
 def roles_of(organisation_id: str) -> dict[str, str]:
@@ -122,6 +126,43 @@ class TestRoles:
             with pytest.raises(LastOwnerError):
                 act()
         assert roles_of(organisation_id)[ada.user_id] == "owner"
+
+    def test_an_owner_who_is_disabled_is_no_other_owner(self) -> None:
+        organisation_id, users = make_team(ada=Role.OWNER, bob=Role.OWNER, cy=Role.ADMIN)
+        disable_user(email=users["bob"].email, actor=OPERATOR, at=now())
+        with pytest.raises(LastOwnerError):
+            promote(organisation_id, users["ada"], "admin", by=users["ada"])
+        with pytest.raises(LastOwnerError):
+            remove(organisation_id, users["ada"], by=users["ada"])
+        with pytest.raises(deletion.LastOwnerError):
+            delete_account(user_id=users["ada"].user_id, actor=OPERATOR, at=now())
+        promote(organisation_id, users["cy"], "owner", by=users["ada"])
+        remove(organisation_id, users["ada"], by=users["ada"])
+
+    @pytest.mark.parametrize("fate", ["demoted", "removed", "hands over", "disabled", "deleted"])
+    def test_who_is_no_owner_any_more_has_invited_no_owner(self, fate: str) -> None:
+        organisation_id, users = make_team(ada=Role.OWNER, bob=Role.OWNER)
+        ada, bob = users["ada"], users["bob"]
+        for email, role, by in (
+            ("x@example.com", "owner", bob),
+            ("y@example.com", "viewer", bob),
+            ("z@example.com", "owner", ada),
+        ):
+            invite_by_mail(organisation_id, email, role, by_id=by.user_id)
+        if fate == "demoted":
+            promote(organisation_id, bob, "admin", by=ada)
+        elif fate == "removed":
+            remove(organisation_id, bob, by=ada)
+        elif fate == "hands over":
+            transfer_ownership(
+                organisation_id=organisation_id, user_id=ada.user_id, by_id=bob.user_id, actor=OPERATOR, at=now()
+            )
+        elif fate == "disabled":
+            disable_user(email=bob.email, actor=OPERATOR, at=now())
+        else:
+            delete_account(user_id=bob.user_id, actor=OPERATOR, at=now())
+        pending = {invitation.email for invitation in list_pending(organisation_id, at=now())}
+        assert pending == {"y@example.com", "z@example.com"}
 
     def test_an_admin_neither_makes_nor_touches_an_owner(self) -> None:
         organisation_id, users = make_team(ada=Role.OWNER, bob=Role.ADMIN, eve=Role.VIEWER)

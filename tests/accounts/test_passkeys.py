@@ -5,7 +5,7 @@ import json
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.accounts.steps import get_user, list_actions, log_in_by_form
@@ -125,7 +125,7 @@ answers = st.one_of(
 
 
 @pytest.mark.usefixtures("context")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(answer=answers)
 def test_whatever_a_browser_sends_is_a_refusal_and_never_a_crash(account: Account, answer: str) -> None:
     user = get_user(account)

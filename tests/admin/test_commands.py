@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.accounts.steps import make_code
-from tests.factories import API, body, make_account, make_key, make_team, now
+from tests.factories import API, body, make_account, make_key, make_key_by, make_team, now
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.queries import get_user_by_email
 from webapp.accounts.roles import Role
@@ -76,7 +76,10 @@ class TestWithAUser:
         headers = {"Authorization": f"Bearer {made['key']}"}
         assert body(client.get(f"{API}/me", headers=headers))["id"] == made["id"]
         assert made["key"] not in run("keys", "list", EMAIL, "--json").stdout
-        assert run("keys", "revoke", made["id"]).exit_code == 0
+        _, child = make_key_by(client, {"Authorization": f"Bearer {made['key']}"}, name="child")
+        revoked = run("keys", "revoke", made["id"], "--descendants")
+        assert (revoked.exit_code, revoked.output.count("Revoked")) == (0, 2)
+        assert client.get(f"{API}/me", headers=child).status_code == 401
         assert client.get(f"{API}/me", headers=headers).status_code == 401
 
     def test_without_json_the_raw_key_alone_is_printed(self, run: Run, client: FlaskClient) -> None:

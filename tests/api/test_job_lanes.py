@@ -5,6 +5,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from flask import Flask
@@ -13,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from config import Settings
 from tests.api.helpers import assert_nothing_happened, read_error
-from tests.factories import API, Account, Key, count_jobs, make_account, make_key, now, post_bell, queue_bell
+from tests.factories import API, Account, Key, count_jobs, log_in, make_account, make_key, now, post_bell, queue_bell
 from tests.live import call, job_worker, wait_until, web_process
 from webapp.accounts.audit import OPERATOR
 from webapp.core.db import db
@@ -111,11 +113,14 @@ class TestLanes:
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_waiting_clients_do_not_starve_the_others(kind: str, settings: Settings, app: Flask) -> None:
+def test_waiting_clients_and_open_pages_do_not_starve_the_others(kind: str, settings: Settings, app: Flask) -> None:
     if not settings.database_url.startswith(kind):
         pytest.skip("it is the web process's threads that are tested")
     with app.app_context():
-        key = make_key(make_account())
+        account = make_account()
+        key = make_key(account)
+    browser = app.test_client()
+    log_in(browser, account)
     body = {"templateId": "bell-state", "shots": 10}
     with web_process(settings, MAX_CONCURRENT_JOBS="1000") as api, ThreadPoolExecutor(max_workers=40) as threads:
         waits = [
@@ -124,10 +129,30 @@ def test_waiting_clients_do_not_starve_the_others(kind: str, settings: Settings,
         ]
         # More clients wait than the server has threads; all but a few were told to come back.
         wait_until(lambda: sum(future.done() for future in waits) == 40 - waiting.MAX_WAITING)
+        waiting_ids = [future.result().body["id"] for future in waits if future.done()]
+        address, cookie = api.removesuffix(API) + "/console/jobs/", browser.get_cookie("upcube_session")
+        assert cookie is not None
+        pages = [threads.submit(watch, address + job_id, cookie.value) for job_id in waiting_ids]
         for _ in range(20):
             assert call("GET", f"{api}/templates", raw_key=key.raw).status == 200
+        assert [page.result() for page in pages] == [[304] * 3] * len(waiting_ids)
+        assert sum(not future.done() for future in waits) == waiting.MAX_WAITING
         with job_worker(settings):
             assert sorted(future.result().status for future in waits) == [201] * waiting.MAX_WAITING + [202] * 32
+
+
+def watch(address: str, session: str) -> list[int]:
+    """Open a job's page and look a few times whether anything is new, as the page does; give what that was answered."""
+    headers = {"Cookie": f"upcube_session={session}"}
+    with urlopen(Request(address, headers=headers), timeout=30) as page:  # noqa: S310 - loopback only
+        headers["If-None-Match"] = page.headers["ETag"]
+    statuses = []
+    for _ in range(3):
+        with pytest.raises(HTTPError) as unchanged:
+            urlopen(Request(address, headers=headers), timeout=30)  # noqa: S310 - loopback only
+        statuses.append(unchanged.value.code)
+        unchanged.value.close()
+    return statuses
 
 
 class TestIdempotency:

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.api.helpers import read_error
-from tests.factories import API, Account, Key, log_in, make_account, make_key
+from tests.factories import API, Account, Key, log_in, make_account, make_key, make_key_by
 from webapp.accounts.models import AuditEvent
 from webapp.core.db import db
 from webapp.core.key_tokens import new_token
@@ -85,6 +85,28 @@ class TestReport:
         assert key.raw not in str(vars(event))
         client.post(URL, json={"token": key.raw})
         assert len(letters(app)) == 1
+
+    def test_what_the_key_made_ends_with_it(self, app: Flask, client: FlaskClient, key: Key) -> None:
+        first_id, first = make_key_by(client, key.headers, name="backdoor")
+        second_id, second = make_key_by(client, first)
+        client.post(URL, json={"token": key.raw})
+        assert [client.get(f"{API}/me", headers=each).status_code for each in (first, second)] == [401, 401]
+        [letter] = letters(app)
+        assert "we have revoked them too" in letter
+        assert "- backdoor (upcube_sk_" in letter
+        [event] = events(app)
+        assert event.details["made"] == [first_id, second_id]
+
+    def test_an_owner_who_is_only_warned_is_told_what_it_made(
+        self, app: Flask, client: FlaskClient, account: Account, key: Key
+    ) -> None:
+        log_in(client, account)
+        client.post("/console/organisation/leaked-keys", data={"revokes": "0"})
+        _, made = make_key_by(client, key.headers, name="backdoor")
+        client.post(URL, json={"token": key.raw})
+        assert client.get(f"{API}/me", headers=made).status_code == 200
+        [letter] = letters(app)
+        assert "and they still work" in letter
 
     def test_the_answer_tells_nothing_of_what_there_is(self, client: FlaskClient, account: Account, key: Key) -> None:
         unknown = new_token(account.shard_tag)

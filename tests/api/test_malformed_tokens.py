@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
@@ -17,7 +17,7 @@ from webapp.core.key_tokens import BASE62, SCHEME, TOKEN_LENGTH, new_token
 from webapp.core.redis import store
 
 # The service is shared, and none of what it is asked changes it.
-FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=150)
 
 BEARERS = st.sampled_from([b"Bearer ", b"bearer ", b"BEARER   ", b"Bearer", b"Basic ", b"Token ", b""])
 # What a WSGI server lets through to us: any byte but the ends of lines.

@@ -109,6 +109,22 @@ def test_to_cancel_is_to_keep_the_key(page: Page, live_server: str) -> None:
     assert call("GET", f"{live_server}/api/quantum/v1/me", raw_key=raw_key).status == 200
 
 
+def test_the_question_before_a_revocation_offers_what_the_key_made(page: Page, live_server: str) -> None:
+    sign_up(page)
+    raw_key = create_key(page, "laptop")
+    api = f"{live_server}/api/quantum/v1"
+    made = call("POST", f"{api}/keys", raw_key=raw_key, body={"name": "child", "scopes": ["jobs:read"]})
+    page.goto("/console/api-keys")
+    page.get_by_role("button", name="Revoke child").click()
+    expect(page.get_by_label("Revoke what it made as well")).to_be_hidden()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Revoke laptop").click()
+    page.get_by_label("Revoke what it made as well: 1 key").check()
+    page.get_by_role("button", name="Revoke key").click()
+    expect(page.get_by_text("and so is 1 key that it made")).to_be_visible()
+    assert call("GET", f"{api}/me", raw_key=made.body["key"]).status == 401
+
+
 def test_a_row_that_appears_leaves_the_focus_on_its_own_key(page: Page) -> None:
     sign_up(page)
     create_key(page, "first")

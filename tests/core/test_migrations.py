@@ -46,3 +46,27 @@ def test_jobs_stay_as_they_are_and_what_keeps_them_right_does_too(app: Flask, cl
             found = sa.inspect(db.engine)
             assert [check["name"] for check in found.get_check_constraints("jobs")] == ["ck_jobs_charged_within_held"]
             assert "ix_jobs_open" in {index["name"] for index in found.get_indexes("jobs")}
+
+
+def test_results_of_jobs_are_the_same_there_and_back(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        key = make_key(make_account())
+        db.session.remove()
+    circuit = {"format": "openqasm3", "source": "qubit[2] q;"}
+    asked = {"observables": ["ZZ"], "memory": True}
+    answers = [
+        post_bell(client, key, **asked),
+        post_bell(client, key, templateId=None, circuits=[circuit, circuit], statevector=True),
+    ]
+    queued = queue_bell(client, key)
+    headers = key.headers | {"Idempotency-Key": "order-1"}
+    order = {"templateId": "bell-state", "shots": 5}
+    first = client.post("/api/quantum/v1/jobs", json=order, headers=headers).get_json()
+    run = app.test_cli_runner().invoke
+    for arguments in (["db", "downgrade", "0010-1"], ["db", "upgrade"]):
+        found = run(args=arguments)
+        assert found.exit_code == 0, found.output
+    for answer in answers:
+        assert client.get(answer.headers["Location"], headers=key.headers).get_json() == answer.get_json()
+    assert client.get(f"/api/quantum/v1/jobs/{queued}", headers=key.headers).get_json()["counts"] is None
+    assert client.post("/api/quantum/v1/jobs", json=order, headers=headers).get_json() == first

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, Account, Key, body, log_in, make_account, make_key, now
+from tests.factories import API, Account, Key, body, log_in, make_account, make_key, make_key_by, now
 from webapp.dashboard.key_forms import last_day
 from webapp.keys.queries import get_own_key
 from webapp.metering.flush import flush
@@ -91,6 +91,21 @@ def test_a_key_is_switched_off_and_on(client: FlaskClient, key: Key) -> None:
     assert "Disabled" in client.get(page).text
     client.post(f"{page}/enable")
     assert client.get(f"{API}/me", headers=key.headers).status_code == 200
+
+
+def test_a_key_is_revoked_with_what_it_made_where_that_is_chosen(client: FlaskClient, key: Key) -> None:
+    page = f"/console/api-keys/{key.row.id}"
+    assert "It has made" not in client.get(f"{page}/revoke").text
+    _, made = make_key_by(client, key.headers, name="child <b>")
+    make_key_by(client, made)
+    assert 'data-made="2"' in client.get("/console/api-keys").text
+    assert 'data-made="2"' in client.get(page).text
+    asked = client.get(f"{page}/revoke").text
+    assert "It has made 2 keys that still work" in asked
+    assert "child &lt;b&gt;" in asked
+    answer = client.post(f"{page}/revoke", data={"with_made": "1"}, follow_redirects=True)
+    assert "is revoked, and so are 2 keys that it made" in answer.text
+    assert client.get(f"{API}/me", headers=made).status_code == 401
 
 
 def test_a_key_that_nobody_uses_is_said_to_be_so(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:

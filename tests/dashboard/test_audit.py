@@ -7,10 +7,14 @@ import json
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
-from tests.factories import PASSWORD, Account, log_in, make_account, make_key, make_team, now
-from webapp.accounts.audit import OPERATOR
+from tests.factories import API, PASSWORD, Account, log_in, make_account, make_key, make_team, now
+from webapp.accounts.audit import OPERATOR, Actor, ActorType
+from webapp.accounts.models import AuditEvent
+from webapp.accounts.refusals import MAX_PER_HOUR, note_refusal
 from webapp.accounts.roles import Role
+from webapp.core.db import db
 from webapp.dashboard import audit
 from webapp.keys.operations import revoke_key
 
@@ -117,3 +121,42 @@ def test_what_a_member_does_is_under_their_name(app: Flask, client: FlaskClient)
     [event] = read_json(client, "?action=key.created")
     assert (event["actor"], event["target"], event["address"]) == (users["bob"].email, "bob's key", "127.0.0.1")
     assert PASSWORD not in str(event)
+
+
+def test_a_refusal_for_want_of_a_role_is_written_down_once_an_hour(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        organisation_id, users = make_team(ada=Role.OWNER, vic=Role.VIEWER)
+    log_in(client, users["vic"], organisation_id=organisation_id)
+    for _ in range(3):
+        assert client.get("/console/audit").status_code == 403
+        assert client.post("/console/api-keys", data={"name": "x"}).status_code == 403
+    assert client.post("/logout").status_code == 302
+    log_in(client, users["ada"], organisation_id=organisation_id)
+    refused = read_json(client, "?action=permission.refused")
+    assert [(event["actor"], event["details"]) for event in refused] == [
+        (users["vic"].email, {"wanted": "audit:read"}),
+        (users["vic"].email, {"wanted": "keys:manage"}),
+    ]
+    assert "permission.refused" in client.get("/console/audit").text
+
+
+def test_a_key_that_asks_for_more_than_it_has_is_written_down(
+    app: Flask, client: FlaskClient, account: Account
+) -> None:
+    with app.app_context():
+        key = make_key(account, name="ci", scopes=("keys:write",))
+    wide = {"name": "x", "scopes": ["jobs:write", "keys:write"], "budgets": []}
+    for _ in range(3):
+        assert client.post(f"{API}/keys", headers=key.headers, json=wide).status_code == 403
+    [event] = read_json(client, "?action=permission.refused")
+    assert (event["actor"], event["actorType"], event["details"]) == ("ci", "key", {"wanted": "scopes of a key"})
+
+
+@pytest.mark.usefixtures("context")
+def test_a_flood_of_refusals_leaves_few_events() -> None:
+    account = make_account()
+    actor = Actor(ActorType.USER, account.user_id, account.email)
+    for number in range(MAX_PER_HOUR + 5):
+        note_refusal(organisation_id=account.organisation_id, actor=actor, wanted=f"thing {number}", at=now())
+    found = db.session.scalars(select(AuditEvent).where(AuditEvent.action == "permission.refused")).all()
+    assert len(found) == MAX_PER_HOUR

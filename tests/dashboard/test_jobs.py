@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Account, Key, make_account, make_key, now, post_bell, queue_bell
 from webapp.core.db import db
+from webapp.dashboard.jobs import SOON
 from webapp.jobs.models import Job
 from webapp.jobs.queries import list_jobs
 from webapp.jobs.running import claim_job, complete_job
@@ -50,6 +51,13 @@ def test_a_page_that_watches_is_sent_again_only_when_something_has_happened(
     assert "data-live" not in done.text
     assert "Cancel the job" not in done.text
     assert "0.25" in done.text
+
+
+def test_a_page_looks_often_only_when_its_job_may_soon_start(client: FlaskClient, key: Key) -> None:
+    job_ids = [queue_bell(client, key) for _ in range(SOON + 1)]
+    pages = [client.get(f"/console/jobs/{job_id}").text for job_id in job_ids[-2:]]
+    assert ["data-live=" in page for page in pages] == [True, True]
+    assert ["data-live-quick" in page for page in pages] == [True, False]
 
 
 def test_a_job_is_cancelled_from_its_page(client: FlaskClient, account: Account, key: Key, app: Flask) -> None:

@@ -17,6 +17,7 @@ from webapp.jobs.confirmation import set_confirmation
 from webapp.jobs.models import Job
 from webapp.jobs.operations import cancel_job
 from webapp.jobs.queries import list_jobs
+from webapp.jobs.results import load_result
 from webapp.jobs.running import claim_job, complete_job
 from webapp.metering.budgets import list_spent_budgets, set_budget
 from webapp.metering.credits import get_credits
@@ -220,7 +221,7 @@ class TestRun:
             key = make_key(account)
             ours = db.session.get_one(Job, job_id)
             theirs = post_bell(client, key).get_json()
-            assert ours.counts == theirs["counts"]
+            assert load_result(ours)["counts"] == theirs["counts"]
             assert f"{ours.charged_microcredits / 10**6:f}" == theirs["cost"]["charged"]
             flush(at=now())
             assert verify() == []

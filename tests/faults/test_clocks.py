@@ -14,21 +14,18 @@ from flask import Flask
 from redis import Redis
 
 from config import Settings
-from tests.factories import API, Key, count_jobs, make_account, make_key, now, post_bell
+from tests.factories import API, Key, now, post_bell
+from tests.faults.service import count_exactly
 from tests.live import wait_until
 from tests.stores import make_settings
 from webapp.core import clock
-from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
 from webapp.metering.holds import end_overdue_holds, hold_credits, settle_hold
-from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 from worker.embedded_valkey import is_ready, valkey_command
 
 ME = f"{API}/me"
-CALL_MICROCREDITS = 100
-BELL_MICROCREDITS = 1_101
 HOUR = timedelta(hours=1)
 MINUTE_SECONDS = 60
 
@@ -39,24 +36,6 @@ LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 @pytest.fixture
 def environ() -> dict[str, str]:
     return {"CALL_PRICE_CREDITS": "0.0001", "KEY_RATE_LIMITS": "6/60"}
-
-
-def check_exact(app: Flask, key: Key, *, calls: int, jobs: int) -> None:
-    """Check that so many calls and jobs were counted and charged, and nothing else."""
-    with app.app_context():
-        flush(at=now())
-        assert verify() == []
-        [usage] = list_keys_with_usage(key.row.organisation_id)
-        found = get_credits(key.row.organisation_id)
-        assert (usage.calls, count_jobs(key.row.organisation_id)) == (calls, jobs)
-        assert found.spent == calls * CALL_MICROCREDITS + jobs * BELL_MICROCREDITS
-        assert (found.held, found.unflushed) == (0, 0)
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account(microcredits=1_000_000))
 
 
 @pytest.mark.parametrize("moves", [(HOUR, -HOUR), (-HOUR, HOUR)])
@@ -75,7 +54,7 @@ def test_a_web_process_whose_clock_moves_counts_and_limits_as_ever(
             assert verify() == []
     # The limit is by Redis' clock, which did not move.
     assert client.get(ME, headers=key.headers).status_code == 429
-    check_exact(app, key, calls=6, jobs=3)
+    assert count_exactly(app, key) == (6, 3)
 
 
 class ShiftedValkey:
@@ -153,4 +132,4 @@ class TestServersClock:
             assert peek_account(tag).holds == {}
         valkey.set_clock(timedelta(0))
         assert post_bell(client, key).status_code == 201
-        check_exact(app, key, calls=13, jobs=1)
+        assert count_exactly(app, key) == (13, 1)

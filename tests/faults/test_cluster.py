@@ -13,6 +13,7 @@ from config import Settings
 from tests import stores
 from tests.clusters import ValkeyCluster, running_cluster
 from tests.factories import API, Key, count_jobs, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.faults.service import BELL_MICROCREDITS, CALL_MICROCREDITS, LOADED
 from tests.live import wait_until
 from webapp import create_app
 from webapp.core import redis as names
@@ -28,8 +29,6 @@ from webapp.metering.reconcile import reconcile_account
 from webapp.metering.verify import verify
 
 ME = f"{API}/me"
-CALL_MICROCREDITS = 100
-BELL_MICROCREDITS = 1_101
 
 # Which database is behind it makes no difference here.
 pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[:1], indirect=True)
@@ -48,21 +47,11 @@ def redis_url(cluster: ValkeyCluster) -> str:
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    limits = "1000000/1"
-    return {
-        "CALL_PRICE_CREDITS": "0.0001",
+    return LOADED | {
         "OPERATION_PRICES": "read_templates=0",
-        "KEY_RATE_LIMITS": limits,
-        "ACCOUNT_RATE_LIMITS": limits,
         # Holds whose commit was lost wait for the worker to end them, and there is none here.
         "MAX_CONCURRENT_JOBS": "1000",
     }
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account(microcredits=100_000_000))
 
 
 def slot_of(key: Key) -> int:

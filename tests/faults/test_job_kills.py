@@ -1,30 +1,44 @@
 """Workers of jobs, engines and Redis killed at every bad moment: each job ends once, and is paid once or not at all."""
 
-import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from config import Settings
-from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now, post_bell, queue_bell
-from tests.faults.test_restarts import OwnValkey
+from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, post_bell, queue_bell
+from tests.faults.own_valkey import OwnValkey
+from tests.faults.service import BELL_MICROCREDITS
 from tests.jobs.odd_engine import Seed
+from tests.jobs.steps import read_job, wait_for_status
 from tests.live import call, job_worker, wait_until, web_process
 from tests.stores import make_settings
-from webapp.core.db import db
+from webapp.core.db import db, transaction
 from webapp.core.redis import store
+from webapp.jobs import running
 from webapp.jobs.ending import Failure, end_stored_job, identify
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.operations import cancel_job
-from webapp.jobs.running import LEASE, Assignment, claim_job, complete_job, fail_job, recover_jobs
+from webapp.jobs.running import (
+    LEASE,
+    MAX_LOSSES,
+    Assignment,
+    RecoveryReport,
+    claim_job,
+    complete_job,
+    fail_job,
+    recover_jobs,
+    renew_assignment,
+    return_job,
+)
 from webapp.ledger.models import Transfer
 from webapp.metering.credits import get_credits
 from webapp.metering.holds import end_overdue_holds
@@ -33,8 +47,6 @@ from webapp.metering.reconcile import hold_reference, peek_account
 from webapp.metering.verify import verify
 from webapp.quantum.engines import RunResult
 
-BELL = {"templateId": "bell-state", "shots": 100}
-BELL_MICROCREDITS = 1_101
 GRANTED = 1_000_000
 
 
@@ -47,22 +59,6 @@ def environ() -> dict[str, str]:
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=GRANTED)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
-def read_job(app: Flask, job_id: str) -> Job:
-    with app.app_context():
-        return db.session.get_one(Job, job_id)
-
-
-def wait_for_status(app: Flask, job_id: str, status: str) -> Job:
-    wait_until(lambda: read_job(app, job_id).status == status)
-    return read_job(app, job_id)
 
 
 def let_go(settings: Settings) -> None:
@@ -231,6 +227,42 @@ def claim(app: Flask) -> Assignment:
     return assignment
 
 
+@pytest.mark.parametrize("losses", [0, MAX_LOSSES - 1])
+@pytest.mark.parametrize("happens", ["beats", "another_claims"])
+def test_a_worker_that_speaks_up_while_it_is_being_given_up_keeps_its_job(  # noqa: PLR0917 - fixtures
+    app: Flask,
+    client: FlaskClient,
+    account: Account,
+    key: Key,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: str,
+    losses: int,
+) -> None:
+    job_id = queue_bell(client, key)
+    with app.app_context():
+        assignment = claim(app)
+        with transaction() as session:
+            session.execute(update(Job).values(losses=losses))
+        later = now() + 2 * LEASE
+        list_lost = running.list_lost_jobs
+
+        def list_too_early(*, at: datetime) -> list[running.LostJob]:
+            """List the lost jobs, and let something happen before anything is done about them."""
+            nonlocal assignment
+            lost = list_lost(at=at)
+            if happens == "another_claims":
+                assert return_job(assignment)
+                assignment = claim(app)
+            renew_assignment(assignment, at=at)
+            return lost
+
+        monkeypatch.setattr(running, "list_lost_jobs", list_too_early)
+        assert recover_jobs(at=later) == RecoveryReport(returned=0, failed=0)
+        assert db.session.get_one(Job, job_id, populate_existing=True).losses == losses
+        assert complete_job(assignment, [RESULT], at=later)
+    check_paid_once(app, account, {job_id: True})
+
+
 @pytest.mark.parametrize("rival", ["cancel", "time_out", "complete"])
 def test_of_two_that_would_end_a_job_at_once_one_does(
     app: Flask, client: FlaskClient, account: Account, key: Key, rival: str
@@ -280,15 +312,6 @@ def test_jobs_cancelled_while_workers_run_them_are_cancelled_or_completed(
 
 class TestRedisRestarts:
     """Redis with its queue of calls and its holds is killed, with its file or without."""
-
-    @pytest.fixture
-    def valkey(self, short_folder: Path) -> Iterator[OwnValkey]:
-        folder = short_folder / f"jobs-{os.getpid()}"
-        folder.mkdir()
-        own = OwnValkey(folder)
-        yield own
-        own.kill()
-        shutil.rmtree(folder)
 
     @pytest.fixture
     def settings(self, tmp_path: Path, database_url: str, valkey: OwnValkey) -> Settings:

@@ -8,8 +8,12 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.factories import Key, count_jobs, make_account, make_holds_overdue, make_key, now
+from tests.factories import Account, Key, count_jobs, make_account, make_holds_overdue, make_key, now
+from tests.faults.service import BELL, BELL_MICROCREDITS, CALL_MICROCREDITS
 from tests.live import call, run_command, web_process
+from webapp.accounts.audit import OPERATOR
+from webapp.keys.queries import list_keys
+from webapp.metering.budgets import set_budget
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
 from webapp.metering.holds import end_overdue_holds
@@ -17,9 +21,6 @@ from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 
-BELL = {"templateId": "bell-state", "shots": 100, "seed": 1}
-BELL_MICROCREDITS = 1_101
-CALL_MICROCREDITS = 100
 GRANTED = 10_000
 
 
@@ -29,9 +30,9 @@ def environ() -> dict[str, str]:
 
 
 @pytest.fixture
-def key(app: Flask) -> Key:
+def account(app: Flask) -> Account:
     with app.app_context():
-        return make_key(make_account(microcredits=GRANTED))
+        return make_account(microcredits=GRANTED)
 
 
 def check_ledger(app: Flask) -> None:
@@ -98,3 +99,31 @@ def test_a_hundred_parallel_jobs_in_two_processes_spend_what_is_there(settings: 
     with app.app_context():
         found = get_credits(key.row.organisation_id)
         assert (found.available, found.held, found.spent) == (0, 0, 10 * BELL_MICROCREDITS)
+
+
+def test_a_web_process_killed_while_a_key_makes_another_leaves_none_and_its_budget_as_it_was(
+    settings: Settings, app: Flask, key: Key
+) -> None:
+    organisation_id, client = key.row.organisation_id, app.test_client()
+    with app.app_context():
+        set_budget(
+            organisation_id=organisation_id,
+            key_id=key.row.id,
+            period="day",
+            microcredits=3 * CALL_MICROCREDITS,
+            refuses=True,
+            actor=OPERATOR,
+            at=now(),
+        )
+    assert client.get("/api/quantum/v1/me", headers=key.headers).status_code == 200
+    with (
+        web_process(settings, CALL_PRICE_CREDITS="0.0001", UPCUBE_FAULT="delegation_before_commit") as api,
+        pytest.raises((OSError, HTTPException)),
+    ):
+        call("POST", f"{api}/keys", raw_key=key.raw, body={"name": "made", "scopes": ["jobs:read"]})
+    # The call that made none was admitted, and counts.
+    statuses = [client.get("/api/quantum/v1/me", headers=key.headers).status_code for _ in range(2)]
+    assert statuses == [200, 402]
+    with app.app_context():
+        assert [each.id for each in list_keys(organisation_id)] == [key.row.id]
+    check_ledger(app)

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.factories import Account, Key, body, make_account, make_holds_overdue, now, post_bell
 from tests.live import run_command
 from webapp.accounts.audit import OPERATOR
 from webapp.metering.credits import get_credits, grant_credits
@@ -16,7 +16,6 @@ from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 from webapp.metering.withdrawals import expire_credits
 
-BELL_MICROCREDITS = 1_101
 GRANTED = 10_000
 EXPIRING = 3_000
 
@@ -39,12 +38,6 @@ def account(app: Flask) -> Account:
             expires_at=now() - timedelta(hours=1),
         )
         return account
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def end_what_the_dead_left() -> int:

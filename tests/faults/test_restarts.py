@@ -1,9 +1,7 @@
 """Redis killed under load, and Redis started from an old file: nothing is lost, doubled, overspent or let in again."""
 
-import os
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +13,8 @@ from redis import Redis
 
 from config import Settings
 from tests.factories import API, Key, count_jobs, make_account, make_key, now, post_bell
+from tests.faults.own_valkey import OwnValkey
+from tests.faults.service import BELL_MICROCREDITS, CALL_MICROCREDITS
 from tests.live import wait_until
 from tests.stores import make_settings
 from webapp import create_app
@@ -30,44 +30,8 @@ from webapp.metering.flush import flush
 from webapp.metering.holds import hold_credits, settle_hold
 from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.verify import verify
-from worker.embedded_valkey import is_ready, valkey_command
 
 ME = f"{API}/me"
-CALL_MICROCREDITS = 100
-BELL_MICROCREDITS = 1_101
-
-
-class OwnValkey:
-    """A Valkey of this test's own, to be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.socket = folder / "own.sock"
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            valkey_command(self.folder, self.socket), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_until(lambda: is_ready(self.socket))
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def restart(self) -> None:
-        self.kill()
-        self.start()
-
-
-@pytest.fixture
-def valkey(short_folder: Path) -> Iterator[OwnValkey]:
-    folder = short_folder / f"own-{os.getpid()}"
-    folder.mkdir()
-    own = OwnValkey(folder)
-    yield own
-    own.kill()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -88,12 +52,6 @@ def app(settings: Settings) -> Iterator[Flask]:
     store.close()
     with app.app_context():
         db.engine.dispose()
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account(microcredits=1_000_000))
 
 
 def call(app: Flask, key: Key) -> int:

@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Settings
-from tests.factories import API, Key, body, count_jobs, make_account, make_key, now, post_bell
+from tests.factories import API, Key, body, count_jobs, now, post_bell
+from tests.faults.service import BELL_MICROCREDITS
 from tests.live import wait_until
 from webapp import create_app
 from webapp.core import db as database
@@ -23,8 +24,6 @@ from webapp.metering.flush import flush
 from webapp.metering.holds import end_overdue_holds
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
-
-BELL_MICROCREDITS = 1_101
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,12 +40,6 @@ def short_wait() -> Iterator[None]:
 def environ() -> dict[str, str]:
     # Holds whose commit was lost wait for the worker to end them, and there is none here.
     return {"MAX_CONCURRENT_JOBS": "1000"}
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account(microcredits=1_000_000))
 
 
 @contextmanager

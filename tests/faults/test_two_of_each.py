@@ -8,19 +8,13 @@ from rq.worker import Worker
 
 from config import Settings
 from tests import stores
-from tests.factories import API, Key, count_jobs, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.factories import API, Key, make_holds_overdue, post_bell
+from tests.faults.service import LOADED, count_exactly
 from tests.live import wait_until, worker_process
 from webapp.core.db import db
-from webapp.metering.credits import get_credits
-from webapp.metering.flush import flush
 from webapp.metering.holds import hold_credits
 from webapp.metering.models import FlushBatch
-from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.reconcile import peek_account
-from webapp.metering.verify import verify
-
-CALL_MICROCREDITS = 100
-BELL_MICROCREDITS = 1_101
 
 # The database that several processes can write to at once.
 pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[-1:], indirect=True)
@@ -28,19 +22,7 @@ pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[-1:], indi
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    limits = "1000000/1"
-    return {
-        "CALL_PRICE_CREDITS": "0.0001",
-        "KEY_RATE_LIMITS": limits,
-        "ACCOUNT_RATE_LIMITS": limits,
-        "FLUSH_INTERVAL_SECONDS": "1",
-    }
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account(microcredits=100_000_000))
+    return LOADED | {"FLUSH_INTERVAL_SECONDS": "1"}
 
 
 def test_two_clocks_and_two_workers_do_everything_once(
@@ -64,14 +46,7 @@ def test_two_clocks_and_two_workers_do_everything_once(
             calls += client.get(f"{API}/me", headers=key.headers).status_code == 200
             jobs += post_bell(client, key).status_code == 201
         wait_until(lambda: not peek_account(tag).holds)
-    with app.app_context():
-        flush(at=now())
-        assert verify() == []
-        [usage] = list_keys_with_usage(key.row.organisation_id)
-        found = get_credits(key.row.organisation_id)
-        assert (usage.calls, count_jobs(key.row.organisation_id)) == (calls + jobs, jobs)
-        assert found.spent == (calls + jobs) * CALL_MICROCREDITS + jobs * BELL_MICROCREDITS
-        assert (found.held, found.unflushed) == (0, 0)
+    assert count_exactly(app, key) == (calls + jobs, jobs)
 
 
 def count_batches(app: Flask) -> int:

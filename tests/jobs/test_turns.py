@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import API, Key, make_account, make_key, now, queue_bell
+from tests.live import wait_until
 from webapp.core.db import db
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.running import claim_job, complete_job, list_lost_jobs, return_job
@@ -105,7 +106,7 @@ def test_queue_depth_is_on_the_backends(app: Flask, client: FlaskClient, keys: l
 
     assert (depths()["local-simulator"], depths()["qulacs"], depths()["ionq-forte"]) == (1, 1, 0)
     run_all(app)
-    assert set(depths().values()) == {0}
+    wait_until(lambda: set(depths().values()) == {0})
 
 
 def test_workers_look_for_jobs_in_the_index_of_open_ones(app: Flask) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
@@ -88,7 +88,7 @@ Step = tuple[int, int | None] | int
 steps = st.lists(st.integers(1, 60) | st.tuples(st.integers(1, 50), st.integers(0, 3) | st.none()), max_size=12)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, derandomize=True)
 @given(steps=steps)
 def test_any_grants_and_charges_leave_what_a_plain_model_leaves(steps: list[Step]) -> None:
     account, other = make_account(microcredits=30), make_account(microcredits=0)

@@ -1,5 +1,6 @@
 """What one call costs, and which calls are refused."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,11 +46,13 @@ def key(app: Flask) -> Key:
 
 @contextmanager
 def counted_statements(app: Flask) -> Iterator[list[str]]:
-    """Collect the SQL statements that run inside the block."""
+    """Collect the SQL statements that this thread runs inside the block."""
     statements: list[str] = []
+    own = threading.get_ident()
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
+        if threading.get_ident() == own:
+            statements.append(statement)
 
     with app.app_context():
         engine = db.engine
@@ -67,7 +70,7 @@ def count_commands() -> dict[str, int]:
     return counts
 
 
-@pytest.mark.parametrize("path", ["/me", "/templates", "/templates/bell-state"])
+@pytest.mark.parametrize("path", ["/me", "/templates", "/templates/bell-state", "/backends", "/backends/qulacs"])
 def test_a_metadata_read_is_one_round_trip_and_no_sql(app: Flask, client: FlaskClient, key: Key, path: str) -> None:
     client.get(ME, headers=key.headers)
     before = count_commands()
@@ -111,6 +114,23 @@ def test_an_unknown_key_is_looked_up_once(app: Flask, client: FlaskClient, key: 
     with counted_statements(app) as statements:
         assert client.get(ME, headers=headers).status_code == 401
     assert statements == []
+
+
+def test_unknown_keys_wait_for_no_writer(app: Flask, client: FlaskClient, key: Key) -> None:
+    token = parse_token(key.raw)
+    assert token is not None
+    answers: list[int] = []
+
+    def guess() -> None:
+        headers = {"Authorization": f"Bearer {new_token(token.shard_tag)}"}
+        answers.append(client.get(ME, headers=headers).status_code)
+
+    with app.app_context(), transaction():
+        # Whoever writes to SQLite keeps other writers out.
+        thread = Thread(target=guess)
+        thread.start()
+        thread.join(timeout=10)
+        assert answers == [401]
 
 
 def revoke(app: Flask, key: Key) -> None:

@@ -1,6 +1,7 @@
 """Budgets: refused before anything is spent, shared by calls and jobs, and the same after Redis has lost them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,13 +11,26 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.factories import API, Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.factories import (
+    API,
+    Account,
+    Key,
+    body,
+    make_account,
+    make_holds_overdue,
+    make_key,
+    make_team,
+    now,
+    post_bell,
+)
 from webapp.accounts.audit import OPERATOR
+from webapp.accounts.roles import Role
 from webapp.core import redis as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.redis import RedisScript, store
 from webapp.keys.operations import revoke_key
 from webapp.ledger.budgets import BudgetPeriod, end_of_period, start_of_period
+from webapp.mail.queries import list_letters
 from webapp.metering.budgets import (
     BudgetExceededError,
     list_spent_budgets,
@@ -24,7 +38,7 @@ from webapp.metering.budgets import (
     set_budget,
     unset_budget,
 )
-from webapp.metering.credits import get_credits
+from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.flush import flush, seal_all
 from webapp.metering.holds import Hold, end_overdue_holds, hold_credits, settle_hold
 from webapp.metering.rebuild import rebuild
@@ -183,6 +197,7 @@ def test_a_key_is_told_of_its_budgets(app: Flask, client: FlaskClient, key: Key)
     resets_at = own.pop("resetsAt")
     assert own == {
         "source": "key_budget",
+        "keyId": key.row.id,
         "period": "day",
         "limit": "0.001",
         # What this call cost is in it.
@@ -192,6 +207,7 @@ def test_a_key_is_told_of_its_budgets(app: Flask, client: FlaskClient, key: Key)
     }
     assert resets_at.endswith("T00:00:00.000Z")
     assert (accounts["source"], accounts["limit"], accounts["resetsAt"]) == ("account_budget", "0.005", None)
+    assert accounts["keyId"] is None
 
 
 @pytest.mark.usefixtures("context")
@@ -320,6 +336,48 @@ class TestAlerts:
             told.append([alert.threshold_percent for alert in record_alerts(at=now())])
             assert record_alerts(at=now()) == []
         assert told == [[], [50], [75], [90, 100]]
+
+    def test_who_answers_for_the_credits_is_written_to_once(self, app: Flask) -> None:
+        organisation_id, users = make_team(
+            ada=Role.OWNER, adam=Role.ADMIN, dev=Role.DEVELOPER, bill=Role.BILLING, vic=Role.VIEWER
+        )
+        grant_credits(
+            organisation_id=organisation_id,
+            microcredits=1_000_000,
+            reason="test",
+            reference=None,
+            actor=OPERATOR,
+            at=now(),
+        )
+        key = make_key(replace(users["dev"], organisation_id=organisation_id), name="nightly")
+        put(key, 4 * CALL_MICROCREDITS)
+        told = []
+        for calls in (1, 1, 2):
+            assert [call(app.test_client(), key) for _ in range(calls)] == [200] * calls
+            flush(at=now())
+            for _ in range(2):
+                record_alerts(at=now())
+            told.append([letter for letter in list_letters() if "budget" in letter.subject])
+        assert [len(letters) for letters in told] == [0, 3, 6]
+        assert {letter.recipient for letter in told[1]} == {users[name].email for name in ("ada", "adam", "bill")}
+        # 75, 90 and 100 % were reached at once.
+        assert [letter.subject for letter in told[2][:3]] == ["100 % of a budget are used"] * 3
+        text = told[2][0].body or ""
+        assert "daily budget of the API key nightly is 0.0004 credits; 0.0004 are used" in text
+        assert "refused until" in text
+
+    def test_two_workers_write_of_a_threshold_once(self, app: Flask, key: Key) -> None:
+        put(key, CALL_MICROCREDITS)
+        call(app.test_client(), key)
+        flush(at=now())
+
+        def record(_: int) -> int:
+            with app.app_context():
+                return len(record_alerts(at=now()))
+
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            assert sorted(threads.map(record, range(4))) == [0, 0, 0, 4]
+        assert len([letter for letter in list_letters() if "budget" in letter.subject]) == 1
 
     def test_the_next_period_tells_again(self, app: Flask, key: Key) -> None:
         put(key, CALL_MICROCREDITS, period="total")

@@ -1,10 +1,12 @@
 """The credit machine against a plain model: any sequence of spending, holding, crashing and losing comes out exact."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -19,10 +21,13 @@ from hypothesis.stateful import (
 )
 
 from config import is_cluster
+from tests import stores
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
+from tests.stores import PostgresqlStore, SqliteStore, make_settings
+from webapp import create_app
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis as names
-from webapp.core.db import transaction
+from webapp.core.db import db, transaction
 from webapp.core.ids import new_id
 from webapp.core.redis import store
 from webapp.ledger.operations import OverdraftError, VoidReferenceError, add_charge, add_refund
@@ -50,13 +55,21 @@ def environ() -> dict[str, str]:
 
 
 class CreditMachine(RuleBasedStateMachine):
-    """One account in SQL and Redis, and beside it a few integers that say what must be true of it."""
+    """One account in SQL and Redis, and beside it a few integers that say what must be true of it.
 
-    client: FlaskClient
+    Another account, which has a call to be flushed and an open hold, is there too: whatever happens to everybody
+    happens to it, and it is verified like the first.
+    """
+
+    # Begins an example: empty stores and an application on them, until what it gives is closed.
+    begin: Callable[[], AbstractContextManager[FlaskClient]]
     holds = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
+        self.stores = ExitStack()
+        self.client = self.stores.enter_context(type(self).begin())
+        self.make_bystander()
         self.account: Account = make_account(microcredits=1_000)
         self.key: Key = make_key(self.account)
         # It refuses nothing; what is used of it must add up like everything else.
@@ -84,6 +97,16 @@ class CreditMachine(RuleBasedStateMachine):
         self.unsettled: dict[str, int] = {}
         self.ended: set[str] = set()
         self.is_known_to_redis = False
+
+    def teardown(self) -> None:
+        self.stores.close()
+
+    def make_bystander(self) -> None:
+        key = make_key(make_account(microcredits=1_000))
+        assert self.client.get(f"{API}/me", headers=key.headers).status_code == 200
+        hold_credits(
+            shard_tag=key.raw[-12:-6], hold_id="bystander", microcredits=75, max_holds=MAX_HOLDS, spender=key.row.id
+        )
 
     def available(self) -> int:
         """What may still be spent, as SQL would say."""
@@ -329,20 +352,42 @@ class CreditMachine(RuleBasedStateMachine):
         assert verify() == []
 
 
-def test_any_sequence_of_spending_crashing_and_losing_comes_out_exact(
-    app: Flask, client: FlaskClient, redis_url: str
+@pytest.fixture(params=stores.DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The kind of database, in place of a database: each example has its own."""
+    kind: str = request.param
+    return kind
+
+
+def test_any_sequence_of_spending_crashing_and_losing_comes_out_exact(  # noqa: PLR0917 - fixtures
+    databases: dict[str, SqliteStore | PostgresqlStore],
+    database_url: str,
+    redis_url: str,
+    valkey_url: str,
+    environ: dict[str, str],
+    tmp_path: Path,
 ) -> None:
-    CreditMachine.client = client
-    with app.app_context():
-        run_state_machine_as_test(
-            CreditMachine,
-            settings=settings(
-                max_examples=5 if is_cluster(redis_url) else 14,
-                stateful_step_count=25,
-                deadline=None,
-                derandomize=True,
-                # Without shrinking, which takes minutes here: the steps that failed are printed as they were.
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+    @contextmanager
+    def begin() -> Iterator[FlaskClient]:
+        with databases[database_url].fresh(tmp_path) as url:
+            urls = {"DATABASE_URL": url, "REDIS_URL": redis_url, "QUEUE_REDIS_URL": valkey_url}
+            app = create_app(make_settings(tmp_path, **urls, **environ))
+            store.client.flushdb()
+            with app.app_context():
+                yield app.test_client()
+                db.session.remove()
+                db.engine.dispose()
+            store.close()
+
+    CreditMachine.begin = begin
+    run_state_machine_as_test(
+        CreditMachine,
+        settings=settings(
+            max_examples=7 if is_cluster(redis_url) else 15,
+            stateful_step_count=25,
+            derandomize=True,
+            # Without shrinking, which takes minutes here: the steps that failed are printed as they were.
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

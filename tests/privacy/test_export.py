@@ -15,7 +15,7 @@ from webapp.metering.flush import flush
 
 SECTIONS = [
     *("exportedAt", "profile", "sessions", "passkeys", "organisations", "memberships"),
-    *("keys", "jobs", "usage", "ledger", "audit"),
+    *("keys", "jobs", "usage", "ledger", "audit", "results"),
 ]
 
 
@@ -49,7 +49,9 @@ def test_it_holds_everything_of_its_owner(app: Flask, client: FlaskClient, accou
     assert list(document) == SECTIONS
     assert document["profile"]["email"] == "ada@example.com"
     assert [each["name"] for each in document["keys"]] == ['a "key" </script>']
-    assert document["jobs"][0]["counts"]
+    [result] = document["results"]
+    assert (result["jobId"], result["circuit"]) == (document["jobs"][0]["id"], 0)
+    assert result["counts"]
     assert document["usage"][0]["keyId"] == key.row.id
     assert len(document["ledger"]) == 2
     assert document["organisations"][0]["id"] == account.organisation_id

@@ -20,7 +20,7 @@ from webapp.quantum.pricing import (
 )
 from webapp.quantum.templates import get_template, list_templates
 
-_QUIET = settings(deadline=None, database=None, derandomize=True)
+_QUIET = settings(database=None, derandomize=True)
 
 _PROFILES = st.builds(
     Profile,

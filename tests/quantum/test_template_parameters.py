@@ -8,7 +8,7 @@ from webapp.core.errors import FieldError, InvalidFieldsError
 from webapp.quantum.templates import get_template, list_templates
 from webapp.quantum.templates.parameters import ParameterValues, bitstring, check_parameters, choice, integer
 
-_QUIET = settings(deadline=None, database=None, derandomize=True, max_examples=50)
+_QUIET = settings(database=None, derandomize=True, max_examples=50)
 
 
 def _name_of_type(value: object) -> str:

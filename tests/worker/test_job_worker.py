@@ -13,9 +13,10 @@ from tests import stores
 from tests.clusters import ValkeyCluster
 from tests.factories import API, Account, Key, make_account, make_key, queue_bell
 from tests.jobs.odd_engine import Seed
+from tests.jobs.steps import wait_for_end
 from tests.live import job_worker, wait_until
 from tests.stores import PostgresqlStore, SqliteStore
-from webapp.core.db import db, transaction
+from webapp.core.db import transaction
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits
 from webapp.metering.verify import verify
@@ -46,16 +47,6 @@ def account(app: Flask) -> Account:
 def key(app: Flask, account: Account) -> Key:
     with app.app_context():
         return make_key(account)
-
-
-def read_job(app: Flask, job_id: str) -> Job:
-    with app.app_context():
-        return db.session.get_one(Job, job_id)
-
-
-def wait_for_end(app: Flask, job_id: str) -> Job:
-    wait_until(lambda: read_job(app, job_id).status not in {"queued", "running"})
-    return read_job(app, job_id)
 
 
 def test_each_way_to_fail_has_its_code_costs_nothing_and_leaves_the_worker_alive(  # noqa: PLR0917 - fixtures

@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from config import ROOT
+from tests.live import wait_until
 from worker.console import Console
 from worker.reaper import Reaper, list_session
 from worker.supervisor import Program, ProgramError, Supervisor, read_procfile
@@ -102,6 +107,29 @@ def test_ordinary_processes_end_before_the_store_that_they_write_to(tmp_path: Pa
 
     supervise(tmp_path, use)
     assert read_lines(tmp_path / "ends") == ["web", "store"]
+
+
+def test_a_launcher_that_dies_before_its_reaper_knows_of_a_process_leaves_nothing_of_it(tmp_path: Path) -> None:
+    launcher = """
+import asyncio, os, pathlib, signal, sys
+from worker.console import Console
+from worker.reaper import Reaper
+from worker.supervisor import Program, Supervisor
+
+class DeadlyReaper(Reaper):
+    def add(self, session, *, is_store=False):
+        print(session, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder = pathlib.Path(sys.argv[1])
+supervisor = Supervisor(console=Console(), reaper=DeadlyReaper(), environ=os.environ, folder=folder)
+asyncio.run(supervisor.run(Program("web", ("/bin/sh", "-c", "echo x > started; exec sleep 1000"))))
+"""
+    command = [sys.executable, "-c", launcher, str(tmp_path)]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=DEADLINE_SECONDS)
+    assert killed.returncode == -signal.SIGKILL
+    wait_until(lambda: list_session(int(killed.stdout)) == [])
+    assert not (tmp_path / "started").exists()
 
 
 def test_lines_are_whole_named_and_readable_whatever_the_bytes(tmp_path: Path) -> None:

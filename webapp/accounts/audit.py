@@ -69,6 +69,7 @@ class Action(StrEnum):
     MEMBER_LEFT = "member.left"
     MEMBER_REMOVED = "member.removed"
     MEMBER_ROLE_CHANGED = "member.role_changed"
+    PERMISSION_REFUSED = "permission.refused"
     AUDIT_EXPORTED = "audit.exported"
     STATEMENT_EXPORTED = "statement.exported"
 

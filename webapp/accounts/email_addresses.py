@@ -18,7 +18,7 @@ from webapp.accounts.links import LinkOverError, Purpose, add_link, drop_links, 
 from webapp.accounts.models import Organisation, User
 from webapp.accounts.operations import email_taken, find_email_problem, normalise_email, user_target
 from webapp.accounts.throttle import count_mails, take_attempt
-from webapp.core.db import is_violation_of, transaction
+from webapp.core.db import ROW_LOCK, is_violation_of, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 
 
@@ -86,7 +86,7 @@ def open_link(*, token: str, origin: Origin, at: datetime) -> User:
     try:
         with transaction() as session:
             link = take_link(session, token=token, purpose=purpose, at=at)
-            user = session.get_one(User, link.user_id, with_for_update=True)
+            user = session.get_one(User, link.user_id, with_for_update=ROW_LOCK)
             if user.disabled_at:
                 raise LinkOverError
             if purpose == Purpose.CHANGE:
@@ -112,13 +112,16 @@ def open_link(*, token: str, origin: Origin, at: datetime) -> User:
 
 def change_email(session: Session, *, user: User, email: str, origin: Origin, at: datetime) -> None:
     """Make an address the user's in this transaction, and tell the old one. Links to the old one are good no more."""
-    old, user.email = user.email, email
-    session.flush()
+    old = user.email
+    # Before the address: another one locks the user's row against rows that refer to it, and who adds one of these may
+    # have the organisation's.
     session.execute(
         update(Organisation)
         .where(Organisation.personal_user_id == user.id, Organisation.name == old)
         .values(name=email)
     )
+    user.email = email
+    session.flush()
     drop_links(session, user_id=user.id)
     send_letter(session, write_email_changed(new=email), to=old, at=at)
     actor = user_actor(user, origin)

@@ -23,7 +23,7 @@ from webapp.accounts.organisations import (
     member_target,
 )
 from webapp.accounts.roles import Role
-from webapp.core.db import db, transaction
+from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError
 from webapp.core.ids import new_id
 from webapp.mail.operations import send_mail
@@ -80,7 +80,9 @@ def invite(
         check_room(session, organisation_id, email, at=at)
         for old in session.scalars(pending(organisation_id, at=at).where(Invitation.email == email)):
             old.ended_at = at
-        return add_invitation(session, organisation, email=email, role=wanted, actor=actor, link_to=link_to, at=at)
+        return add_invitation(
+            session, organisation, email=email, role=wanted, by_id=by_id, actor=actor, link_to=link_to, at=at
+        )
 
 
 def resend(
@@ -97,7 +99,14 @@ def resend(
         check_room(session, organisation_id, old.email, at=at)
         old.ended_at = at
         return add_invitation(
-            session, organisation, email=old.email, role=Role(old.role), link_to=link_to, actor=actor, at=at
+            session,
+            organisation,
+            email=old.email,
+            role=Role(old.role),
+            by_id=by_id,
+            link_to=link_to,
+            actor=actor,
+            at=at,
         )
 
 
@@ -125,13 +134,13 @@ def accept(*, token: str, user_id: str, actor: Actor, at: datetime) -> Membershi
     """
     found = find_invitation(token, at=at)
     with transaction() as session:
+        user = session.get_one(User, user_id, with_for_update=ROW_LOCK)
         # The organisation before the invitation, as everywhere; then whether somebody was faster.
         organisation_id = found.organisation_id
         lock_shared_organisation(session, organisation_id)
         invitation = session.get(Invitation, found.id, populate_existing=True)
         if invitation is None or invitation.ended_at:
             raise InvitationOverError
-        user = session.get_one(User, user_id, with_for_update=True)
         if user.email != invitation.email:
             raise WrongAddressError(invitation.email)
         if session.get(Membership, (user_id, organisation_id)):
@@ -190,7 +199,15 @@ def get_pending(session: Session, organisation_id: str, invitation_id: str, *, a
 
 
 def add_invitation(
-    session: Session, organisation: Organisation, *, email: str, role: Role, link_to: LinkTo, actor: Actor, at: datetime
+    session: Session,
+    organisation: Organisation,
+    *,
+    email: str,
+    role: Role,
+    by_id: str,
+    link_to: LinkTo,
+    actor: Actor,
+    at: datetime,
 ) -> Invitation:
     """Add an invitation and its mail to this transaction."""
     token = secrets.token_urlsafe(32)
@@ -201,6 +218,7 @@ def add_invitation(
         role=role,
         token_hash=hash_token(token),
         invited_by=actor.label,
+        invited_by_id=by_id,
         created_at=at,
         expires_at=at + LIFETIME,
     )

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from webapp.accounts.models import Membership, User
 from webapp.mail.operations import send_mail
 
 GOODBYE = "\n\nUpcube Quantum\n"
@@ -25,6 +27,20 @@ class Letter:
 def send_letter(session: Session, letter: Letter, *, to: str, at: datetime) -> None:
     """Put a letter into the outbox in this transaction."""
     send_mail(session, to=to, subject=letter.subject, body=letter.body + GOODBYE, at=at)
+
+
+def tell_members(
+    session: Session, organisation_id: str, letter: Letter, concerned: ColumnElement[bool], *, at: datetime
+) -> None:
+    """Put a letter into the outbox in this transaction, for those of an organisation's members whom it concerns."""
+    addresses = (
+        select(User.email)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.organisation_id == organisation_id, concerned, User.disabled_at.is_(None))
+        .order_by(User.id)
+    )
+    for email in session.scalars(addresses).all():
+        send_letter(session, letter, to=email, at=at)
 
 
 def write_verification(*, email: str, url: str) -> Letter:

@@ -71,6 +71,7 @@ class Invitation(Base):
     token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
     # Who sent it, as they were called then: they may be gone when it is read.
     invited_by: Mapped[str] = mapped_column(sa.String(254))
+    invited_by_id: Mapped[str | None] = mapped_column(sa.ForeignKey(User.id))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

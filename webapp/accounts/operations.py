@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, ActorType, Target, record_event, user_actor
 from webapp.accounts.models import Membership, Organisation, User
+from webapp.accounts.organisations import end_owner_invitations
 from webapp.accounts.passwords import check_password_rules
 from webapp.accounts.roles import Role
 from webapp.accounts.sessions import end_sessions
 from webapp.core import redis as names
-from webapp.core.db import db, transaction
+from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_shard_tag
@@ -100,13 +101,14 @@ def disable_user(*, email: str, actor: Actor, at: datetime) -> Organisation:
     Redis is told before SQL commits, as for a revoked key. Raises NotFoundError or StoreAwayError.
     """
     with transaction() as session:
-        user = session.scalar(select(User).where(User.email == normalise_email(email)).with_for_update())
+        user = session.scalar(select(User).where(User.email == normalise_email(email)).with_for_update(**ROW_LOCK))
         if user is None:
             raise unknown_email(email)
         organisation = session.scalars(select(Organisation).where(Organisation.personal_user_id == user.id)).one()
         user.disabled_at = user.disabled_at or at
         organisation.disabled_at = organisation.disabled_at or at
         end_sessions(session, user_id=user.id, at=at)
+        end_owner_invitations(session, user_id=user.id, at=at)
         record_event(session, action=Action.USER_DISABLED, actor=actor, target=user_target(user), at=at)
         session.flush()
         with asking_redis():

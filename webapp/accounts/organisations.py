@@ -1,18 +1,18 @@
 """What changes organisations and who belongs to them.
 
-Every change of members locks the organisation's row first, so that of two at once each sees what the other did: no race
-loses the last owner.
+Every change of members locks the organisation's row, after the user's where it needs both, so that of two at once each
+sees what the other did: no race loses the last owner.
 """
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Target, record_event
-from webapp.accounts.models import Membership, Organisation, User
+from webapp.accounts.models import Invitation, Membership, Organisation, User
 from webapp.accounts.roles import Permission, Role, is_allowed
-from webapp.core.db import transaction
+from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_shard_tag
@@ -50,16 +50,20 @@ class LastOwnerError(OrganisationError):
 
 
 class NotAllowedError(UpcubeError):
-    """The member's role does not allow it."""
+    """The member's role does not allow it; `wanted` is the permission that would."""
 
     status = 403
     code = "insufficient_role"
+
+    def __init__(self, message: str, *, wanted: Permission | None = None) -> None:
+        super().__init__(message)
+        self.wanted = wanted
 
 
 def add_organisation(session: Session, *, name: str, owner: User, actor: Actor, at: datetime) -> Organisation:
     """Add an organisation with its first owner to this transaction. Raises InvalidFieldsError or OrganisationError."""
     # Locked, so that two at once cannot both be the last one allowed.
-    session.get_one(User, owner.id, with_for_update=True)
+    session.get_one(User, owner.id, with_for_update=ROW_LOCK)
     if count_organisations(session, owner.id) >= MAX_ORGANISATIONS:
         raise OrganisationError(f"A user belongs to at most {MAX_ORGANISATIONS} organisations. Leave one first.")
     organisation = Organisation(
@@ -101,7 +105,7 @@ def rename_organisation(*, organisation_id: str, name: str, actor: Actor, at: da
 def set_leak_policy(*, organisation_id: str, revokes: bool, actor: Actor, at: datetime) -> None:
     """Choose whether keys that leak are revoked at once, or only warned of."""
     with transaction() as session:
-        organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
         if organisation.revokes_leaked_keys == revokes:
             return
         organisation.revokes_leaked_keys = revokes
@@ -145,6 +149,8 @@ def set_role(session: Session, member: Membership, role: Role, *, actor: Actor, 
         details={"from": member.role, "to": role},
         at=at,
     )
+    if member.role == Role.OWNER and role != Role.OWNER:
+        end_owner_invitations(session, user_id=member.user_id, organisation_id=member.organisation_id, at=at)
     member.role = role
 
 
@@ -189,8 +195,23 @@ def delete_membership(
         details={"role": member.role},
         at=at,
     )
+    if member.role == Role.OWNER:
+        end_owner_invitations(session, user_id=user_id, organisation_id=organisation_id, at=at)
     session.delete(member)
     return target
+
+
+def end_owner_invitations(session: Session, *, user_id: str, at: datetime, organisation_id: str | None = None) -> None:
+    """End, in this transaction, the invitations of owners that somebody has sent who may make no owner any more.
+
+    In this organisation, or in all.
+    """
+    sent = update(Invitation).where(
+        Invitation.invited_by_id == user_id, Invitation.role == Role.OWNER, Invitation.ended_at.is_(None)
+    )
+    if organisation_id:
+        sent = sent.where(Invitation.organisation_id == organisation_id)
+    session.execute(sent.values(ended_at=at))
 
 
 # --- Rules ------------------------------------------------------------------------------------------------------------
@@ -201,7 +222,7 @@ def lock_shared_organisation(session: Session, organisation_id: str) -> Organisa
 
     Raises PersonalOrganisationError.
     """
-    organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+    organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
     if organisation.personal_user_id:
         raise PersonalOrganisationError
     return organisation
@@ -223,13 +244,22 @@ def check_may_touch_owners(session: Session, organisation_id: str, by_id: str, *
         return
     acting = session.get(Membership, (by_id, organisation_id), populate_existing=True)
     if acting is None or not is_allowed(Role(acting.role), Permission.OWNERS_MANAGE):
-        raise NotAllowedError("Only an owner can make, change or remove an owner.")
+        wanted = Permission.OWNERS_MANAGE
+        raise NotAllowedError("Only an owner can make, change or remove an owner.", wanted=wanted)
 
 
 def check_another_owner(session: Session, organisation_id: str, user_id: str) -> None:
-    """Refuse to let the only owner go. Raises LastOwnerError."""
-    others = select(func.count()).where(
-        Membership.organisation_id == organisation_id, Membership.role == Role.OWNER, Membership.user_id != user_id
+    """Refuse to let the only owner go; one who is disabled owns nothing by now. Raises LastOwnerError."""
+    others = (
+        select(func.count())
+        .select_from(Membership)
+        .join(User)
+        .where(
+            Membership.organisation_id == organisation_id,
+            Membership.role == Role.OWNER,
+            Membership.user_id != user_id,
+            User.disabled_at.is_(None),
+        )
     )
     if not session.execute(others).scalar_one():
         raise LastOwnerError

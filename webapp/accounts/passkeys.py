@@ -22,7 +22,7 @@ from webapp.accounts.log_in import enter, record_failure, renew_log_in
 from webapp.accounts.models import Passkey, User
 from webapp.accounts.sessions import NewSession
 from webapp.core import redis as names
-from webapp.core.db import db, is_violation_of, transaction
+from webapp.core.db import ROW_LOCK, db, is_violation_of, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.redis import asking_redis, store
@@ -138,7 +138,7 @@ def register_passkey(
 def add_passkey(session: Session, *, user: User, passkey: Passkey, actor: Actor, at: datetime) -> None:
     """Add a passkey to this transaction, and tell its user. Raises PasskeyError where there are too many."""
     # Locked, so that two at once cannot both be the last one allowed.
-    session.get_one(User, user.id, with_for_update=True)
+    session.get_one(User, user.id, with_for_update=ROW_LOCK)
     count = select(func.count()).where(Passkey.user_id == user.id)
     if session.execute(count).scalar_one() >= MAX_PASSKEYS:
         raise PasskeyError(f"An account has at most {MAX_PASSKEYS} passkeys. Remove one that is not used.")

@@ -28,7 +28,7 @@ from webapp.accounts.passwords import check_password_rules, hash_password
 from webapp.accounts.second_factors import drop_second_factors, has_authenticator
 from webapp.accounts.sessions import NewSession, end_sessions, renew_session
 from webapp.accounts.throttle import count_mails, take_attempt
-from webapp.core.db import db, transaction
+from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError
 from webapp.core.ids import new_id
 
@@ -101,7 +101,7 @@ def reset_password(*, token: str, password: str, origin: Origin, at: datetime) -
     password_hash = hash_password(password)
     with transaction() as session:
         link = take_link(session, token=token, purpose=Purpose.RESET, at=at)
-        user = session.get_one(User, link.user_id, with_for_update=True)
+        user = session.get_one(User, link.user_id, with_for_update=ROW_LOCK)
         if user.disabled_at or user.email != link.email:
             raise LinkOverError
         if user.email_verified_at is None:
@@ -147,7 +147,7 @@ def change_password(
         raise InvalidFieldsError(found)
     password_hash = hash_password(password)
     with transaction() as session:
-        user = session.get_one(User, user.id, with_for_update=True)
+        user = session.get_one(User, user.id, with_for_update=ROW_LOCK)
         if user.password_hash != current_hash:
             # Somebody who reads the account's mail was faster, and this session has ended.
             raise InvalidFieldsError([FieldError("current", WrongPasswordError().message)])

@@ -9,6 +9,7 @@ from threading import BoundedSemaphore
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from webapp.accounts.breaches import breached_passwords
 from webapp.core.errors import FieldError, StoreAwayError
 
 MIN_LENGTH = 8
@@ -64,6 +65,9 @@ def check_password_rules(password: str, *, email: str) -> FieldError | None:
         )
     if folded in common_passwords():
         return FieldError("password", "This is one of the passwords that are guessed first. Choose another.")
+    if breached_passwords.has(password):
+        message = "This password is known from a breach of another site, and is guessed early. Choose another."
+        return FieldError("password", message)
     return None
 
 

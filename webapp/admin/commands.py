@@ -208,12 +208,16 @@ def render_key(usage: KeyUsage) -> dict[str, Any]:
 
 @keys.command("revoke")
 @click.argument("key_id")
+@click.option("--descendants", "with_made", is_flag=True, help="With the keys that it made, and that they made.")
 @explained
-def revoke(key_id: str) -> None:
+def revoke(key_id: str, *, with_made: bool) -> None:
     """Revoke a key; the next call with it is refused."""
-    key = get_key(key_id)
-    revoke_key(organisation_id=key.organisation_id, key_id=key_id, actor=OPERATOR, at=clock.now())
-    click.echo(f"Revoked {key.name} ({key.prefix}...).")
+    organisation_id = get_key(key_id).organisation_id
+    key, made = revoke_key(
+        organisation_id=organisation_id, key_id=key_id, with_made=with_made, actor=OPERATOR, at=clock.now()
+    )
+    for each in (key, *made):
+        click.echo(f"Revoked {each.name} ({each.prefix}...).")
 
 
 @ledger.command("verify")

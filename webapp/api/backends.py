@@ -1,10 +1,11 @@
 """Where circuits run."""
 
+from collections.abc import Mapping
+
 from webapp.api import api
 from webapp.api.responses import BackendJson, BackendListJson
 from webapp.authentication import key_required
-from webapp.jobs.models import JobStatus
-from webapp.jobs.turns import count_jobs
+from webapp.jobs.queue_depths import read_queue_depths
 from webapp.quantum.backends import Backend, get_backend, list_backends
 
 
@@ -12,18 +13,19 @@ from webapp.quantum.backends import Backend, get_backend, list_backends
 @key_required("backends:read")
 def read_backends() -> BackendListJson:
     """List the backends."""
-    return {"backends": [render_backend(backend) for backend in list_backends()]}
+    depths = read_queue_depths()
+    return {"backends": [render_backend(backend, depths) for backend in list_backends()]}
 
 
 @api.get("/backends/<backend_id>")
 @key_required("backends:read")
 def read_backend(backend_id: str) -> BackendJson:
     """Give one backend."""
-    return render_backend(get_backend(backend_id))
+    return render_backend(get_backend(backend_id), read_queue_depths())
 
 
-def render_backend(backend: Backend) -> BackendJson:
-    """Write a backend as JSON."""
+def render_backend(backend: Backend, depths: Mapping[str, int] | None) -> BackendJson:
+    """Write a backend as JSON, with how many jobs are queued for it where that is known."""
     return {
         "id": backend.id,
         "name": backend.name,
@@ -36,5 +38,5 @@ def render_backend(backend: Backend) -> BackendJson:
         "gates": list(backend.gates),
         "engines": list(backend.engines),
         "price": backend.price,
-        "queueDepth": count_jobs(JobStatus.QUEUED, backend=backend.id),
+        "queueDepth": None if depths is None else depths.get(backend.id, 0),
     }

@@ -1,9 +1,11 @@
 """Jobs: circuits run, and their results."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import cast
+from types import MappingProxyType
+from typing import Any, cast
 
-from flask import url_for
+from flask import Response, stream_with_context, url_for
 
 from webapp.api import api
 from webapp.api.job_schemas import JobBody, read_job_body
@@ -11,11 +13,11 @@ from webapp.api.preferences import IDEMPOTENCY, PREFER, read_idempotency_key, re
 from webapp.api.responses import (
     CircuitJson,
     EstimateJson,
+    JobHeadJson,
     JobJson,
     JobListJson,
     JobSummaryJson,
     QueueJson,
-    ResultJson,
 )
 from webapp.api.schemas import JobListQuery, answers, read_query, takes
 from webapp.authentication import key_required
@@ -30,8 +32,9 @@ from webapp.jobs.models import Job, JobStatus, SavedAnswer
 from webapp.jobs.operations import Submitter
 from webapp.jobs.plans import JobRequest
 from webapp.jobs.queries import get_job, list_jobs
+from webapp.jobs.readers import TooManyReadersError, send_in_turn
+from webapp.jobs.results import ResultText, no_result, read_result
 from webapp.jobs.states import OPEN
-from webapp.jobs.tasks import task_of
 from webapp.jobs.turns import find_place
 from webapp.jobs.waiting import wait_for_job
 from webapp.keys.models import KeyMode
@@ -47,15 +50,16 @@ CREATE_CONFLICT = (
 @takes(body=JobBody, headers=(PREFER, IDEMPOTENCY))
 @answers(
     {201: "The job has ended; here is its result.", 202: "The job is queued: read it at Location."},
+    shape=JobJson,
     conflict=CREATE_CONFLICT,
 )
-def create_job() -> tuple[JobJson, int, dict[str, str]]:
+def create_job() -> Response:
     """Run a circuit, a batch or a sweep and give what came of it, or queue it for a worker."""
     request, key = read_request(), read_idempotency_key()
     preferences = read_preferences()
     # Written once: what is saved for a repeat is what is sent now.
     write_answer = cache(answer_job)
-    job = operations.submit_job(
+    answer = operations.submit_job(
         submitter=get_submitter(),
         request=request,
         service=runtime().jobs,
@@ -63,16 +67,22 @@ def create_job() -> tuple[JobJson, int, dict[str, str]]:
         repeatable=Repeatable(key, request.digest, write_answer) if key else None,
         at=clock.now(),
     )
-    if isinstance(job, SavedAnswer):
-        headers = {"Location": job_address(job.job_id), "Idempotency-Replayed": "true"}
-        return cast("JobJson", job.body), job.status, headers
-    body, status = write_answer(job)
+    if isinstance(answer, SavedAnswer):
+        return repeat_answer(answer)
+    job = answer.job
+    head, status = write_answer(job)
     if preferences.wait_seconds and job.status in OPEN:
         job = wait_for_job(job, seconds=preferences.wait_seconds)
-        body, status = answer_job(job)
+        head, status = answer_job(job)
         if key and job.status not in OPEN:
-            replace_answer(job, key, body=body, status=status)
-    return body, status, {"Location": job_address(job.id)}
+            replace_answer(job, key, body=head, status=status)
+    headers = {"Location": job_address(job.id)}
+    try:
+        return send_job(job, head, read_result(job, answer.outcome), status=status, headers=headers)
+    except TooManyReadersError:
+        # It is paid for by now, and nobody must send it again: it is read at Location, as if nobody had waited.
+        queued, status = write_answer(answer.job)
+        return send_job(job, queued, no_result(), status=status, headers=headers)
 
 
 @api.post("/jobs/estimate")
@@ -93,12 +103,11 @@ def estimate_job() -> EstimateJson:
 
 @api.post("/jobs/<job_id>/cancel")
 @key_required("jobs:write")
-@answers({200: "The job is cancelled."}, conflict="The job has ended already; jobStatus says how.")
-def cancel_job(job_id: str) -> JobJson:
+@answers({200: "The job is cancelled."}, shape=JobJson, conflict="The job has ended already; jobStatus says how.")
+def cancel_job(job_id: str) -> Response:
     """Cancel a job that has not ended. It costs nothing, even if it had started."""
-    return render_job(
-        operations.cancel_job(organisation_id=get_principal().organisation_id, job_id=job_id, at=clock.now())
-    )
+    job = operations.cancel_job(organisation_id=get_principal().organisation_id, job_id=job_id, at=clock.now())
+    return send_job(job, render_head(job), read_result(job))
 
 
 @api.get("/jobs")
@@ -119,9 +128,11 @@ def read_jobs() -> JobListJson:
 
 @api.get("/jobs/<job_id>")
 @key_required("jobs:read")
-def read_job(job_id: str) -> JobJson:
+@answers({200: "Done."}, shape=JobJson)
+def read_job(job_id: str) -> Response:
     """Give one job with its result."""
-    return render_job(get_job(organisation_id=get_principal().organisation_id, job_id=job_id))
+    job = get_job(organisation_id=get_principal().organisation_id, job_id=job_id)
+    return send_job(job, render_head(job), read_result(job))
 
 
 def get_submitter() -> Submitter:
@@ -159,9 +170,32 @@ def job_address(job_id: str) -> str:
     return url_for("api.read_job", job_id=job_id)
 
 
-def answer_job(job: Job) -> tuple[JobJson, int]:
+def answer_job(job: Job) -> tuple[JobHeadJson, int]:
     """Answer with a new job: 201 once it has ended, 202 while a worker has it or will have it."""
-    return render_job(job), 202 if job.status in OPEN else 201
+    return render_head(job), 202 if job.status in OPEN else 201
+
+
+def repeat_answer(saved: SavedAnswer) -> Response:
+    """Answer as the first time: with the job's result where it had ended by then."""
+    job = get_job(organisation_id=saved.organisation_id, job_id=saved.job_id)
+    result = read_result(job) if saved.body["status"] == JobStatus.COMPLETED else no_result()
+    headers = {"Location": job_address(job.id), "Idempotency-Replayed": "true"}
+    return send_job(job, saved.body, result, status=saved.status, headers=headers)
+
+
+def send_job(
+    job: Job,
+    head: Mapping[str, Any],
+    result: ResultText,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    """Send a job's JSON, of which the result is text already: see readers.py. Raises TooManyReadersError."""
+    sent = send_in_turn(job.organisation_id, head, result)
+    if not result.is_small:
+        sent = stream_with_context(iter(sent))
+    return Response(sent, status=status, headers=dict(headers), mimetype="application/json")
 
 
 def render_estimate(found: estimate.Estimate) -> EstimateJson:
@@ -200,43 +234,16 @@ def render_estimate(found: estimate.Estimate) -> EstimateJson:
     }
 
 
-def render_job(job: Job) -> JobJson:
-    """Write a job with its program and its result as JSON."""
-    further = job.further_results or {}
+def render_head(job: Job) -> JobHeadJson:
+    """Write a job with its program as JSON."""
     return {
         **render_summary(job),
         "circuit": cast("CircuitJson | None", job.circuit),
         "circuits": cast("list[CircuitJson] | None", job.circuits),
         "queue": render_place(job),
-        "counts": job.counts,
-        "probabilities": job.probabilities,
         "bitOrder": "Classical bit 0 is the rightmost character.",
-        "expectationValues": further.get("expectationValues"),
-        "memory": further.get("memory"),
-        "statevector": further.get("statevector"),
-        "results": render_results(job),
         "resultDeletedAt": format_time(job.result_deleted_at) if job.result_deleted_at else None,
     }
-
-
-def render_results(job: Job) -> list[ResultJson] | None:
-    """Write what came of each circuit of a batch or a sweep; null for a single circuit, and while there is nothing."""
-    if job.results is None:
-        return None
-    return [
-        {
-            "parameters": dict(work.parameters),
-            "seed": work.seed,
-            "engine": engine,
-            "engineVersion": result["engineVersion"],
-            "counts": result["counts"],
-            "probabilities": result["probabilities"],
-            "expectationValues": result.get("expectationValues"),
-            "memory": result.get("memory"),
-            "statevector": result.get("statevector"),
-        }
-        for work, engine, result in zip(task_of(job).list_works(), job.engines or (), job.results, strict=True)
-    ]
 
 
 def render_place(job: Job) -> QueueJson | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from webapp.api.schemas import PageQuery, Schema
+from webapp.api.schemas import Credits, PageQuery, Schema
 from webapp.keys.rotation import MAX_GRACE
 from webapp.keys.settings import (
     MAX_ADDRESSES,
@@ -17,6 +17,7 @@ from webapp.keys.settings import (
     SECONDS_PER_DAY,
     RateLimit,
 )
+from webapp.ledger.budgets import BudgetTerms
 
 MAX_GRACE_SECONDS = int(MAX_GRACE.total_seconds())
 # Above any list that is allowed, so that a long one is refused with all else that is wrong.
@@ -56,12 +57,33 @@ class RateLimitBody(Schema):
         return RateLimit(self.calls, self.seconds)
 
 
+class BudgetBody(Schema):
+    """A budget of a key's own."""
+
+    period: Literal["day", "month", "total"] = Field(description="day, month or total")
+    limit: Credits = Field(description='decimal credits in a string, such as "0.5"')
+    refuses: bool = Field(default=True, description="true to refuse what goes beyond it, false to warn only")
+
+    def read(self) -> BudgetTerms:
+        """Give the budget in the operation's terms."""
+        return BudgetTerms(self.period, self.limit, self.refuses)
+
+
+def demand_different_periods(budgets: list[BudgetBody] | None) -> list[BudgetBody] | None:
+    """Refuse two budgets for the same period."""
+    periods = [budget.period for budget in budgets or ()]
+    if len(set(periods)) != len(periods):
+        raise ValueError("A key has at most one budget for each period.")
+    return budgets
+
+
 NAME = f"1 to {MAX_NAME_LENGTH} characters"
 DESCRIPTION = f"at most {MAX_DESCRIPTION_LENGTH} characters on one line"
 SCOPES = "scopes that this key has itself"
 EXPIRES_AT = "a time in RFC 3339, in the future"
 RATE_LIMITS = f"at most {MAX_RATE_LIMITS} of calls and seconds"
 ADDRESSES = f"at most {MAX_ADDRESSES} addresses or networks (CIDR)"
+BUDGETS = "at most one for each period (day, month or total), with its limit in decimal credits"
 TAGS = f"at most {MAX_TAGS} lower-case words"
 
 
@@ -74,6 +96,9 @@ class KeyBody(Schema):
     mode: Literal["live", "test"] = Field(default="live", description="live or test")
     expires_at: Time = Field(default=None, description=EXPIRES_AT)
     rate_limits: list[RateLimitBody] = Field(default_factory=list, max_length=MANY, description=RATE_LIMITS)
+    budgets: Annotated[list[BudgetBody], AfterValidator(demand_different_periods)] = Field(
+        default_factory=list, max_length=MANY, description=BUDGETS
+    )
     addresses: list[str] = Field(default_factory=list, max_length=MANY, description=ADDRESSES)
     tags: list[str] = Field(default_factory=list, max_length=MANY, description=TAGS)
 
@@ -86,13 +111,16 @@ class KeyChangesBody(Schema):
     description: str | None = Field(default=None, description=DESCRIPTION)
     expires_at: Time = Field(default=None, description=f"{EXPIRES_AT}; null for never")
     rate_limits: list[RateLimitBody] | None = Field(default=None, max_length=MANY, description=RATE_LIMITS)
+    budgets: Annotated[list[BudgetBody] | None, AfterValidator(demand_different_periods)] = Field(
+        default=None, max_length=MANY, description=BUDGETS
+    )
     addresses: list[str] | None = Field(default=None, max_length=MANY, description=ADDRESSES)
     tags: list[str] | None = Field(default=None, max_length=MANY, description=TAGS)
     disabled: bool | None = Field(default=None, description="true to refuse its calls, false to let them through")
 
     def read(self) -> dict[str, Any]:
         """Give the settings that are to change, by the names that KeySettings has for them."""
-        sent = {name: getattr(self, name) for name in self.model_fields_set - {"disabled"}}
+        sent = {name: getattr(self, name) for name in self.model_fields_set - {"disabled", "budgets"}}
         if "rate_limits" in sent and self.rate_limits is not None:
             sent["rate_limits"] = [limit.read() for limit in self.rate_limits]
         # Only an expiry can be taken away with null.
@@ -107,6 +135,21 @@ class RotationBody(Schema):
         ge=0,
         le=MAX_GRACE_SECONDS,
         description=f"a whole number from 0 to {MAX_GRACE_SECONDS}: how long the old token goes on",
+    )
+
+
+def read_flag(text: str) -> bool:
+    """Read a yes or no from a query, where everything is text."""
+    if text not in {"true", "false"}:
+        raise ValueError("It must be true or false.")
+    return text == "true"
+
+
+class RevocationQuery(Schema):
+    """The query of DELETE /keys/{keyId}."""
+
+    descendants: Annotated[bool, BeforeValidator(read_flag)] = Field(
+        default=False, description="true to revoke the keys that it made as well, and those that they made"
     )
 
 

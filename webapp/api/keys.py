@@ -1,29 +1,26 @@
 """API keys, managed by programs."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import request, url_for
 
-from webapp.accounts.audit import Actor, ActorType
 from webapp.api import api
-from webapp.api.key_schemas import KeyBody, KeyChangesBody, KeyListQuery, RotationBody
-from webapp.api.responses import ManagedKeyJson, ManagedKeyListJson, NewKeyJson
+from webapp.api.key_schemas import KeyBody, KeyChangesBody, KeyListQuery, RevocationQuery, RotationBody
+from webapp.api.responses import KeyBudgetJson, ManagedKeyJson, ManagedKeyListJson, NewKeyJson, RevokedKeyJson
 from webapp.api.schemas import answers, read_body, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time
+from webapp.core.money import format_credits
 from webapp.extensions import runtime
-from webapp.hooks import get_origin, get_principal
+from webapp.hooks import get_key_actor, get_principal
 from webapp.keys.models import ApiKey
 from webapp.keys.operations import NewKey, revoke_key
 from webapp.keys.queries import get_own_key, list_keys_page
 from webapp.keys.settings import KeySettings, status_of
-from webapp.metering.delegation import (
-    create_delegated_key,
-    rotate_delegated_key,
-    switch_delegated_key,
-    update_delegated_key,
-)
+from webapp.ledger.budgets import Budget, list_key_budgets
+from webapp.metering.delegation import create_delegated_key, rotate_delegated_key, update_delegated_key
 
 
 @api.get("/keys")
@@ -33,7 +30,7 @@ def read_keys() -> ManagedKeyListJson:
     """List the account's keys, newest first, revoked ones included."""
     query = read_query(KeyListQuery)
     page = list_keys_page(get_principal().organisation_id, limit=query.limit, cursor=query.cursor)
-    return {"keys": [render_key(key) for key in page.rows], "nextCursor": page.next_cursor}
+    return {"keys": render_keys(page.rows), "nextCursor": page.next_cursor}
 
 
 @api.post("/keys")
@@ -55,7 +52,8 @@ def create_key() -> tuple[NewKeyJson, int, dict[str, str]]:
             addresses=body.addresses,
             tags=body.tags,
         ),
-        actor=get_actor(),
+        budgets=[budget.read() for budget in body.budgets],
+        actor=get_key_actor(),
         at=clock.now(),
     )
     return render_new(new), 201, {"Location": url_for("api.read_key", key_id=new.key.id)}
@@ -75,28 +73,16 @@ def read_key(key_id: str) -> ManagedKeyJson:
 def update_key(key_id: str) -> ManagedKeyJson:
     """Change what a key may do, from its next call on, to no more than the key that asks may. What is absent stays."""
     body = read_body(KeyChangesBody, max_bytes=runtime().max_body_bytes)
-    organisation_id, giver_id = get_principal().organisation_id, get_principal().key_id
-    key = get_own_key(organisation_id=organisation_id, key_id=key_id)
-    changes = body.read()
-    at = clock.now()
-    if changes:
-        key = update_delegated_key(
-            giver_id=giver_id,
-            organisation_id=organisation_id,
-            key_id=key_id,
-            changes=changes,
-            actor=get_actor(),
-            at=at,
-        )
-    if body.disabled is not None:
-        key = switch_delegated_key(
-            giver_id=giver_id,
-            organisation_id=organisation_id,
-            key_id=key_id,
-            disabled=body.disabled,
-            actor=get_actor(),
-            at=at,
-        )
+    key = update_delegated_key(
+        giver_id=get_principal().key_id,
+        organisation_id=get_principal().organisation_id,
+        key_id=key_id,
+        changes=body.read(),
+        budgets=None if body.budgets is None else [budget.read() for budget in body.budgets],
+        disabled=body.disabled,
+        actor=get_key_actor(),
+        at=clock.now(),
+    )
     return render_key(key)
 
 
@@ -110,7 +96,7 @@ def rotate_key(key_id: str) -> tuple[NewKeyJson, int]:
         organisation_id=get_principal().organisation_id,
         key_id=key_id,
         grace=timedelta(seconds=read_grace()),
-        actor=get_actor(),
+        actor=get_key_actor(),
         at=clock.now(),
     )
     return render_new(new), 201
@@ -118,10 +104,18 @@ def rotate_key(key_id: str) -> tuple[NewKeyJson, int]:
 
 @api.delete("/keys/<key_id>")
 @key_required("keys:write")
-def delete_key(key_id: str) -> ManagedKeyJson:
-    """Revoke a key for good; the very next call with it is refused."""
-    key = revoke_key(organisation_id=get_principal().organisation_id, key_id=key_id, actor=get_actor(), at=clock.now())
-    return render_key(key)
+@takes(query=RevocationQuery)
+def delete_key(key_id: str) -> RevokedKeyJson:
+    """Revoke a key for good, with all that it made where that is asked; the very next call with any is refused."""
+    with_made = read_query(RevocationQuery).descendants
+    key, made = revoke_key(
+        organisation_id=get_principal().organisation_id,
+        key_id=key_id,
+        with_made=with_made,
+        actor=get_key_actor(),
+        at=clock.now(),
+    )
+    return {**render_key(key), "revokedDescendants": [each.id for each in made]}
 
 
 def read_grace() -> int:
@@ -131,12 +125,6 @@ def read_grace() -> int:
     return read_body(RotationBody, max_bytes=runtime().max_body_bytes).grace_seconds
 
 
-def get_actor() -> Actor:
-    """Give the key that asks as the audit trail names it."""
-    principal = get_principal()
-    return Actor(ActorType.KEY, principal.key_id, principal.name, get_origin())
-
-
 def render_new(new: NewKey) -> NewKeyJson:
     """Write a key with the raw token as JSON."""
     return {**render_key(new.key), "key": new.raw}
@@ -144,19 +132,38 @@ def render_new(new: NewKey) -> NewKeyJson:
 
 def render_key(key: ApiKey) -> ManagedKeyJson:
     """Write a key as JSON."""
+    return render_keys([key])[0]
+
+
+def render_keys(keys: Sequence[ApiKey]) -> list[ManagedKeyJson]:
+    """Write keys as JSON."""
+    budgets = list_key_budgets([key.id for key in keys])
+    return [
+        {
+            "id": key.id,
+            "name": key.name,
+            "description": key.description,
+            "prefix": key.prefix,
+            "status": status_of(key, at=clock.now()),
+            "mode": key.mode,
+            "scopes": key.scopes.split(),
+            "rateLimits": [{"calls": calls, "seconds": seconds} for calls, seconds in key.rate_limits],
+            "budgets": [render_budget(budget) for budget in budgets if budget.spender == key.id],
+            "addresses": list(key.addresses),
+            "tags": list(key.tags),
+            "createdAt": format_time(key.created_at),
+            "createdByKeyId": key.created_by_key_id,
+            "expiresAt": format_time(key.expires_at) if key.expires_at else None,
+            "revokedAt": format_time(key.revoked_at) if key.revoked_at else None,
+        }
+        for key in keys
+    ]
+
+
+def render_budget(budget: Budget) -> KeyBudgetJson:
+    """Write a key's own budget as JSON."""
     return {
-        "id": key.id,
-        "name": key.name,
-        "description": key.description,
-        "prefix": key.prefix,
-        "status": status_of(key, at=clock.now()),
-        "mode": key.mode,
-        "scopes": key.scopes.split(),
-        "rateLimits": [{"calls": calls, "seconds": seconds} for calls, seconds in key.rate_limits],
-        "addresses": list(key.addresses),
-        "tags": list(key.tags),
-        "createdAt": format_time(key.created_at),
-        "createdByKeyId": key.created_by_key_id,
-        "expiresAt": format_time(key.expires_at) if key.expires_at else None,
-        "revokedAt": format_time(key.revoked_at) if key.revoked_at else None,
+        "period": budget.period,
+        "limit": format_credits(budget.microcredits),
+        "refuses": budget.refuses,
     }

@@ -45,6 +45,7 @@ def render_budget(budget: BudgetState) -> BudgetJson:
     resets_at = end_of_period(budget.period, clock.now())
     return {
         "source": f"{budget.level}_budget",
+        "keyId": budget.spender or None,
         "period": budget.period,
         "limit": format_credits(budget.limit_microcredits),
         "used": format_credits(budget.used_microcredits),

@@ -30,7 +30,8 @@ REFUSALS = {
     404: "There is no such thing in this account.",
     422: "A field is wrong; details names each with its path and what is allowed.",
     429: "Too many calls: Retry-After says when to come back.",
-    503: "A store is away: nothing was charged; Retry-After says when to come back.",
+    503: "A store is away, or too many large results are being read: nothing was charged; Retry-After says when to "
+    "come back.",
 }
 BODY_REFUSALS = {
     400: "The body is not JSON that can be read.",
@@ -125,7 +126,7 @@ def list_successes(view: Callable[..., Any]) -> Mapping[int, str]:
 
 def succeed(view: Callable[..., Any], status: int, text: str, schemas: dict[str, Any]) -> dict[str, Any]:
     """Describe a success, with an example."""
-    shape = first_shape(get_type_hints(view)["return"])
+    shape = getattr(view, "shape", None) or first_shape(get_type_hints(view)["return"])
     names = [(shape.__name__, status), (shape.__name__, None)]
     example = next(SUCCESS_EXAMPLES[name] for name in names if name in SUCCESS_EXAMPLES)
     return answer(text, refer(shape, schemas), example=example)

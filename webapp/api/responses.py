@@ -47,7 +47,10 @@ class TemplateListJson(TypedDict):
 
 
 class BackendJson(TypedDict):
-    """A place where circuits run."""
+    """A place where circuits run.
+
+    `queueDepth` says how many jobs of all accounts wait for it, at most 5 seconds old; null where that is not known.
+    """
 
     id: str
     name: str
@@ -60,7 +63,7 @@ class BackendJson(TypedDict):
     gates: list[str]
     engines: list[str]
     price: str
-    queueDepth: int
+    queueDepth: int | None
 
 
 class BackendListJson(TypedDict):
@@ -79,9 +82,13 @@ class LimitJson(TypedDict):
 
 
 class BudgetJson(TypedDict):
-    """A budget, in decimal credits; one that does not refuse only warns, and one in all never resets."""
+    """A budget, in decimal credits; one that does not refuse only warns, and one in all never resets.
+
+    Whose it is: this key's, that of a key that made it, or the account's, which has no key's id.
+    """
 
     source: str
+    keyId: str | None
     period: str
     limit: str
     used: str
@@ -111,6 +118,14 @@ class RateLimitJson(TypedDict):
     seconds: int
 
 
+class KeyBudgetJson(TypedDict):
+    """A budget of a key's own, in decimal credits; one that does not refuse only warns."""
+
+    period: str
+    limit: str
+    refuses: bool
+
+
 class ManagedKeyJson(TypedDict):
     """An API key, as those see it who manage it."""
 
@@ -122,6 +137,7 @@ class ManagedKeyJson(TypedDict):
     mode: str
     scopes: list[str]
     rateLimits: list[RateLimitJson]
+    budgets: list[KeyBudgetJson]
     addresses: list[str]
     tags: list[str]
     createdAt: str
@@ -134,6 +150,12 @@ class NewKeyJson(ManagedKeyJson):
     """A key with a token just made: the raw key, which is never shown again."""
 
     key: str
+
+
+class RevokedKeyJson(ManagedKeyJson):
+    """A key that was revoked, and the ids of those that were revoked with it because it had made them."""
+
+    revokedDescendants: list[str]
 
 
 class ManagedKeyListJson(TypedDict):
@@ -222,24 +244,29 @@ class ResultJson(TypedDict):
     statevector: list[list[float]] | None
 
 
-class JobJson(JobSummaryJson):
+class JobHeadJson(JobSummaryJson):
+    """A job with its program, and without what came of it."""
+
+    circuit: CircuitJson | None
+    circuits: list[CircuitJson] | None
+    queue: QueueJson | None
+    bitOrder: str
+    resultDeletedAt: str | None
+
+
+class JobJson(JobHeadJson):
     """A job with its result: bitstrings, of which classical bit 0 is the rightmost character, and their counts.
 
     Of a batch or a sweep, `results` has what came of each circuit, in order, and a single result's members are null.
     `queue` is null unless the job is queued. A result is deleted after some time: `resultDeletedAt`.
     """
 
-    circuit: CircuitJson | None
-    circuits: list[CircuitJson] | None
-    queue: QueueJson | None
     counts: dict[str, int] | None
     probabilities: dict[str, float] | None
-    bitOrder: str
     expectationValues: list[ExpectationJson] | None
     memory: list[str] | None
     statevector: list[list[float]] | None
     results: list[ResultJson] | None
-    resultDeletedAt: str | None
 
 
 class PriceJson(TypedDict):

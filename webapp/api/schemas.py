@@ -160,11 +160,17 @@ def takes(
     return decorate
 
 
-def answers(successes: Mapping[int, str], *, conflict: str | None = None) -> Callable[[View], View]:
-    """Declare, for the OpenAPI document, with which statuses a view succeeds, and what a 409 means where it has one."""
+def answers(
+    successes: Mapping[int, str], *, shape: type | None = None, conflict: str | None = None
+) -> Callable[[View], View]:
+    """Declare, for the OpenAPI document, with which statuses a view succeeds, and what a 409 means where it has one.
+
+    A view that writes its answer's text itself, and so does not return its shape, declares that too.
+    """
 
     def decorate(view: View) -> View:
         cast("Any", view).successes = successes
+        cast("Any", view).shape = shape
         cast("Any", view).conflict = conflict
         return view
 

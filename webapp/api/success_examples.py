@@ -50,7 +50,8 @@ KEY: Final[dict[str, Any]] = {
     "limits": [{"name": "key", "quota": 600, "windowSeconds": 60, "remaining": 599}],
     "budget": [
         {
-            "source": "key",
+            "source": "key_budget",
+            "keyId": KEY_ID,
             "period": "day",
             "limit": "5",
             "used": "0.002001",
@@ -69,6 +70,7 @@ MANAGED_KEY: Final[dict[str, Any]] = {
     "mode": "live",
     "scopes": ["jobs:write", "jobs:read"],
     "rateLimits": [{"calls": 60, "seconds": 60}],
+    "budgets": [{"period": "day", "limit": "5", "refuses": True}],
     "addresses": ["192.0.2.0/24"],
     "tags": ["nightly"],
     "createdAt": CREATED_AT,
@@ -115,6 +117,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "KeyJson": KEY,
     "ManagedKeyJson": MANAGED_KEY,
     "NewKeyJson": MANAGED_KEY | {"key": "upcube_sk_…"},
+    "RevokedKeyJson": MANAGED_KEY | {"status": "revoked", "revokedAt": CREATED_AT, "revokedDescendants": []},
     "ManagedKeyListJson": {"keys": [MANAGED_KEY], "nextCursor": None},
     "LeakReceiptJson": {"received": 1},
     "CreditsJson": CREDITS,

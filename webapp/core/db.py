@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
@@ -57,6 +57,13 @@ class Base(DeclarativeBase):
 
 # expire_on_commit is off: a view may render what an operation returned without reading it again.
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+
+# How a row is locked that others refer to, such as a user or an organisation: its writers wait for one another, and
+# whoever adds a row that refers to it does not wait (PostgreSQL: FOR NO KEY UPDATE). With a plain FOR UPDATE they
+# would, and we may be waiting for them. Where one transaction locks several: users, then organisations by their ids,
+# then keys by theirs, then usage, then balances.
+ROW_LOCK: Final[dict[str, Any]] = {"key_share": True}
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):

@@ -14,7 +14,7 @@ from webapp.dashboard.examples import EXAMPLE_BODY
 from webapp.dashboard.key_forms import KeyForm
 from webapp.dashboard.visitor import get_actor, get_own_organisation
 from webapp.keys.operations import NewKey, revoke_key, set_key_disabled, update_key
-from webapp.keys.queries import get_own_key, list_old_tokens
+from webapp.keys.queries import get_own_key, list_keys_made_by, list_old_tokens
 from webapp.keys.rotation import rotate_key
 from webapp.keys.scopes import PRESETS, SCOPES
 from webapp.keys.settings import MAX_NAME_LENGTH
@@ -108,15 +108,25 @@ def confirm_revocation(key_id: str) -> ResponseReturnValue:
     key = get_own_key(organisation_id=get_own_organisation().id, key_id=key_id)
     if key.revoked_at:
         return redirect(url_for("dashboard.api_keys"))
-    return render_template("api_key_revocation.html", key=key)
+    return render_template("api_key_revocation.html", key=key, made=list_keys_made_by(key))
 
 
 @dashboard.post("/console/api-keys/<key_id>/revoke")
 @permission_required(Permission.KEYS_MANAGE)
 def revoke_api_key(key_id: str) -> ResponseReturnValue:
-    """Revoke a key; its next call is refused."""
-    key = revoke_key(organisation_id=get_own_organisation().id, key_id=key_id, actor=get_actor(), at=clock.now())
-    flash(f"The key \u2068{key.name}\u2069 is revoked. Its next call is refused.")
+    """Revoke a key, with those that it made where that is wanted; the next call of each is refused."""
+    key, made = revoke_key(
+        organisation_id=get_own_organisation().id,
+        key_id=key_id,
+        with_made="with_made" in request.form,
+        actor=get_actor(),
+        at=clock.now(),
+    )
+    if made:
+        others = f"{len(made)} key{'' if len(made) == 1 else 's'} that it made"
+        flash(f"The key \u2068{key.name}\u2069 is revoked, and so {'is' if len(made) == 1 else 'are'} {others}.")
+    else:
+        flash(f"The key \u2068{key.name}\u2069 is revoked. Its next call is refused.")
     return redirect(url_for("dashboard.api_keys"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from flask import flash, jsonify, make_response, redirect, render_template, request, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from webapp.accounts.queries import get_user
@@ -16,6 +16,7 @@ from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
+from webapp.dashboard.exports import send_file
 from webapp.dashboard.playground_drafts import fits_playground
 from webapp.dashboard.visitor import get_own_organisation
 from webapp.extensions import runtime
@@ -23,6 +24,8 @@ from webapp.jobs import operations
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.operations import JobEndedError
 from webapp.jobs.queries import get_job, list_jobs
+from webapp.jobs.readers import send_in_turn
+from webapp.jobs.results import is_small, load_result, read_result
 from webapp.jobs.states import OPEN
 from webapp.jobs.tasks import Work, task_of
 from webapp.jobs.turns import QueuePlace, find_place
@@ -33,6 +36,8 @@ from webapp.quantum.openqasm import to_openqasm3
 JOBS_PER_PAGE = 25
 # A histogram longer than this is unreadable: the most frequent outcomes stand for it.
 SHOWN_OUTCOMES = 32
+# Nearer to the front of the queue, a page looks every moment whether its job has started; farther back, every 5 s.
+SOON = 10
 # The last job of the page before, as our own links have it.
 CURSOR = re.compile(r"job_[0-9a-z]{26}")
 PLACE = re.compile(r"[0-9]{1,3}", re.ASCII)
@@ -117,14 +122,17 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
 
 def render_job(found: Job, place: QueuePlace | None) -> str:
     """Render a job's page; of a batch or a sweep, with one circuit of those in its table shown in full."""
-    parts = list_parts(found)
+    whole = load_result(found)
+    parts = list_parts(found, whole)
     shown = find_shown(parts)
     circuit = find_circuit(found, shown)
-    result = parts[shown].result if parts else get_result(found)
+    result = parts[shown].result if parts else whole
     return render_template(
         "job.html",
         job=found,
         is_open=found.status in OPEN,
+        is_soon=place is None or place.position <= SOON,
+        is_drawn=is_small(found),
         place=place,
         parts=parts,
         shown=shown,
@@ -144,23 +152,22 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
 def job_result(job_id: str) -> ResponseReturnValue:
     """Give the result as a file."""
     found = get_job(organisation_id=get_own_organisation().id, job_id=job_id)
-    answer = jsonify(
-        id=found.id,
-        templateId=found.template_id,
-        circuit=found.circuit,
-        circuits=found.circuits,
-        parameters=found.parameters,
-        options=found.options,
-        shots=found.shots,
-        seed=found.seed,
-        counts=found.counts,
-        probabilities=found.probabilities,
-        **(found.further_results or {}),
-        results=write_parts(found),
-        bitOrder="Classical bit 0 is the rightmost character.",
+    head = {
+        "id": found.id,
+        "templateId": found.template_id,
+        "circuit": found.circuit,
+        "circuits": found.circuits,
+        "parameters": found.parameters,
+        "options": found.options,
+        "shots": found.shots,
+        "seed": found.seed,
+        "bitOrder": "Classical bit 0 is the rightmost character.",
+    }
+    return send_file(
+        send_in_turn(found.organisation_id, head, read_result(found)),
+        name=f"{found.id}.json",
+        mimetype="application/json",
     )
-    answer.headers["Content-Disposition"] = f'attachment; filename="{found.id}.json"'
-    return answer
 
 
 def make_chart(result: Mapping[str, Any], *, shots: int) -> Chart:
@@ -184,34 +191,19 @@ def list_outcomes(counts: Mapping[str, int], probabilities: Mapping[str, float],
     ]
 
 
-def get_result(job: Job) -> dict[str, Any]:
-    """Give what came of a job's one circuit, named as what came of each of several."""
-    return {"counts": job.counts, "probabilities": job.probabilities, **(job.further_results or {})}
-
-
-def list_parts(job: Job) -> list[Part]:
+def list_parts(job: Job, result: Mapping[str, Any]) -> list[Part]:
     """Give the circuits of a batch or a sweep; none for a job of a single circuit."""
     if job.engines is None:
         return []
-    results = job.results or [{} for _ in job.engines]
+    results = result["results"] or [{} for _ in job.engines]
     works = task_of(job).list_works()
-    return [Part(work, engine, result) for work, engine, result in zip(works, job.engines, results, strict=True)]
+    return [Part(work, engine, found) for work, engine, found in zip(works, job.engines, results, strict=True)]
 
 
 def find_shown(parts: Sequence[Part]) -> int:
     """Give which circuit the page was asked to show; the first, unless it was asked for one that there is."""
     asked = request.args.get("circuit", "")
     return int(asked) if PLACE.fullmatch(asked) and int(asked) < len(parts) else 0
-
-
-def write_parts(job: Job) -> list[dict[str, Any]] | None:
-    """Write what came of each circuit of a batch or a sweep; None for a single one."""
-    if job.results is None:
-        return None
-    return [
-        {"parameters": dict(part.work.parameters), "seed": part.work.seed, "engine": part.engine, **part.result}
-        for part in list_parts(job)
-    ]
 
 
 def make_rerun_body(job: Job) -> dict[str, object]:

@@ -15,7 +15,7 @@ from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import Diagram, draw
-from webapp.dashboard.jobs import get_result, make_chart, make_rerun_body
+from webapp.dashboard.jobs import make_chart, make_rerun_body
 from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, TEMPLATE, Draft, make_request
 from webapp.dashboard.playground_options import NOISE_LABELS, group_by_field
 from webapp.dashboard.visitor import get_own_organisation, get_visitor
@@ -26,6 +26,7 @@ from webapp.jobs.models import Job, SavedAnswer
 from webapp.jobs.operations import Submitter, submit_job
 from webapp.jobs.plans import digest_request
 from webapp.jobs.queries import get_job
+from webapp.jobs.results import is_small, load_result
 from webapp.jobs.states import OPEN
 from webapp.quantum.backends import list_backends
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
@@ -139,7 +140,7 @@ def run(outlook: Outlook) -> str:
         repeatable=Repeatable(f"console:{ticket}", digest, lambda _: ({}, 201)),
         at=clock.now(),
     )
-    return answer.job_id if isinstance(answer, SavedAnswer) else answer.id
+    return answer.job_id if isinstance(answer, SavedAnswer) else answer.job.id
 
 
 def get_submitter() -> Submitter:
@@ -156,6 +157,7 @@ def show_job(job_id: str, draft: Draft) -> ResponseReturnValue:
 def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None) -> str:
     """Render the page."""
     details = outlook.error.details if outlook.error else ()
+    result = load_result(job) if job else {}
     return render_template(
         "playground.html",
         draft=draft,
@@ -163,8 +165,9 @@ def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None)
         errors=group_by_field(details, observables=draft.observables, has_parameters=draft.kind == TEMPLATE),
         noises=NOISE_LABELS,
         job=job,
-        chart=make_chart(get_result(job), shots=job.shots) if job else None,
-        means=(get_result(job).get("expectationValues") or []) if job else [],
+        is_drawn=job is not None and is_small(job),
+        chart=make_chart(result, shots=job.shots) if job else None,
+        means=result.get("expectationValues") or [],
         rerun_body=make_rerun_body(job) if job else None,
         ticket=secrets.token_urlsafe(16),
         kinds=KINDS,

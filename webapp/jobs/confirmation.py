@@ -9,7 +9,7 @@ from webapp.accounts.models import Organisation
 from webapp.accounts.organisations import organisation_target
 from webapp.accounts.queries import get_organisation
 from webapp.core.clock import format_time
-from webapp.core.db import db, transaction
+from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.jobs.gates import AccountState, GateVerdict, judge_confirmation
@@ -129,7 +129,7 @@ def look_at_account(organisation: Organisation, spender: str) -> AccountState:
 def set_confirmation(*, organisation_id: str, above_microcredits: int | None, actor: Actor, at: datetime) -> None:
     """Have jobs that may cost more than this confirmed, or with None, none."""
     with transaction() as session:
-        organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
         organisation.confirm_above_microcredits = above_microcredits
         record_event(
             session,

@@ -15,6 +15,8 @@ from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.result_sizes import MAX_RESULT_BYTES
+from webapp.jobs.results import Outcome, store_outcome
 from webapp.jobs.states import move_job
 from webapp.ledger.operations import add_charge
 from webapp.metering.callers import RUN_JOB
@@ -37,7 +39,7 @@ class Failure(Enum):
     TIMEOUT = ("timeout", "The job took longer than a job may. Use fewer qubits, fewer gates or fewer shots.")
     RESULT_TOO_LARGE = (
         "result_too_large",
-        "The result is larger than what is kept. Ask for fewer shots.",
+        f"The result has more than the {MAX_RESULT_BYTES} bytes that are kept. Ask for fewer shots or no memory.",
     )
     WORKER_LOST = ("worker_lost", "The workers that ran this job died, each time that it was tried.")
     INSUFFICIENT_CREDITS = ("insufficient_credits", "The account's balance no longer covered the job when it ended.")
@@ -71,14 +73,16 @@ def end_stored_job(
     target: JobStatus,
     *,
     attempt: int | None = None,
+    silent_since: datetime | None = None,
     charged_microcredits: int = 0,
+    outcome: Outcome | None = None,
     values: Mapping[str, Any] = MappingProxyType({}),
     at: datetime,
 ) -> bool:
-    """End a job with its charge, and then its hold; False, and nothing is done, where it has ended or moved on.
+    """End a job with its result and charge, and then its hold; False, and nothing is done, where it has moved on.
 
-    With an `attempt`, only while that is the job's. Raises OverdraftError or StoreAwayError; after the latter, asking
-    again is safe: a job that did end is not ended twice, and its hold ends when it is found to be overdue.
+    With an `attempt` or `silent_since`, only where move_job() would. Raises OverdraftError or StoreAwayError; after the
+    latter, asking again is safe: a job that did end is not ended twice, and its hold ends when it is found overdue.
     """
     with transaction() as session:
         has_moved = move_job(
@@ -86,11 +90,19 @@ def end_stored_job(
             job.id,
             target,
             attempt=attempt,
-            values={"charged_microcredits": charged_microcredits, "completed_at": at, **values},
+            silent_since=silent_since,
+            values={
+                "charged_microcredits": charged_microcredits,
+                "completed_at": at,
+                **(outcome.columns if outcome else {}),
+                **values,
+            },
         )
         if has_moved:
             # Usage before the balance, as the flush does: two orders would deadlock.
             add_job_usage(session, spender=job.spender, microcredits=charged_microcredits, at=at)
+            if outcome is not None:
+                store_outcome(session, job.id, outcome)
             let_hold_go(session, job.id, organisation_id=job.organisation_id)
             add_job_charge(session, job.id, job.organisation_id, microcredits=charged_microcredits, at=at)
             fault("job_before_end")

@@ -1,7 +1,8 @@
 """Requests that may be sent again: the first answer is saved with the job, and given to whoever repeats the request.
 
-What counts is the row in SQL, whose primary key two answers cannot share. A note in Redis keeps a repeat from running
-beside the first: it is not relied on, and is gone by itself should the process die.
+What counts is the row in SQL, whose primary key two answers cannot share: whoever finds it is answered from it,
+whatever became of the process that wrote it. A note in Redis keeps a repeat from running beside the first: it is not
+relied on, and is gone by itself should the process die.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +23,9 @@ from webapp.core.redis import asking_redis, store
 from webapp.jobs.models import Job, SavedAnswer
 
 KEPT_FOR = timedelta(hours=24)
-# A note older than this was left by a process that died.
-NOTE_SECONDS = 60
+# A note older than this was left by a process that died, or by one that waits for a store: a repeat may run beside
+# that one, and SQL lets one of the two through.
+NOTE_SECONDS = 10
 
 
 class IdempotencyConflictError(UpcubeError):

@@ -83,12 +83,8 @@ class Job(Base):
     # Of each circuit.
     shots: Mapped[int]
     seed: Mapped[int] = mapped_column(sa.BigInteger)
-    counts: Mapped[dict[str, int] | None] = mapped_column(sa.JSON)
-    probabilities: Mapped[dict[str, float] | None] = mapped_column(sa.JSON)
-    # What was given of it: expectationValues, memory, statevector.
-    further_results: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
-    # What came of each circuit of a batch or a sweep, as of a single one in the three columns above.
-    results: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
+    # How large its result is, which is in job_results; null where there is none.
+    result_bytes: Mapped[int | None]
     price_list: Mapped[str] = mapped_column(sa.String(20))
     estimated_microcredits: Mapped[int] = mapped_column(sa.BigInteger)
     held_microcredits: Mapped[int] = mapped_column(sa.BigInteger)
@@ -104,6 +100,17 @@ class Job(Base):
     def spender(self) -> str:
         """Whom usage and budgets count it for: see webapp/metering/spenders.py."""
         return spender_of(self.key_id, self.organisation_id)
+
+
+class JobResult(Base):
+    """A piece of what came of one of a job's circuits: see webapp/jobs/results.py."""
+
+    __tablename__ = "job_results"
+
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey(Job.id), primary_key=True)
+    circuit: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    piece: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[str] = mapped_column(sa.Text)
 
 
 class JobTurn(Base):

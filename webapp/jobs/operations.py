@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, null, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
@@ -24,13 +24,20 @@ from webapp.jobs.ending import (
     end_stored_job,
     identify,
 )
-from webapp.jobs.execution import result_columns
 from webapp.jobs.gates import check_plan
-from webapp.jobs.idempotency import AnsweredMeanwhileError, Repeatable, answering, find_answer, save_answer
-from webapp.jobs.models import Job, JobStatus, Lane, SavedAnswer
+from webapp.jobs.idempotency import (
+    AnsweredMeanwhileError,
+    Repeatable,
+    StillAnsweringError,
+    answering,
+    find_answer,
+    save_answer,
+)
+from webapp.jobs.models import Job, JobResult, JobStatus, Lane, SavedAnswer
 from webapp.jobs.plans import JobLimits, JobRequest, Plan, check_engine, make_plan
 from webapp.jobs.queries import get_job
 from webapp.jobs.quotes import QuoteBook
+from webapp.jobs.results import Outcome, store_outcome, write_outcome
 from webapp.jobs.states import move_new_job
 from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
@@ -66,6 +73,14 @@ class Service:
     quotes: QuoteBook
 
 
+@dataclass(frozen=True)
+class NewJob:
+    """A job just made, and what came of it where it ran at once."""
+
+    job: Job
+    outcome: Outcome | None = None
+
+
 class JobEndedError(UpcubeError):
     """The job has ended already, and can no longer be cancelled."""
 
@@ -84,7 +99,7 @@ def submit_job(
     wants_worker: bool = False,
     repeatable: Repeatable | None = None,
     at: datetime,
-) -> Job | SavedAnswer:
+) -> NewJob | SavedAnswer:
     """Run a small circuit at once, or queue any other for a worker; give the job, or what a repeated request was told.
 
     The price is held before anything runs. Raises NotFoundError, InvalidFieldsError, GateRefusedError,
@@ -93,17 +108,18 @@ def submit_job(
     """
     if repeatable is None:
         return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=None, at=at)
-    with answering(submitter.shard_tag, submitter.organisation_id, repeatable):
-        saved = find_answer(submitter.organisation_id, repeatable)
-        if saved is not None:
-            return saved
-        try:
-            return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=repeatable, at=at)
-        except AnsweredMeanwhileError:
+    try:
+        with answering(submitter.shard_tag, submitter.organisation_id, repeatable):
             saved = find_answer(submitter.organisation_id, repeatable)
-            if saved is None:
-                raise
-            return saved
+            if saved is not None:
+                return saved
+            return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=repeatable, at=at)
+    except (StillAnsweringError, AnsweredMeanwhileError):
+        # It may have been answered since; or whoever did was killed before it could take its note away.
+        saved = find_answer(submitter.organisation_id, repeatable)
+        if saved is None:
+            raise
+        return saved
 
 
 def submit_once(
@@ -114,7 +130,7 @@ def submit_once(
     wants_worker: bool,
     repeatable: Repeatable | None,
     at: datetime,
-) -> Job:
+) -> NewJob:
     """Pass the gates, hold the price, and run or queue the job."""
     plan = make_plan(request, limits=service.limits, wants_worker=wants_worker, is_test=submitter.is_test)
     check_plan(plan, service.limits)
@@ -137,10 +153,11 @@ def submit_once(
         spender=submitter.spender,
     )
     fault("job_after_hold")
+    outcome = None
     with releasing_on_failure(hold):
         if plan.lane is Lane.INLINE:
-            run_inline(job, plan)
-            store_finished(job, repeatable)
+            outcome = run_inline(job, plan)
+            store_finished(job, outcome, repeatable)
         else:
             store_queued(job, hold, repeatable)
     if plan.lane is Lane.INLINE:
@@ -149,7 +166,7 @@ def submit_once(
     else:
         fault("job_after_queued")
         call_workers()
-    return job
+    return NewJob(job, outcome)
 
 
 @contextmanager
@@ -206,8 +223,8 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
     )
 
 
-def run_inline(job: Job, plan: Plan) -> None:
-    """Run the circuits and write down what came of them. A fault of ours fails the job, which then costs nothing."""
+def run_inline(job: Job, plan: Plan) -> Outcome | None:
+    """Run the circuits and give what came of them: None for a fault of ours, which fails the job and costs nothing."""
     move_new_job(job, JobStatus.RUNNING, started_at=clock.now())
     try:
         results = [
@@ -219,22 +236,26 @@ def run_inline(job: Job, plan: Plan) -> None:
     except Exception:
         log.exception("engine %s failed on job %s", job.engine, job.id)
         move_new_job(job, JobStatus.FAILED, error=Failure.ENGINE_FAILED.error, completed_at=clock.now())
-    else:
-        move_new_job(
-            job,
-            JobStatus.COMPLETED,
-            **result_columns(plan.task, results),
-            charged_microcredits=job.held_microcredits,
-            completed_at=clock.now(),
-        )
+        return None
+    outcome = write_outcome(plan.task, results)
+    move_new_job(
+        job,
+        JobStatus.COMPLETED,
+        **outcome.columns,
+        charged_microcredits=job.held_microcredits,
+        completed_at=clock.now(),
+    )
+    return outcome
 
 
-def store_finished(job: Job, repeatable: Repeatable | None) -> None:
-    """Store a finished job, its charge, its usage and its saved answer, all or nothing."""
+def store_finished(job: Job, outcome: Outcome | None, repeatable: Repeatable | None) -> None:
+    """Store a finished job, its result, its charge, its usage and its saved answer, all or nothing."""
     ended_at = job.completed_at or clock.now()
     with transaction() as session:
         add_job_usage(session, spender=job.spender, microcredits=job.charged_microcredits, at=ended_at)
         add_job(session, job, repeatable)
+        if outcome is not None:
+            store_outcome(session, job.id, outcome)
         add_job_charge(session, job.id, job.organisation_id, microcredits=job.charged_microcredits, at=ended_at)
 
 
@@ -267,13 +288,13 @@ def cancel_job(*, organisation_id: str, job_id: str, at: datetime) -> Job:
 
 def prune_results(*, before: datetime) -> int:
     """Delete the results of jobs that ended before this moment, and give how many there were; their rows stay."""
-    nothing = {"counts": null(), "probabilities": null(), "further_results": null(), "results": null()}
-    has_result = Job.result_deleted_at.is_(None) & (Job.status == JobStatus.COMPLETED)
+    has_old_result = (Job.completed_at < before) & Job.result_bytes.is_not(None)
     with transaction() as session:
+        session.execute(delete(JobResult).where(JobResult.job_id.in_(select(Job.id).where(has_old_result))))
         result = session.execute(
             update(Job)
-            .where(Job.completed_at < before, has_result)
-            .values(**nothing, result_deleted_at=clock.now())
+            .where(has_old_result)
+            .values(result_bytes=None, result_deleted_at=clock.now())
             .execution_options(synchronize_session=False)
         )
         return cast("CursorResult[Any]", result).rowcount

@@ -15,6 +15,7 @@ from webapp.jobs.result_sizes import (
     MAX_RESULT_BYTES,
     ResultTooLargeError,
     bound_result_bytes,
+    count_memory_bytes,
 )
 from webapp.jobs.tasks import Task
 from webapp.quantum.backends import Backend, get_backend
@@ -250,6 +251,18 @@ def check_engine(plan: Plan) -> None:
             except UpcubeError as error:
                 plan.task.name_circuit(error, index)
                 raise
-    size_bytes = count_result_bytes(plan.runs)
-    if not plan.task.is_single and size_bytes > MAX_RESULT_BYTES:
-        raise ResultTooLargeError(size_bytes)
+    check_result_size(plan)
+
+
+def check_result_size(plan: Plan) -> None:
+    """Refuse a job whose result would not be kept. Raises ResultTooLargeError.
+
+    How many different outcomes a circuit has is not known beforehand: a single one is refused for its memory alone, and
+    fails without a charge where its counts come out too large. Of several circuits, what they may give is what counts.
+    """
+    if plan.task.is_single:
+        size_bytes = sum(count_memory_bytes(run.profile, run.request) for run in plan.runs)
+    else:
+        size_bytes = count_result_bytes(plan.runs)
+    if size_bytes > MAX_RESULT_BYTES:
+        raise ResultTooLargeError(size_bytes, is_single=plan.task.is_single)

@@ -38,11 +38,10 @@ def list_jobs(
 ) -> Page[Job]:
     """Give the organisation's jobs, newest first: those before the cursor, with this status and backend.
 
-    Their results and programs, which may be large, are not read and cannot be asked for.
+    Their programs, which may be large, are not read and cannot be asked for.
     """
-    large = (Job.counts, Job.probabilities, Job.further_results, Job.results, Job.circuit, Job.circuits)
-    without_results = [defer(column, raiseload=True) for column in large]
-    statement = select(Job).where(Job.organisation_id == organisation_id).options(*without_results)
+    without_programs = [defer(column, raiseload=True) for column in (Job.circuit, Job.circuits)]
+    statement = select(Job).where(Job.organisation_id == organisation_id).options(*without_programs)
     if status:
         statement = statement.where(Job.status == status)
     if backend:

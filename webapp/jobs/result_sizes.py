@@ -4,7 +4,7 @@ from webapp.core.errors import UpcubeError
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines import RunRequest, get_capabilities
 
-# A worker's own limit on what an engine sends it is a little above.
+# As JSON, of all circuits of a job. A worker reads no more from an engine.
 MAX_RESULT_BYTES = 24 * 1024 * 1024
 # What the web process may hold for a request that waits for several circuits.
 MAX_INLINE_RESULT_BYTES = 1024 * 1024
@@ -17,15 +17,17 @@ MEAN_BYTES = 120
 
 
 class ResultTooLargeError(UpcubeError):
-    """The circuits of a job may together give more than is kept."""
+    """A job would give more than is kept, or its circuits together may."""
 
     status = 422
     code = "result_too_large"
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, *, is_single: bool) -> None:
+        may = "The memory of this job takes" if is_single else "The circuits of this job may give"
+        less = "leave out memory" if is_single else "leave out memory or statevector, or send fewer circuits"
         super().__init__(
-            f"The circuits of this job may give {size_bytes} bytes of results, and a job of several gives at most "
-            f"{MAX_RESULT_BYTES}. Ask for fewer shots, leave out memory or statevector, or send fewer circuits.",
+            f"{may} {size_bytes} bytes of results, and a job gives at most {MAX_RESULT_BYTES}. "
+            f"Ask for fewer shots, or {less}.",
             target="shots",
             extra={"requiredBytes": size_bytes, "limitBytes": MAX_RESULT_BYTES},
         )
@@ -37,8 +39,12 @@ def bound_result_bytes(profile: Profile, request: RunRequest, engine: str) -> in
     size = min(request.shots, outcomes) * (profile.clbits + COUNT_BYTES)
     if profile.qubits <= get_capabilities(engine).probabilities_max_qubits:
         size += min(outcomes, 1 << profile.qubits) * (profile.clbits + PROBABILITY_BYTES)
-    if request.wants_memory:
-        size += request.shots * (profile.clbits + 4)
+    size += count_memory_bytes(profile, request)
     if request.wants_statevector:
         size += (1 << profile.qubits) * AMPLITUDE_BYTES
     return size + sum(len(observable.label) + MEAN_BYTES for observable in request.observables)
+
+
+def count_memory_bytes(profile: Profile, request: RunRequest) -> int:
+    """Give what every shot's bitstring takes as JSON, which is known exactly."""
+    return request.shots * (profile.clbits + len('"", ')) if request.wants_memory else 0

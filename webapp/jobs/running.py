@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from webapp.core.db import db, transaction
 from webapp.core.faults import fault
 from webapp.jobs.ending import Failure, StoredJob, end_stored_job, identify
-from webapp.jobs.execution import result_columns
 from webapp.jobs.models import IS_OPEN, Job, JobStatus
+from webapp.jobs.results import write_outcome
 from webapp.jobs.states import move_job
 from webapp.jobs.tasks import Task, task_of
 from webapp.jobs.turns import call_workers, count_jobs, list_turns, record_turn
@@ -91,7 +91,7 @@ def complete_job(assignment: Assignment, results: Sequence[RunResult], *, at: da
             JobStatus.COMPLETED,
             attempt=assignment.attempt,
             charged_microcredits=job.held_microcredits,
-            values=result_columns(assignment.task, results),
+            outcome=write_outcome(assignment.task, results),
             at=at,
         )
     except OverdraftError:
@@ -128,25 +128,60 @@ class RecoveryReport:
     failed: int
 
 
+@dataclass(frozen=True)
+class LostJob:
+    """A job whose worker was silent for too long when this was read, and the attempt that was that worker's."""
+
+    job: StoredJob
+    attempt: int
+    losses: int
+
+
 def recover_jobs(*, at: datetime) -> RecoveryReport:
     """Give dead workers' jobs to others, and see to it that every queued job is known to a worker."""
     returned = failed = 0
-    for job in list_lost_jobs(at=at):
-        if job.losses + 1 >= MAX_LOSSES:
-            values = {"losses": job.losses + 1, "error": Failure.WORKER_LOST.error}
-            failed += end_stored_job(identify(job), JobStatus.FAILED, attempt=job.attempt, values=values, at=at)
+    for lost in list_lost_jobs(at=at):
+        if lost.losses + 1 >= MAX_LOSSES:
+            failed += give_up_job(lost, at=at)
         else:
-            with transaction() as session:
-                values = {"losses": job.losses + 1, "started_at": None}
-                returned += move_job(session, job.id, JobStatus.QUEUED, attempt=job.attempt, values=values)
+            returned += requeue_job(lost, at=at)
     queued = count_jobs(JobStatus.QUEUED)
     if queued:
         call_workers(queued)
     return RecoveryReport(returned=returned, failed=failed)
 
 
-def list_lost_jobs(*, at: datetime) -> list[Job]:
-    """Give the jobs whose worker has not said for too long that it lives."""
+def give_up_job(lost: LostJob, *, at: datetime) -> bool:
+    """Fail a job that has lost its worker too often; False where its worker lives after all."""
+    return end_stored_job(
+        lost.job,
+        JobStatus.FAILED,
+        attempt=lost.attempt,
+        silent_since=at - LEASE,
+        values={"losses": lost.losses + 1, "error": Failure.WORKER_LOST.error},
+        at=at,
+    )
+
+
+def requeue_job(lost: LostJob, *, at: datetime) -> bool:
+    """Put the job of a dead worker back into the queue; False where its worker lives after all."""
+    with transaction() as session:
+        return move_job(
+            session,
+            lost.job.id,
+            JobStatus.QUEUED,
+            attempt=lost.attempt,
+            silent_since=at - LEASE,
+            values={"losses": lost.losses + 1, "started_at": None},
+        )
+
+
+def list_lost_jobs(*, at: datetime) -> list[LostJob]:
+    """Give the jobs whose worker has not said for too long that it lives.
+
+    Each is a copy: a row of the session would be read again after the next transaction, and then tell of a worker that
+    has the job by now.
+    """
     db.session.rollback()
     statement = select(Job).where(IS_OPEN, Job.status == JobStatus.RUNNING, Job.heartbeat_at < at - LEASE)
-    return list(db.session.scalars(statement))
+    return [LostJob(identify(job), job.attempt, job.losses) for job in db.session.scalars(statement).all()]

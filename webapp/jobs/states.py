@@ -1,6 +1,7 @@
 """What may become of a job: the one table of it, and the only code that changes a job's state."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -33,15 +34,19 @@ def move_job(
     target: JobStatus,
     *,
     attempt: int | None = None,
+    silent_since: datetime | None = None,
     values: Mapping[str, Any] = MappingProxyType({}),
 ) -> bool:
     """Move a stored job to another state and set these columns; False, and nothing is changed, where that cannot be.
 
-    With an `attempt`, only while it is the job's: of all that would end a job, one does.
+    With an `attempt`, only while it is the job's: of all that would end a job, one does. With `silent_since`, only
+    while its worker has not said since then that it lives.
     """
     statement = update(Job).where(Job.id == job_id, Job.status.in_(list_sources(target)))
     if attempt is not None:
         statement = statement.where(Job.attempt == attempt)
+    if silent_since is not None:
+        statement = statement.where(Job.heartbeat_at < silent_since)
     statement = statement.values(status=target, **values).execution_options(synchronize_session=False)
     return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1
 

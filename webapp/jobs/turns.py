@@ -79,11 +79,9 @@ def record_turn(session: Session, organisation_id: str, *, at: datetime) -> None
     )
 
 
-def count_jobs(status: JobStatus, *, backend: str | None = None) -> int:
-    """Give how many jobs of all accounts are queued, or running, on one backend or on all."""
+def count_jobs(status: JobStatus) -> int:
+    """Give how many jobs of all accounts are queued, or running."""
     statement = select(func.count()).select_from(Job).where(IS_OPEN, Job.status == status)
-    if backend:
-        statement = statement.where(Job.backend == backend)
     return db.session.scalar(statement) or 0
 
 

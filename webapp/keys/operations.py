@@ -5,6 +5,7 @@ Redis has, so that it holds even if SQL goes away; any other change makes Redis 
 call waits for the lock and reads the new row.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +16,12 @@ from sqlalchemy.orm import Session
 from webapp.accounts.audit import Action, Actor, Details, Target, record_event
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
-from webapp.core.db import transaction
+from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_token, parse_token
 from webapp.core.redis import RedisScript, asking_redis, store
+from webapp.keys.families import list_made
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.settings import KeySettings, check_settings, describe, due_notice, settings_of
 
@@ -85,7 +87,7 @@ def add_key(
 ) -> NewKey:
     """Add a key with checked settings to this transaction. Raises TooManyKeysError."""
     # Locked, so that two at once cannot both be the last one allowed.
-    organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+    organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
     active = select(func.count()).where(ApiKey.organisation_id == organisation_id, ApiKey.revoked_at.is_(None))
     if session.execute(active).scalar_one() >= MAX_ACTIVE_KEYS:
         raise TooManyKeysError
@@ -128,38 +130,74 @@ def change_locked_key(session: Session, key: ApiKey, settings: KeySettings, *, a
     if changes:
         write_settings(key, settings, at=at)
         record_key_event(session, Action.KEY_CHANGED, key, actor=actor, details=changes, at=at)
-        forget_tokens(session, key)
+        # Keys that it made move its rate clocks.
+        forget_tokens(session, key, *(list_made(session, key) if "rateLimits" in changes else ()))
 
 
 def set_key_disabled(*, organisation_id: str, key_id: str, disabled: bool, actor: Actor, at: datetime) -> ApiKey:
     """Refuse a key's calls until it is enabled again, or enable it. Raises NotFoundError or KeyOverError."""
     with transaction() as session:
         key = lock_active_key(session, organisation_id, key_id)
-        if disabled != (key.disabled_at is not None):
-            key.disabled_at = at if disabled else None
-            action = Action.KEY_DISABLED if disabled else Action.KEY_ENABLED
-            record_key_event(session, action, key, actor=actor, at=at)
-            forget_tokens(session, key)
+        switch_locked_key(session, key, disabled=disabled, actor=actor, at=at)
     return key
 
 
-def revoke_key(*, organisation_id: str, key_id: str, actor: Actor, at: datetime) -> ApiKey:
+def switch_locked_key(session: Session, key: ApiKey, *, disabled: bool, actor: Actor, at: datetime) -> None:
+    """Disable or enable a key in this transaction, which has its row locked, and tell Redis. Raises StoreAwayError."""
+    if disabled != (key.disabled_at is not None):
+        key.disabled_at = at if disabled else None
+        action = Action.KEY_DISABLED if disabled else Action.KEY_ENABLED
+        record_key_event(session, action, key, actor=actor, at=at)
+        forget_tokens(session, key)
+
+
+def revoke_key(
+    *, organisation_id: str, key_id: str, actor: Actor, at: datetime, with_made: bool = False
+) -> tuple[ApiKey, Sequence[ApiKey]]:
     """Revoke a key for good; the very next call with it is refused. Revoking it again changes nothing.
 
-    Redis is told before SQL commits: if we die between the two the key is refused, and nobody was told that it works.
-    Raises NotFoundError, or StoreAwayError with nothing done.
+    With all that it made, where that is wanted: the keys that it made and that they made. Gives the key, and those of
+    the others that worked until now. Redis is told before SQL commits: if we die between the two the keys are refused,
+    and nobody was told that they work. Raises NotFoundError, or StoreAwayError with nothing done.
     """
     with transaction() as session:
+        # Locked where no key may be made meanwhile.
+        organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK if with_made else None)
         key = lock_key(session, organisation_id, key_id)
-        revoke_locked_key(session, key, session.get_one(Organisation, organisation_id), actor=actor, at=at)
-    return key
+        if with_made:
+            return key, revoke_locked_family(session, key, organisation, actor=actor, at=at)
+        revoke_locked_key(session, key, organisation, actor=actor, at=at)
+        return key, ()
 
 
-def revoke_locked_key(session: Session, key: ApiKey, organisation: Organisation, *, actor: Actor, at: datetime) -> None:
+def revoke_locked_family(
+    session: Session, key: ApiKey, organisation: Organisation, *, actor: Actor, at: datetime
+) -> Sequence[ApiKey]:
+    """Revoke a key with all that it made in this transaction, which has the organisation's row locked, and the key's.
+
+    Gives those of the others that worked until now. Raises StoreAwayError.
+    """
+    revoke_locked_key(session, key, organisation, actor=actor, at=at)
+    made = list_made(session, key, is_locked=True)
+    for each in made:
+        revoke_locked_key(session, each, organisation, actor=actor, at=at, with_key=key)
+    return made
+
+
+def revoke_locked_key(
+    session: Session,
+    key: ApiKey,
+    organisation: Organisation,
+    *,
+    actor: Actor,
+    at: datetime,
+    with_key: ApiKey | None = None,
+) -> None:
     """Revoke a key in this transaction, which has its row locked, and tell Redis. Raises StoreAwayError."""
     if key.revoked_at is None:
         key.revoked_at = at
-        record_key_event(session, Action.KEY_REVOKED, key, actor=actor, at=at)
+        details = {"withKey": with_key.id} if with_key else None
+        record_key_event(session, Action.KEY_REVOKED, key, actor=actor, details=details, at=at)
         session.flush()
     for digest in session.scalars(select_digests(key)):
         REVOKE.run([names.key_record(organisation.shard_tag, digest)])
@@ -212,18 +250,18 @@ def add_token(session: Session, key: ApiKey, organisation: Organisation, *, at: 
     return raw
 
 
-def forget_tokens(session: Session, key: ApiKey) -> None:
-    """Have the next call with any of the key's tokens read the key from SQL. Raises StoreAwayError."""
+def forget_tokens(session: Session, key: ApiKey, *others: ApiKey) -> None:
+    """Have the next call with any of the keys' tokens read the key from SQL. Raises StoreAwayError."""
     session.flush()
     shard_tag = session.get_one(Organisation, key.organisation_id).shard_tag
-    records = [names.key_record(shard_tag, digest) for digest in session.scalars(select_digests(key))]
+    records = [names.key_record(shard_tag, digest) for digest in session.scalars(select_digests(key, *others))]
     with asking_redis():
         store.client.delete(*records)
 
 
-def select_digests(key: ApiKey) -> Select[str]:
-    """Select the digests of all of the key's tokens."""
-    return select(StoredToken.digest).where(StoredToken.key_id == key.id)
+def select_digests(*keys: ApiKey) -> Select[str]:
+    """Select the digests of all of the keys' tokens."""
+    return select(StoredToken.digest).where(StoredToken.key_id.in_([key.id for key in keys]))
 
 
 def record_key_event(

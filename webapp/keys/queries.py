@@ -1,5 +1,6 @@
 """What is known of API keys."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -7,6 +8,7 @@ from sqlalchemy import select
 from webapp.core.db import db
 from webapp.core.errors import NotFoundError
 from webapp.core.pages import Page, read_page
+from webapp.keys.families import get_line, list_made
 from webapp.keys.models import ApiKey, StoredToken
 
 
@@ -27,16 +29,18 @@ def list_keys_page(organisation_id: str, *, limit: int, cursor: str | None) -> P
 def get_token_by_digest(digest: str, *, is_locked: bool = False) -> StoredToken | None:
     """Give the token with this SHA-256, and its key.
 
-    The key is kept from changing until the transaction ends where it is locked. The token is read after that: a
-    rotation that we waited for may have ended it.
+    The key and its line are kept from changing until the transaction ends where it is locked. The token is read after
+    that: a rotation that we waited for may have ended it.
     """
-    key_id = db.session.scalar(select(StoredToken.key_id).where(StoredToken.digest == digest))
-    if key_id is None:
-        return None
-    if is_locked:
-        db.session.execute(select(ApiKey.id).where(ApiKey.id == key_id).with_for_update(read=True))
-    fresh = select(StoredToken).where(StoredToken.digest == digest).execution_options(populate_existing=True)
-    return db.session.scalar(fresh)
+    statement = select(StoredToken).where(StoredToken.digest == digest)
+    found = db.session.scalar(statement)
+    if found is None or not is_locked:
+        return found
+    line = [key.id for key in get_line(db.session(), found.key)]
+    # In one order, so that nobody waits in a circle.
+    locked = select(ApiKey).where(ApiKey.id.in_(line)).order_by(ApiKey.id).with_for_update(read=True, of=ApiKey)
+    db.session.execute(locked.execution_options(populate_existing=True)).all()
+    return db.session.scalar(statement.execution_options(populate_existing=True))
 
 
 def get_key(key_id: str) -> ApiKey:
@@ -53,6 +57,11 @@ def get_own_key(*, organisation_id: str, key_id: str) -> ApiKey:
     if key is None:
         raise NotFoundError("This account has no such key.", target="keyId")
     return key
+
+
+def list_keys_made_by(key: ApiKey) -> Sequence[ApiKey]:
+    """Give the keys that this one made, and those that they made, that are not revoked, oldest first."""
+    return list_made(db.session(), key)
 
 
 def list_old_tokens(key_id: str, *, at: datetime) -> list[StoredToken]:

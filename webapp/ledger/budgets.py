@@ -1,6 +1,7 @@
 """Budgets: how much a key, or the whole account, may spend in a day, a month or in all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -44,6 +45,15 @@ class Budget(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+@dataclass(frozen=True)
+class BudgetTerms:
+    """What somebody chooses of a budget."""
+
+    period: str
+    microcredits: int
+    refuses: bool
+
+
 class BudgetAlert(Base):
     """A threshold of a budget that was reached, told once in each of its periods."""
 
@@ -84,6 +94,17 @@ def list_budgets(session: Session, organisation_id: str) -> Sequence[Budget]:
     return session.scalars(statement.order_by(Budget.spender, Budget.period)).all()
 
 
+def list_budgets_of(session: Session, spenders: Iterable[str]) -> Sequence[Budget]:
+    """Give the budgets of these keys."""
+    statement = select(Budget).where(Budget.spender.in_(list(spenders)))
+    return session.scalars(statement.order_by(Budget.spender, Budget.period)).all()
+
+
+def list_key_budgets(key_ids: Iterable[str]) -> Sequence[Budget]:
+    """Give the budgets of these keys, for whoever shows them."""
+    return list_budgets_of(db.session(), key_ids)
+
+
 def list_alerts(organisation_id: str, *, limit: int) -> Sequence[BudgetAlert]:
     """Give the thresholds that the account's budgets reached last, newest first."""
     statement = select(BudgetAlert).where(BudgetAlert.organisation_id == organisation_id)
@@ -92,26 +113,17 @@ def list_alerts(organisation_id: str, *, limit: int) -> Sequence[BudgetAlert]:
     ).all()
 
 
-def put_budget(
-    session: Session,
-    *,
-    organisation_id: str,
-    spender: str,
-    period: str,
-    microcredits: int,
-    refuses: bool,
-    at: datetime,
-) -> None:
+def put_budget(session: Session, *, organisation_id: str, spender: str, terms: BudgetTerms, at: datetime) -> None:
     """Set a spender's budget for a period, in place of the one that it may have. Raises InvalidFieldsError."""
-    check_budget(period, microcredits)
-    remove_budget(session, organisation_id=organisation_id, spender=spender, period=period)
+    check_budget(terms.period, terms.microcredits)
+    remove_budget(session, organisation_id=organisation_id, spender=spender, period=terms.period)
     session.add(
         Budget(
             organisation_id=organisation_id,
             spender=spender,
-            period=period,
-            microcredits=microcredits,
-            refuses=refuses,
+            period=terms.period,
+            microcredits=terms.microcredits,
+            refuses=terms.refuses,
             created_at=at,
         )
     )

@@ -41,7 +41,7 @@ def deliver_due_mail(server: MailServer | None, *, now: Callable[[], datetime]) 
     """
     if server is None:
         for message in leave_for_outbox_page(at=now()):
-            log.info("a message to %s waits at /outbox: %s", message.recipient, message.subject)
+            log.info("the message %s waits at /outbox", message.id)
         return 0
     with Connection(server) as connection:
         sent = 0
@@ -61,8 +61,8 @@ def deliver(connection: "Connection", message_id: str, *, now: Callable[[], date
     try:
         connection.send(write_message(message, sender=connection.server.sender))
     except (OSError, smtplib.SMTPException, UnsealError, ValueError) as error:
-        # Neither the server's words nor ours hold the message's text; smtplib's errors may quote the address.
-        log.warning("the message %s could not be sent: %s", message.id, describe(error))
+        # The server's words may quote the address: they stay with the message.
+        log.warning("the message %s could not be sent: %s", message.id, type(error).__name__)
         mark_failed(message, error=describe(error), is_final=is_permanent(error), at=now())
         return False
     fault("mail_after_send")

@@ -10,10 +10,11 @@ from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
 from webapp.core import clock
 from webapp.core import redis as names
-from webapp.core.db import transaction
+from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken
 from webapp.core.redis import RedisScript, store
+from webapp.keys.families import get_line
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.networks import encode_address, encode_network, is_within
 from webapp.keys.queries import get_token_by_digest
@@ -170,15 +171,17 @@ def read_profile(profile: bytes) -> Principal:
 
 def fill_key(token: KeyToken) -> None:
     """Give Redis the token's record from SQL, or a short-lived note that there is no such token."""
+    record_name = names.key_record(token.shard_tag, token.digest)
+    if get_token_by_digest(token.digest) is None:
+        # Nobody has a token before it is stored. Found without a write lock: anybody can send tokens that nobody has.
+        FILL_KEY.run([record_name], [ABSENT_SECONDS, "state", Verdict.ABSENT])
+        return
     with transaction():
         # The row stays as it is until Redis has been told: a key cannot be revoked in between, whatever Redis does.
         found = get_token_by_digest(token.digest, is_locked=True)
-        if found is None:
-            seconds, record = ABSENT_SECONDS, {"state": "absent"}
-        else:
-            seconds, record = 0, token_record(found, get_organisation(found.key.organisation_id))
-        pairs = [text for pair in record.items() for text in pair]
-        FILL_KEY.run([names.key_record(token.shard_tag, token.digest)], [seconds, *pairs])
+        if found is not None:
+            record = token_record(found, get_organisation(found.key.organisation_id))
+            FILL_KEY.run([record_name], [0, *(text for pair in record.items() for text in pair)])
 
 
 def token_record(token: StoredToken, organisation: Organisation) -> dict[str, str]:
@@ -194,8 +197,8 @@ def token_record(token: StoredToken, organisation: Organisation) -> dict[str, st
         "scopes": f" {key.scopes} ",
         "expires": str(int(ends_at.timestamp())) if ends_at else "",
     }
-    if key.rate_limits:
-        record["limits"] = encode_own_limits(key.rate_limits)
+    if limits := encode_own_limits(get_line(db.session(), key)):
+        record["limits"] = limits
     if key.addresses:
         record["networks"] = " ".join(map(encode_network, key.addresses))
     return record

@@ -10,9 +10,11 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Target, record_event
-from webapp.accounts.models import Organisation
+from webapp.accounts.letters import tell_members
+from webapp.accounts.models import Membership, Organisation
 from webapp.accounts.organisations import organisation_target
-from webapp.core.db import db, insert_for, transaction
+from webapp.accounts.roles import MAY, Permission
+from webapp.core.db import ROW_LOCK, db, insert_for, transaction
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.core.text import has_control_characters
@@ -22,28 +24,35 @@ from webapp.ledger.budgets import (
     THRESHOLDS_PERCENT,
     Budget,
     BudgetAlert,
+    BudgetTerms,
     NoBudgetError,
     end_of_period,
     list_budgets,
+    list_budgets_of,
     put_budget,
     remove_budget,
     start_of_period,
 )
 from webapp.ledger.models import Balance
 from webapp.ledger.operations import lock_balance
+from webapp.metering.letters import describe_period, write_threshold
 from webapp.metering.reconcile import RedisAccount, reconcile_account
 from webapp.metering.spending import Used, list_used
 
 
 @dataclass(frozen=True)
 class BudgetState:
-    """A budget as a call found it: whose it is (key or account), and what of it is used."""
+    """A budget as a call found it: what it bounds (key or account), what of it is used, and whose it is.
+
+    That is ACCOUNT, or a key by its id: the one that calls or one of its line.
+    """
 
     level: str
     period: str
     limit_microcredits: int
     used_microcredits: int
     refuses: bool
+    spender: str
 
     @property
     def remaining_microcredits(self) -> int:
@@ -64,12 +73,12 @@ class BudgetExceededError(UpcubeError):
     def __init__(self, budgets: Sequence[BudgetState], *, required: int, at: datetime) -> None:
         refusing = next(budget for budget in budgets if not budget.allows(required))
         available = format_credits(refusing.remaining_microcredits)
-        whose = "this API key's" if refusing.level == "key" else "the account's"
+        whose = "that this API key draws on" if refusing.level == "key" else "of the account"
         resets_at = end_of_period(refusing.period, at)
         when = f", or wait until {resets_at:%Y-%m-%d} (UTC), when it is whole again" if resets_at else ""
         super().__init__(
-            f"This needs {format_credits(required)} credits, and {whose} {describe_period(refusing.period)} budget of "
-            f"{format_credits(refusing.limit_microcredits)} has {available} left. Raise the budget{when}.",
+            f"This needs {format_credits(required)} credits, and the {describe_period(refusing.period)} budget of "
+            f"{format_credits(refusing.limit_microcredits)} {whose} has {available} left. Raise the budget{when}.",
             target="credits",
             extra={
                 "required": format_credits(required),
@@ -80,28 +89,27 @@ class BudgetExceededError(UpcubeError):
         )
 
 
-def describe_period(period: str) -> str:
-    """Name a period as it stands before the word budget."""
-    return {"day": "daily", "month": "monthly"}.get(period, period)
-
-
 def read_budgets(reply: Sequence[Any]) -> tuple[BudgetState, ...]:
     """Read budgets as scripts answer them."""
     return tuple(
-        BudgetState(level.decode(), period.decode(), limit, used, bool(refuses))
-        for level, period, limit, used, refuses in reply
+        BudgetState(level.decode(), period.decode(), limit, used, bool(refuses), spender.decode())
+        for level, period, limit, used, refuses, spender in reply
     )
 
 
 def read_account_budgets(found: RedisAccount, spender: str) -> tuple[BudgetState, ...]:
     """Give the budgets that this spender would meet, from what Redis holds of its account."""
     return tuple(
-        BudgetState(
-            level, period, limit, getattr(Used.decode(found.used.get(whose, ""), found.at), period), bool(refuses)
-        )
-        for level, whose in (("key", spender), ("account", ACCOUNT))
-        for period, limit, refuses in json.loads(found.budgets.get(whose, "[]"))
+        BudgetState(level, period, limit, read_used(found, whose, period), bool(refuses), whose)
+        for level, bounded in (("key", spender), ("account", ACCOUNT))
+        for period, limit, refuses, whose in json.loads(found.budgets.get(bounded, "[]"))
     )
+
+
+def read_used(found: RedisAccount, spender: str, period: str) -> int:
+    """Give what counts against a spender's budget for this period."""
+    used: int = getattr(Used.decode(found.used.get(spender, ""), found.at), period)
+    return used
 
 
 def set_budget(
@@ -120,24 +128,9 @@ def set_budget(
     """
     with transaction() as session:
         tag = lock_account(session, organisation_id, key_id)
-        put_budget(
-            session,
-            organisation_id=organisation_id,
-            spender=key_id or ACCOUNT,
-            period=period,
-            microcredits=microcredits,
-            refuses=refuses,
-            at=at,
-        )
-        record_event(
-            session,
-            action=Action.BUDGET_SET,
-            actor=actor,
-            target=name_spender(session, organisation_id, key_id),
-            organisation_id=organisation_id,
-            details={"period": period, "credits": format_credits(microcredits), "refuses": refuses},
-            at=at,
-        )
+        target = name_spender(session, organisation_id, key_id)
+        terms = BudgetTerms(period, microcredits, refuses)
+        write_budget(session, organisation_id, target, terms, actor=actor, at=at)
     tell_redis(tag)
 
 
@@ -145,30 +138,84 @@ def unset_budget(*, organisation_id: str, key_id: str | None, period: str, actor
     """Remove a budget. Raises NotFoundError where there is none."""
     with transaction() as session:
         tag = lock_account(session, organisation_id, key_id)
-        if not remove_budget(session, organisation_id=organisation_id, spender=key_id or ACCOUNT, period=period):
+        target = name_spender(session, organisation_id, key_id)
+        if not erase_budget(session, organisation_id, target, period, actor=actor, at=at):
             raise NoBudgetError
-        record_event(
-            session,
-            action=Action.BUDGET_REMOVED,
-            actor=actor,
-            target=name_spender(session, organisation_id, key_id),
-            organisation_id=organisation_id,
-            details={"period": period},
-            at=at,
-        )
     tell_redis(tag)
 
 
+def set_key_budgets(
+    session: Session, key: ApiKey, wanted: Sequence[BudgetTerms], *, actor: Actor, at: datetime
+) -> bool:
+    """Give a key these budgets in place of those that it has, in this transaction; tell whether that changes any.
+
+    Who calls this sees to it that Redis hears of it. Raises InvalidFieldsError.
+    """
+    target = Target("key", key.id, key.name)
+    before = {
+        BudgetTerms(budget.period, budget.microcredits, budget.refuses) for budget in list_budgets_of(session, [key.id])
+    }
+    for period in {terms.period for terms in before} - {terms.period for terms in wanted}:
+        erase_budget(session, key.organisation_id, target, period, actor=actor, at=at)
+    for terms in wanted:
+        if terms not in before:
+            write_budget(session, key.organisation_id, target, terms, actor=actor, at=at)
+    return before != set(wanted)
+
+
+def write_budget(
+    session: Session, organisation_id: str, target: Target, terms: BudgetTerms, *, actor: Actor, at: datetime
+) -> None:
+    """Set the budget of a key or an account in this transaction, and note it. Raises InvalidFieldsError."""
+    put_budget(session, organisation_id=organisation_id, spender=spender_named(target), terms=terms, at=at)
+    record_event(
+        session,
+        action=Action.BUDGET_SET,
+        actor=actor,
+        target=target,
+        organisation_id=organisation_id,
+        details={
+            "period": terms.period,
+            "credits": format_credits(terms.microcredits),
+            "refuses": terms.refuses,
+        },
+        at=at,
+    )
+
+
+def erase_budget(
+    session: Session, organisation_id: str, target: Target, period: str, *, actor: Actor, at: datetime
+) -> bool:
+    """Remove a budget in this transaction, and note it; False where there is none."""
+    if not remove_budget(session, organisation_id=organisation_id, spender=spender_named(target), period=period):
+        return False
+    record_event(
+        session,
+        action=Action.BUDGET_REMOVED,
+        actor=actor,
+        target=target,
+        organisation_id=organisation_id,
+        details={"period": period},
+        at=at,
+    )
+    return True
+
+
 def name_spender(session: Session, organisation_id: str, key_id: str | None) -> Target:
-    """Name whose budget it is as what was acted upon."""
+    """Name whose budget it is as what is acted upon."""
     if key_id is None:
         return organisation_target(session.get_one(Organisation, organisation_id))
     return Target("key", key_id, session.get_one(ApiKey, key_id).name)
 
 
+def spender_named(target: Target) -> str:
+    """Give the spender that is acted upon."""
+    return target.id if target.type == "key" else ACCOUNT
+
+
 def lock_account(session: Session, organisation_id: str, key_id: str | None) -> str:
     """Lock the account's budgets, note that Redis must hear of a change, and give the account's shard tag."""
-    organisation = session.get_one(Organisation, organisation_id, with_for_update=True)
+    organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
     if key_id is not None:
         found = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.organisation_id == organisation_id)
         # PostgreSQL fails when asked for a NUL.
@@ -251,7 +298,24 @@ def record_reached(spent: SpentBudget, *, at: datetime) -> list[BudgetAlert]:
     if not alerts:
         return []
     with transaction() as session:
-        return [alert for alert in alerts if insert_alert(session, alert)]
+        new = [alert for alert in alerts if insert_alert(session, alert)]
+        if new:
+            tell_of_threshold(session, spent, max(alert.threshold_percent for alert in new), at=at)
+        return new
+
+
+def tell_of_threshold(session: Session, spent: SpentBudget, threshold: int, *, at: datetime) -> None:
+    """Write to who answers for the credits, in this transaction. Of several thresholds at once the highest says all."""
+    organisation = session.get_one(Organisation, spent.budget.organisation_id)
+    letter = write_threshold(
+        spent.budget,
+        organisation=organisation.name,
+        key_name=spent.key_name,
+        threshold=threshold,
+        used=spent.used_microcredits,
+        at=at,
+    )
+    tell_members(session, organisation.id, letter, Membership.role.in_(MAY[Permission.BUDGETS_MANAGE]), at=at)
 
 
 def insert_alert(session: Session, alert: BudgetAlert) -> bool:

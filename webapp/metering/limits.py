@@ -1,10 +1,12 @@
 """Rate limits: what the operator set for every key and account, and what a call finds of them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+
+from webapp.keys.models import ApiKey
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,19 @@ class LimitPolicy:
         return encode_limits(self.account)
 
 
-def encode_own_limits(limits: Iterable[Sequence[int]]) -> str:
-    """Write a key's own limits, of calls and seconds each, as admit.lua reads them."""
-    return encode_limits([Limit(f"own-{seconds}s", calls, seconds) for calls, seconds in limits])
+def encode_own_limits(line: Sequence[ApiKey]) -> str:
+    """Write the limits of a key's line as admit.lua reads them, or nothing where there are none.
+
+    Those of the keys that made it come with the names of their clocks: a key's calls move these too, so that all that
+    a key makes calls no more often than it might itself.
+    """
+    encoded: list[tuple[str | int, ...]] = []
+    for depth, key in enumerate(line):
+        for calls, seconds in key.rate_limits:
+            clock = f"own-{seconds}s"
+            of_giver = (f"giver{depth}-{seconds}s", calls, seconds, f"{key.id}:{clock}")
+            encoded.append(of_giver if depth else (clock, calls, seconds))
+    return json.dumps(encoded) if encoded else ""
 
 
 def encode_limits(limits: Sequence[Limit]) -> str:

@@ -1,5 +1,7 @@
 """Usage as it has been flushed."""
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -7,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from webapp.core.db import db
+from webapp.keys.families import line_of, list_made
 from webapp.keys.models import ApiKey
 from webapp.keys.settings import status_of
 from webapp.metering.models import OpenHold, Usage
@@ -27,6 +30,8 @@ class KeyUsage:
     calls: int
     microcredits: int
     last_used_at: datetime | None
+    # How many keys it made that still work, counting those that they made.
+    made: int
 
     def is_unused(self, at: datetime) -> bool:
         """Tell whether a key that could be used has not been for a long time, and might as well be revoked."""
@@ -54,7 +59,13 @@ def get_key_usage(key: ApiKey) -> KeyUsage:
     """Give a key with its totals."""
     totals = select(func.sum(Usage.calls), func.sum(Usage.microcredits), func.max(Usage.last_used_at))
     calls, microcredits, last_used_at = db.session.execute(totals.where(Usage.key_id == key.id)).one()
-    return KeyUsage(key=key, calls=int(calls or 0), microcredits=int(microcredits or 0), last_used_at=last_used_at)
+    return KeyUsage(
+        key=key,
+        calls=int(calls or 0),
+        microcredits=int(microcredits or 0),
+        last_used_at=last_used_at,
+        made=len(list_made(db.session(), key)),
+    )
 
 
 def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:
@@ -77,10 +88,20 @@ def list_keys_with_usage(organisation_id: str) -> list[KeyUsage]:
         .where(ApiKey.organisation_id == organisation_id)
         .order_by(ApiKey.id.desc())
     )
+    rows = db.session.execute(statement).all()
+    made = count_made([row[0] for row in rows])
     return [
-        KeyUsage(key=key, calls=int(calls or 0), microcredits=int(microcredits or 0), last_used_at=last_used_at)
-        for key, calls, microcredits, last_used_at in db.session.execute(statement)
+        KeyUsage(key, int(calls or 0), int(microcredits or 0), last_used_at, made[key.id])
+        for key, calls, microcredits, last_used_at in rows
     ]
+
+
+def count_made(keys: Collection[ApiKey]) -> Counter[str]:
+    """Count, for each of an organisation's keys, those that it made and that they made, but for revoked ones."""
+    givers = {key.id: key.created_by_key_id for key in keys}
+    return Counter(
+        giver_id for key in keys if key.revoked_at is None for giver_id in line_of(key.id, givers) if giver_id != key.id
+    )
 
 
 @dataclass(frozen=True)

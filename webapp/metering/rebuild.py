@@ -9,6 +9,7 @@ from webapp.accounts.models import Organisation
 from webapp.core import redis as names
 from webapp.core.db import db, transaction
 from webapp.core.redis import RedisScript
+from webapp.keys.families import line_of
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.metering.admission import token_record
 from webapp.metering.reconcile import SCRIPTS, reconcile_account
@@ -40,13 +41,16 @@ def rebuild() -> RebuildReport:
 def write_key_records() -> int:
     """Write every key's record over what Redis has.
 
-    The rows stay locked meanwhile, so that no key can be revoked between reading SQL and writing Redis.
+    The rows stay locked meanwhile, with those of the keys that made them, so that no key can be revoked or change
+    between reading SQL and writing Redis.
     """
-    key_ids = db.session.scalars(select(ApiKey.id).order_by(ApiKey.id)).all()
+    givers = dict(db.session.execute(select(ApiKey.id, ApiKey.created_by_key_id).order_by(ApiKey.id)).all())
+    key_ids = list(givers)
     for start in range(0, len(key_ids), KEYS_PER_ROUND_TRIP):
         chunk = key_ids[start : start + KEYS_PER_ROUND_TRIP]
         with transaction() as session:
-            locked = select(ApiKey.id).where(ApiKey.id.in_(chunk)).order_by(ApiKey.id).with_for_update()
+            lines = {giver_id for key_id in chunk for giver_id in line_of(key_id, givers)}
+            locked = select(ApiKey.id).where(ApiKey.id.in_(lines)).order_by(ApiKey.id).with_for_update()
             session.execute(locked)
             tokens = select(StoredToken, Organisation).join(ApiKey, ApiKey.id == StoredToken.key_id).join(Organisation)
             write_records(session.execute(tokens.where(StoredToken.key_id.in_(chunk))).all())

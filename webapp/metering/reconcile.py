@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.models import Organisation
 from webapp.core import redis as names
-from webapp.core.db import db, transaction
+from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.redis import RedisScript
 from webapp.ledger.budgets import Budget, list_budgets
 from webapp.ledger.models import Balance, Transfer
 from webapp.ledger.operations import lock_balance
 from webapp.metering.models import FlushBatch, OpenHold
 from webapp.metering.spenders import spender_of
-from webapp.metering.spending import SECONDS_PER_DAY, Price, encode_budgets, list_used, read_prices
+from webapp.metering.spending import SECONDS_PER_DAY, Price, Used, list_bounds, list_used, read_prices
 
 SCRIPTS = Path(__file__).parent / "scripts"
 BUDGETS = SCRIPTS / "budgets.lua"
@@ -41,11 +41,11 @@ class RedisAccount:
     # All that had ever come to the account when Redis was last told.
     credited: int
     holds: dict[str, int]
-    # Of the holds, those that budgets count.
-    spending_holds: frozenset[str]
+    # Of the holds, those that budgets count, with who spends them.
+    spending_holds: dict[str, str]
     # By batch, the live counters among them.
     unflushed: dict[str, int]
-    # By spender, its budgets and what it has used of them, as budgets.lua writes them.
+    # By spender, the budgets that bound it and what is used of its own, as budgets.lua writes them.
     budgets: dict[str, str]
     used: dict[str, str]
     # The server's time.
@@ -100,7 +100,7 @@ def read_account(reply: Any) -> RedisAccount:  # noqa: ANN401 - a script's answe
         available=int(available) if available else None,
         credited=int(credited),
         holds={hold_id: int(value.partition(":")[0]) for hold_id, value in held.items()},
-        spending_holds=frozenset(hold_id for hold_id, value in held.items() if ":" in value),
+        spending_holds={hold_id: value.split(":")[1] for hold_id, value in held.items() if ":" in value},
         unflushed={batch: int(microcredits) for batch, microcredits in pair_up(unflushed).items()},
         budgets={name[2:]: text for name, text in spending.items() if name.startswith("b:")},
         used={name[2:]: text for name, text in spending.items() if name.startswith("s:")},
@@ -148,10 +148,11 @@ def reconcile_account(*, shard_tag: str) -> None:
         balance = lock_balance(session, organisation.id)
         budgets = list_budgets(session, organisation.id)
         found = peek_account(shard_tag)
-        if found.budgets != encode_budgets(budgets):
-            CHILL.run([names.account_record(shard_tag)])
+        bounds = list_bounds(session, organisation.id, budgets, at=found.at)
+        if found.budgets != bounds:
+            chill_account(shard_tag)
             found = peek_account(shard_tag)
-        said = describe_account(session, organisation, balance, budgets, found)
+        said = describe_account(session, organisation, balance, budgets, found) | {"budgets": bounds}
         group = names.group_of(shard_tag)
         RECONCILE.run(
             [
@@ -168,12 +169,20 @@ def reconcile_account(*, shard_tag: str) -> None:
         )
 
 
+def chill_account(shard_tag: str) -> None:
+    """Let no call and no hold pass before the account is reconciled, which waits for whoever has its row locked.
+
+    Raises StoreAwayError.
+    """
+    CHILL.run([names.account_record(shard_tag)])
+
+
 def describe_account(
     session: Session, organisation: Organisation, balance: Balance, budgets: Sequence[Budget], found: RedisAccount
-) -> Mapping[str, object]:
+) -> dict[str, object]:
     """Say what reconcile.lua needs to know of the account from SQL."""
     settled = find_settled(session, found)
-    used = {}
+    used: Mapping[str, Used] = {}
     if budgets and found.available is None:
         prices = list_prices(organisation.shard_tag, settled) if sum_unflushed(found, settled) else []
         used = list_used(session, organisation.id, prices, at=found.at)
@@ -185,8 +194,7 @@ def describe_account(
         "charged": settled.charged_holds,
         "kept": list_kept_holds(session, organisation.id),
         "kept_seconds": HOLD_SECONDS,
-        "budgets": encode_budgets(budgets),
-        "used": {spender: amounts.encode(found.at) for spender, amounts in used.items()},
+        "used": {budget.spender: used.get(budget.spender, Used()).encode(found.at) for budget in budgets},
     }
 
 
@@ -211,7 +219,7 @@ def list_prices(shard_tag: str, settled: Settled) -> list[Price]:
 def lock_organisation(session: Session, shard_tag: str) -> Organisation:
     """Read the organisation, and wait for whoever is about to disable it."""
     statement = select(Organisation).where(Organisation.shard_tag == shard_tag)
-    return session.scalars(statement.with_for_update(key_share=True)).one()
+    return session.scalars(statement.with_for_update(**ROW_LOCK)).one()
 
 
 def reconcile_changed_accounts() -> int:

@@ -4,17 +4,21 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
+from webapp.keys.families import line_of, list_givers
 from webapp.keys.models import ApiKey
 from webapp.ledger.budgets import ACCOUNT, Budget, BudgetPeriod, start_of_period
-from webapp.metering.models import Usage
+from webapp.metering.models import OpenHold, Usage
 from webapp.metering.spenders import select_spenders
 
 SECONDS_PER_DAY = 86_400
+
+# No request that a key was revoked during is still at work after so long.
+LINGERING = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -52,19 +56,46 @@ class Used:
         )
 
 
-def encode_budgets(budgets: Iterable[Budget]) -> dict[str, str]:
-    """Write each spender's budgets as budgets.lua reads them."""
-    by_spender: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+def list_bounds(session: Session, organisation_id: str, budgets: Sequence[Budget], *, at: datetime) -> dict[str, str]:
+    """Give, by spender, the budgets that bound it as budgets.lua reads them: its own, and those of its line.
+
+    A key that others made draws on their budgets, whoever set them and whenever. Nobody waits for keys that can spend
+    no more: those that were revoked are left out once their jobs have ended.
+    """
+    own: dict[str, list[tuple[str, int, int, str]]] = defaultdict(list)
     for budget in budgets:
-        by_spender[budget.spender].append((budget.period, budget.microcredits, int(budget.refuses)))
-    return {spender: json.dumps(found) for spender, found in by_spender.items()}
+        own[budget.spender].append((budget.period, budget.microcredits, int(budget.refuses), budget.spender))
+    bounds = dict(own)
+    if own.keys() - {ACCOUNT}:
+        givers = list_givers(session, organisation_id)
+        for key_id in list_spending_keys(session, organisation_id, at=at):
+            bounds[key_id] = [each for giver_id in line_of(key_id, givers) for each in own.get(giver_id, [])]
+    return {spender: json.dumps(found) for spender, found in bounds.items() if found}
+
+
+def list_spending_keys(session: Session, organisation_id: str, *, at: datetime) -> set[str]:
+    """Give the keys, by id, that were made by others and may yet spend or settle what they spent."""
+    holding = select(OpenHold.key_id).where(OpenHold.organisation_id == organisation_id)
+    return set(
+        session.scalars(
+            select(ApiKey.id).where(
+                ApiKey.organisation_id == organisation_id,
+                ApiKey.created_by_key_id.is_not(None),
+                or_(ApiKey.revoked_at.is_(None), ApiKey.revoked_at > at - LINGERING, ApiKey.id.in_(holding)),
+            )
+        )
+    )
 
 
 def list_used(session: Session, organisation_id: str, unflushed: Sequence[Price], *, at: datetime) -> dict[str, Used]:
-    """Give what each spender, and the account in all, has used of its budgets: in SQL, and in these counters."""
+    """Give what counts against each spender's budgets, and the account's: in SQL, and in these counters.
+
+    What a key used counts against the key that made it as well, and so on.
+    """
     used: dict[str, Used] = defaultdict(Used)
+    givers = list_givers(session, organisation_id)
     for key_id, day, month, total in each_charged(session, organisation_id, unflushed, at=at):
-        for spender in (key_id, ACCOUNT):
+        for spender in (*line_of(key_id, givers), ACCOUNT):
             used[spender].day += day
             used[spender].month += month
             used[spender].total += total

@@ -9,9 +9,10 @@ from webapp.accounts.audit import Action, Actor, Target, record_event
 from webapp.accounts.letters import send_letter, write_farewell
 from webapp.accounts.links import drop_links
 from webapp.accounts.models import Invitation, LoginSession, Membership, Organisation, Passkey, ResetRequest, User
+from webapp.accounts.organisations import end_owner_invitations
 from webapp.accounts.second_factors import drop_second_factors
 from webapp.core import redis as names
-from webapp.core.db import transaction
+from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.redis import asking_redis, store
@@ -43,10 +44,10 @@ def delete_account(*, user_id: str, actor: Actor, at: datetime) -> None:
     account is still there to be deleted again. Raises LastOwnerError, or StoreAwayError with nothing done.
     """
     with transaction() as session:
-        user = session.get_one(User, user_id, with_for_update=True)
+        user = session.get_one(User, user_id, with_for_update=ROW_LOCK)
         # Nobody joins, leaves or changes a role meanwhile.
         joined = select(Organisation.id).join(Membership).where(Membership.user_id == user_id)
-        session.execute(joined.order_by(Organisation.id).with_for_update(of=Organisation))
+        session.execute(joined.order_by(Organisation.id).with_for_update(of=Organisation, **ROW_LOCK))
         if found := list_organisations_left_alone(session, user_id):
             raise LastOwnerError(found)
         email, erased = user.email, f"deleted-{user_id}@deleted.invalid"
@@ -59,6 +60,7 @@ def delete_account(*, user_id: str, actor: Actor, at: datetime) -> None:
             at=at,
         )
         erase_proofs(session, user_id=user_id, email=email)
+        end_owner_invitations(session, user_id=user_id, at=at)
         closed = close_organisations(session, user_id=user_id, at=at)
         send_letter(session, write_farewell(), to=email, at=at)
         user.email, user.password_hash, user.email_verified_at = erased, NO_PASSWORD, None
@@ -71,8 +73,15 @@ def delete_account(*, user_id: str, actor: Actor, at: datetime) -> None:
 
 
 def list_organisations_left_alone(session: Session, user_id: str) -> list[str]:
-    """Give the names of shared organisations with other members of which the user is the only owner."""
-    mine, other = aliased(Membership), aliased(Membership)
+    """Give the names of shared organisations with other members of which the user is the only owner.
+
+    An owner who is disabled owns nothing by now.
+    """
+    mine, other, disabled = (
+        aliased(Membership),
+        aliased(Membership),
+        select(User.id).where(User.disabled_at.is_not(None)),
+    )
     others = exists().where(and_(other.organisation_id == mine.organisation_id, other.user_id != user_id))
     statement = (
         select(Organisation.name)
@@ -82,7 +91,7 @@ def list_organisations_left_alone(session: Session, user_id: str) -> list[str]:
             mine.role == "owner",
             Organisation.personal_user_id.is_(None),
             others,
-            ~others.where(other.role == "owner"),
+            ~others.where(other.role == "owner", other.user_id.not_in(disabled)),
         )
     )
     return list(session.scalars(statement))

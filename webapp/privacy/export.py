@@ -20,7 +20,7 @@ from webapp.accounts.second_factors import get_second_factors
 from webapp.accounts.trail import of_user
 from webapp.core.clock import format_time
 from webapp.core.db import db, transaction
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, JobResult
 from webapp.keys.models import ApiKey
 from webapp.ledger.models import Transfer
 from webapp.metering.models import Usage
@@ -46,10 +46,10 @@ JOB: Columns = (
     *(Job.id, Job.key_id, Job.created_by_id, Job.name, Job.status, Job.template_id),
     *(Job.circuit, Job.circuits, Job.parameters),
     *(Job.options, Job.backend, Job.engine, Job.shots, Job.seed),
-    *(Job.counts, Job.probabilities, Job.further_results, Job.results, Job.error),
-    *(Job.estimated_microcredits, Job.held_microcredits, Job.charged_microcredits),
+    *(Job.error, Job.estimated_microcredits, Job.held_microcredits, Job.charged_microcredits),
     *(Job.created_at, Job.started_at, Job.completed_at),
 )
+RESULT: Columns = (JobResult.job_id, JobResult.circuit, JobResult.piece, JobResult.content)
 USAGE: Columns = (
     *(Usage.key_id, Usage.hour, Usage.hours, Usage.operation),
     *(Usage.calls, Usage.microcredits, Usage.last_used_at),
@@ -88,7 +88,8 @@ def export_data(*, user: User, actor: Actor, at: datetime) -> Iterator[str]:
         "unusedRecoveryCodes": factors.unused_recovery_codes,
     }
     head = f'{{\n"exportedAt": {json.dumps(format_time(at))},\n"profile": {json.dumps(profile)}'
-    return chain([head], *(write_section(section) for section in list_sections(user.id)), ["\n}\n"])
+    sections = (write_section(section) for section in list_sections(user.id))
+    return chain([head], *sections, write_results(user.id), ["\n}\n"])
 
 
 def list_sections(user_id: str) -> list[Section]:
@@ -106,7 +107,7 @@ def list_sections(user_id: str) -> list[Section]:
         Section("organisations", ORGANISATION, Organisation.id.in_(joined)),
         Section("memberships", MEMBERSHIP, Membership.user_id == user_id),
         Section("keys", KEY, sa.or_(ApiKey.organisation_id == own, made)),
-        # The results of one job may be megabytes.
+        # The programs of one job may be a megabyte.
         Section("jobs", JOB, Job.organisation_id == own, rows_at_a_time=1),
         Section("usage", USAGE, sa.or_(Usage.key_id.in_(own_keys), Usage.key_id == own)),
         Section("ledger", TRANSFER, Transfer.organisation_id == own),
@@ -124,6 +125,21 @@ def write_section(section: Section) -> Iterator[str]:
         yield separator + json.dumps(dict(zip(names, map(to_json, row), strict=True)))
         separator = ",\n"
     yield "]"
+
+
+def write_results(user_id: str) -> Iterator[str]:
+    """Write what came of the jobs of the person's own organisation, a circuit on each line; it is stored as JSON."""
+    own = sa.select(Organisation.id).where(Organisation.personal_user_id == user_id).scalar_subquery()
+    own_jobs = sa.select(Job.id).where(Job.organisation_id == own)
+    statement = sa.select(*RESULT).where(JobResult.job_id.in_(own_jobs)).order_by(*RESULT[:3])
+    yield ',\n"results": ['
+    separator = "\n"
+    for row in db.session.execute(statement.execution_options(yield_per=1)):
+        if row.piece == 0:
+            yield f'{separator}{{"jobId": {json.dumps(row.job_id)}, "circuit": {row.circuit}, '
+            separator = "},\n"
+        yield row.content
+    yield "]" if separator == "\n" else "}]"
 
 
 def to_json(value: object) -> object:

@@ -84,7 +84,8 @@ end
 for level, encoded in ipairs(levels) do
     local clock = level == 2 and 't:' or 't:' .. key_id .. ':'
     for _, limit in ipairs(cjson.decode(encoded)) do
-        fields[#fields + 1] = clock .. limit[1]
+        -- The limits of a key that made this one come with the names of that key's clocks.
+        fields[#fields + 1] = limit[4] and 't:' .. limit[4] or clock .. limit[1]
         limits[#limits + 1] = {name = limit[1], quota = limit[2], window = limit[3] * MICROSECONDS}
     end
 end
@@ -103,7 +104,7 @@ for index, limit in ipairs(limits) do
         retry_after = math.max(retry_after, wait)
     end
 end
-local budgets, spenders = read_budgets(KEYS[2], key_id, account[6], account[7], now_seconds)
+local budgets, spenders = read_budgets(KEYS[2], account[6], account[7], now_seconds)
 if verdict == 'admitted' and price > 0 and is_over(budgets, price) then
     verdict = 'budget'
 elseif verdict == 'admitted' and price > available then

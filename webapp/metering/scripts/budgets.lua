@@ -1,8 +1,10 @@
 -- What scripts that spend share: how much of its budgets a spender has used. Put before them by Python.
 --
--- The account's record keeps, for each spender that has budgets (a key by its id, the account itself as ''):
---   b:<spender>   its budgets, as JSON: [[period, micro-credits, 1 where it refuses or 0 where it only warns], …]
---   s:<spender>   what it has used: day:month:in the day:in the month:in all, the first two being the period's number
+-- The account's record keeps, for spenders (a key by its id, the account itself as ''):
+--   b:<spender>   the budgets that bound it, its own and those of the keys that it was made by, as JSON:
+--                 [[period, micro-credits, 1 where it refuses or 0 where it only warns, whose budget it is], …]
+--   s:<spender>   what counts against its own: day:month:in the day:in the month:in all, the first two being the period's
+--                 number. A key's has what the keys that it made used as well, and the account's what everybody did.
 -- A day is counted from 1970-01-01 in UTC, and a month from the year 0, by this server's clock.
 
 -- From days to the month, after H. Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
@@ -41,22 +43,22 @@ local function add_used(used, amount)
     used.total = used.total + amount
 end
 
--- Read what a key's and its account's budgets say, given both as the record has them (false where there are none).
--- A budget is then {level, period, limit, used, refuses}.
-local function read_budgets(record, key_id, of_key, of_account, now_seconds)
-    local spenders, budgets = {}, {}
+-- Read the budgets that bound a key and its account, given both as the record has them (false where there are none).
+-- A budget is then {level, period, limit, used, refuses, whose it is}; spenders are those whose budgets they are.
+local function read_budgets(record, of_key, of_account, now_seconds)
+    local spenders, budgets, used_by = {}, {}, {}
     if not of_key and not of_account then
         return budgets, spenders
     end
-    local found = redis.call('HMGET', record, 's:' .. key_id, 's:')
-    for level, spender in ipairs({key_id, ''}) do
-        local encoded = level == 1 and of_key or level == 2 and of_account
-        if encoded then
-            local used = read_used(found[level], now_seconds)
-            spenders[#spenders + 1] = {field = 's:' .. spender, used = used}
-            for _, budget in ipairs(cjson.decode(encoded)) do
-                budgets[#budgets + 1] = {level == 1 and 'key' or 'account', budget[1], budget[2], used[budget[1]], budget[3]}
+    for level, encoded in ipairs({of_key or '[]', of_account or '[]'}) do
+        for _, budget in ipairs(cjson.decode(encoded)) do
+            local spender = budget[4]
+            if not used_by[spender] then
+                used_by[spender] = read_used(redis.call('HGET', record, 's:' .. spender), now_seconds)
+                spenders[#spenders + 1] = {field = 's:' .. spender, used = used_by[spender]}
             end
+            budgets[#budgets + 1] = {level == 1 and 'key' or 'account', budget[1], budget[2],
+                used_by[spender][budget[1]], budget[3], spender}
         end
     end
     return budgets, spenders
@@ -87,20 +89,30 @@ local function read_hold(value)
     return tonumber(held or value), key_id, tonumber(day)
 end
 
--- Correct what a hold was taken for to what was charged for it, in the periods that it was counted in or falls in now.
-local function settle_used(record, value, charged, now_seconds)
-    local held, key_id, held_day = read_hold(value)
+-- Change what is used of the budgets that a hold counts against: by so much in the periods that it was taken in, and by
+-- so much in those of this moment.
+local function change_used(record, value, of_hold, of_now, now_seconds)
+    local _, key_id, held_day = read_hold(value)
     if not key_id then
         return
     end
-    for _, spender in ipairs({key_id, ''}) do
-        local text = redis.call('HGET', record, 's:' .. spender)
-        if text then
-            local used = read_used(text, now_seconds)
-            used.day = used.day + charged - (held_day == used.day_number and held or 0)
-            used.month = used.month + charged - (month_of(held_day) == used.month_number and held or 0)
-            used.total = used.total + charged - held
-            redis.call('HSET', record, 's:' .. spender, write_used(used))
-        end
+    local bounds = redis.call('HMGET', record, 'b:' .. key_id, 'b:')
+    local _, spenders = read_budgets(record, bounds[1], bounds[2], now_seconds)
+    for _, spender in ipairs(spenders) do
+        local used = spender.used
+        used.day = used.day + of_now + (held_day == used.day_number and of_hold or 0)
+        used.month = used.month + of_now + (month_of(held_day) == used.month_number and of_hold or 0)
+        used.total = used.total + of_now + of_hold
+        redis.call('HSET', record, spender.field, write_used(used))
     end
+end
+
+-- Count a hold that is open.
+local function count_hold(record, value, now_seconds)
+    change_used(record, value, read_hold(value), 0, now_seconds)
+end
+
+-- Correct what a hold was taken for to what was charged for it, in the periods that it was counted in or falls in now.
+local function settle_used(record, value, charged, now_seconds)
+    change_used(record, value, -read_hold(value), charged, now_seconds)
 end

@@ -29,7 +29,7 @@ local value = ARGV[2]
 local budgets, spenders = {}, {}
 if ARGV[6] ~= '' then
     value = string.format('%s:%s:%.0f', ARGV[2], ARGV[6], math.floor(now_seconds / 86400))
-    budgets, spenders = read_budgets(KEYS[1], ARGV[6], account[3], account[4], now_seconds)
+    budgets, spenders = read_budgets(KEYS[1], account[3], account[4], now_seconds)
 end
 if is_over(budgets, tonumber(ARGV[2])) then
     return {'budget', available, budgets}

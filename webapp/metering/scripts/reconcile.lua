@@ -10,8 +10,9 @@
 --   charged   by the id of a hold that is still here, the micro-credits that SQL charged for it
 --   kept      by the id of an open job's hold, its value: it is given back where it is missing
 --   kept_seconds   until such a hold is looked at
---   budgets   by spender, its budgets as budgets.lua has them
---   used      by spender, what it has used according to SQL and to counters on their way there, without open holds
+--   budgets   by spender, the budgets that bound it as budgets.lua has them
+--   used      by spender that has budgets of its own, what counts against them according to SQL and to counters on their
+--             way there, without open holds
 --
 -- available = balance in SQL − charges that SQL does not have yet − open holds. The sums are taken here, so that calls
 -- and holds may go on while the caller reads SQL. What was used of budgets is kept live, and taken from the caller only
@@ -62,16 +63,13 @@ if is_cold then
         end
     end
     for spender, budgets in pairs(said.budgets) do
-        local used = read_used(said.used[spender], now_seconds)
-        for _, value in ipairs(open) do
-            local held, key_id, held_day = read_hold(value)
-            if key_id and (spender == '' or spender == key_id) then
-                used.day = used.day + (held_day == used.day_number and held or 0)
-                used.month = used.month + (month_of(held_day) == used.month_number and held or 0)
-                used.total = used.total + held
-            end
-        end
-        redis.call('HSET', KEYS[1], 'b:' .. spender, budgets, 's:' .. spender, write_used(used))
+        redis.call('HSET', KEYS[1], 'b:' .. spender, budgets)
+    end
+    for spender, used in pairs(said.used) do
+        redis.call('HSET', KEYS[1], 's:' .. spender, used)
+    end
+    for _, value in ipairs(open) do
+        count_hold(KEYS[1], value, now_seconds)
     end
 end
 

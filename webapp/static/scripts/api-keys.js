@@ -17,6 +17,11 @@ document.addEventListener("submit", (event) => {
   dialog.querySelector("form").action = form.action;
   dialog.querySelector("[data-key-name]").textContent = form.dataset.revoke;
   dialog.querySelector("[data-key-prefix]").textContent = form.dataset.prefix;
+  const made = Number(form.dataset.made);
+  const withMade = dialog.querySelector("[data-with-made]");
+  withMade.hidden = made === 0;
+  withMade.querySelector("input").checked = false;
+  withMade.querySelector("[data-made-count]").textContent = made === 1 ? "1 key" : `${made} keys`;
   dialog.showModal();
 });
 

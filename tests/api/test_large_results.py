@@ -1,0 +1,180 @@
+"""Results of the largest size: sent in pieces, to a few readers at one time, and never held as a whole."""
+
+import hashlib
+import json
+import socket
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from config import Settings
+from tests import stores
+from tests.api.helpers import read_error
+from tests.factories import API, Account, Key, log_in, make_account, make_key, now, queue_bell
+from tests.live import call, wait_until, web_server
+from tests.stores import PostgresqlStore, SqliteStore
+from webapp.jobs.readers import MAX_READERS, MAX_READERS_OF_ONE_ACCOUNT, readers
+from webapp.jobs.result_sizes import MAX_RESULT_BYTES
+from webapp.jobs.results import SMALL_BYTES
+from webapp.jobs.running import claim_job, complete_job
+from webapp.quantum.engines import RunResult
+
+BITS = 1_000
+SHOTS = MAX_RESULT_BYTES // (BITS + 4) - 1
+CIRCUIT = {"format": "openqasm3", "source": "qubit[2] q;"}
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    with app.app_context():
+        return make_account()
+
+
+@pytest.fixture
+def key(app: Flask, account: Account) -> Key:
+    with app.app_context():
+        return make_key(account)
+
+
+def make_large_job(app: Flask, key: Key, *, circuits: int = 1) -> str:
+    """Run a job whose result is as large as one may be."""
+    batch = {"templateId": None, "circuits": [CIRCUIT] * circuits} if circuits > 1 else {}
+    job_id = queue_bell(app.test_client(), key, **batch)
+    run_next(app, circuits=circuits)
+    return job_id
+
+
+def run_next(app: Flask, *, circuits: int = 1) -> None:
+    """End the job whose turn it is with a result as large as one may be."""
+    memory = [f"{shot:0{BITS}b}" for shot in range(SHOTS // circuits)]
+    result = RunResult({"1": 1}, None, "odd", "1", 0.0, memory=memory)
+    with app.app_context():
+        assignment = claim_job(at=now())
+        assert assignment is not None
+        assert complete_job(assignment, [result] * circuits, at=now())
+
+
+def test_a_large_result_is_whole(app: Flask, client: FlaskClient, key: Key) -> None:
+    single = client.get(f"{API}/jobs/{make_large_job(app, key)}", headers=key.headers).get_json()
+    assert (single["status"], single["results"], single["counts"]) == ("completed", None, {"1": 1})
+    assert [int(bits, 2) for bits in single["memory"]] == list(range(SHOTS))
+    batch = client.get(f"{API}/jobs/{make_large_job(app, key, circuits=3)}", headers=key.headers).get_json()
+    assert batch["memory"] is None
+    for result in batch["results"]:
+        assert (result["engine"], result["engineVersion"], result["parameters"]) == ("qulacs", "1", {})
+        assert [int(bits, 2) for bits in result["memory"]] == list(range(SHOTS // 3))
+
+
+def test_a_page_offers_it_as_a_file(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:
+    log_in(client, account)
+    job_id = make_large_job(app, key)
+    for page in (
+        client.get(f"/console/jobs/{job_id}"),
+        client.get("/console/playground", query_string={"job": job_id}),
+    ):
+        assert "The result has 25.2 MB, which is too much for a page." in page.text
+        assert len(page.data) < SMALL_BYTES
+    file = client.get(f"/console/jobs/{job_id}/result.json")
+    assert file.headers["Content-Disposition"] == f'attachment; filename="{job_id}.json"'
+    assert len(json.loads(file.data)["memory"]) == SHOTS
+
+
+def test_a_list_and_a_small_result_need_no_place(app: Flask, client: FlaskClient, key: Key) -> None:
+    large, small = (
+        make_large_job(app, key),
+        client.post(f"{API}/jobs", json={"templateId": "bell-state", "shots": 10}, headers=key.headers),
+    )
+    with ExitStack() as stack:
+        for place in range(MAX_READERS):
+            stack.enter_context(readers.place(f"account {place}"))
+        error = read_error(client.get(f"{API}/jobs/{large}", headers=key.headers), 503, "results_busy")
+        assert "Try again" in error["message"]
+        assert client.get(small.headers["Location"], headers=key.headers).get_json() == small.get_json()
+        listed = client.get(f"{API}/jobs", headers=key.headers)
+        assert [len(listed.get_json()["jobs"]), len(listed.data) < SMALL_BYTES] == [2, True]
+    assert client.get(f"{API}/jobs/{large}", headers=key.headers).status_code == 200
+
+
+def test_a_job_that_was_waited_for_is_answered_though_its_result_has_no_place(
+    app: Flask, client: FlaskClient, key: Key
+) -> None:
+    headers = key.headers | {"Prefer": "respond-async, wait=30", "Idempotency-Key": "order-1"}
+    order = {"templateId": "bell-state", "shots": 10}
+    with ExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        waiting = threads.submit(lambda: app.test_client().post(f"{API}/jobs", json=order, headers=headers))
+        wait_until(lambda: bool(client.get(f"{API}/jobs", headers=key.headers).get_json()["jobs"]))
+        for place in range(MAX_READERS):
+            stack.enter_context(readers.place(f"account {place}"))
+        run_next(app)
+        answer = waiting.result()
+    # It is charged by now: an error would have it sent again.
+    assert (answer.status_code, answer.get_json()["status"], answer.get_json()["memory"]) == (202, "queued", None)
+    found = client.get(answer.headers["Location"], headers=key.headers).get_json()
+    assert (found["status"], len(found["memory"])) == ("completed", SHOTS)
+    again = client.post(f"{API}/jobs", json=order, headers=headers)
+    assert (again.status_code, again.get_json()) == (201, found)
+
+
+def test_memory_that_would_not_be_kept_is_refused_beforehand(client: FlaskClient, key: Key) -> None:
+    circuit = {"format": "openqasm3", "source": 'include "stdgates.inc"; qubit[300] q; h q[0];'}
+    body = {"circuit": circuit, "shots": 100_000, "memory": True}
+    for path in ("/jobs/estimate", "/jobs"):
+        error = read_error(client.post(API + path, json=body, headers=key.headers), 422, "result_too_large")
+        assert (error["requiredBytes"], error["limitBytes"]) == (100_000 * 304, MAX_RESULT_BYTES)
+        assert "Ask for fewer shots, or leave out memory." in error["message"]
+    assert client.post(f"{API}/jobs/estimate", json=body | {"memory": False}, headers=key.headers).status_code == 200
+
+
+class TestWithARealServer:
+    """What it takes of the web process: memory, and threads."""
+
+    @pytest.fixture
+    def database_url(self, databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
+        """One kind of database: it is a process that is tested here."""
+        with databases[stores.DATABASES[0]].fresh(tmp_path) as url:
+            yield url
+
+    def test_readers_at_one_time_take_little_memory_and_leave_threads_to_others(
+        self, settings: Settings, app: Flask, key: Key
+    ) -> None:
+        job_id = make_large_job(app, key)
+        with app.app_context():
+            other = make_key(make_account())
+        with web_server(settings) as server, ThreadPoolExecutor(max_workers=MAX_READERS_OF_ONE_ACCOUNT) as threads:
+            address = f"{server.api}/jobs/{job_id}"
+            for path in ("/me", "/jobs"):
+                assert call("GET", server.api + path, raw_key=key.raw).status == 200
+            before = server.read_memory("VmRSS")
+            for _ in range(3):
+                assert len(set(threads.map(lambda _: digest(address, key), range(MAX_READERS_OF_ONE_ACCOUNT)))) == 1
+            with ExitStack() as stack:
+                # These ask, and read nothing but the status. They are more than the server has threads.
+                statuses = [stack.enter_context(ask(address, key)).recv(12) for _ in range(20)]
+                assert statuses == [b"HTTP/1.1 200"] * MAX_READERS_OF_ONE_ACCOUNT + [b"HTTP/1.1 503"] * 16
+                assert call("GET", f"{server.api}/jobs", raw_key=other.raw).status == 200
+                grown = server.read_memory("VmHWM") - before
+            wait_until(lambda: call("GET", address, raw_key=key.raw).status == 200)
+        assert grown < 64 * 1024 * 1024
+
+
+def digest(address: str, key: Key) -> str:
+    """Read an address to its end."""
+    request = urllib.request.Request(address, headers=key.headers)  # noqa: S310 - loopback only
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback only
+        return hashlib.file_digest(answer, "sha256").hexdigest()
+
+
+def ask(address: str, key: Key) -> socket.socket:
+    """Send a request and leave its answer where it is."""
+    parts = urlsplit(address)
+    connection = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    connection.sendall(f"GET {parts.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key.raw}\r\n\r\n".encode())
+    return connection

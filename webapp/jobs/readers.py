@@ -1,0 +1,72 @@
+"""Sending large results, which takes a thread of the web process while the reader reads: so only a few at one time."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+
+from webapp.core.errors import UpcubeError
+from webapp.jobs.results import ResultText
+
+# Of the web process's 16 threads (see Procfile); MAX_WAITING others may wait for jobs to end.
+MAX_READERS = 6
+MAX_READERS_OF_ONE_ACCOUNT = 4
+
+
+class TooManyReadersError(UpcubeError):
+    """As many large results are being sent as threads can be spared for."""
+
+    status = 503
+    code = "results_busy"
+    headers = MappingProxyType({"Retry-After": "1"})
+
+    def __init__(self) -> None:
+        super().__init__("Too many large results are being read at this moment. Try again shortly.")
+
+
+class Readers:
+    """Who is being sent a large result by this process, by account."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, organisation_id: str) -> Iterator[None]:
+        """Take one of the places for as long as a result is being sent. Raises TooManyReadersError."""
+        with self._lock:
+            is_full = self._counts.total() >= MAX_READERS
+            if is_full or self._counts[organisation_id] >= MAX_READERS_OF_ONE_ACCOUNT:
+                raise TooManyReadersError
+            self._counts[organisation_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._counts -= Counter([organisation_id])
+
+
+readers = Readers()
+
+
+def send_in_turn(organisation_id: str, head: Mapping[str, Any], result: ResultText) -> Iterable[str]:
+    """Write a JSON object of what is said of an account's job and of its result, whose members are text already.
+
+    With a small result it is one text. A large one comes piece by piece from one of the places, and its beginning is
+    read at once: what fails there is still answered with an error. Raises TooManyReadersError.
+    """
+    start = f"{json.dumps(head)[:-1]}, "
+    if result.is_small:
+        return [f"{start}{''.join(result.pieces)}}}"]
+    placed = hold_place(organisation_id, result.pieces)
+    return chain([start, next(placed)], placed, ["}"])
+
+
+def hold_place(organisation_id: str, pieces: Iterator[str]) -> Iterator[str]:
+    """Give the pieces from a place, which is free again after the last one, or when the reader has gone."""
+    with readers.place(organisation_id):
+        yield from pieces
