@@ -67,6 +67,22 @@ def test_nobody_waits_long_for_a_database_that_hangs(app: Flask) -> None:
     wait_until(lambda: depths.read(engine) == {})
 
 
+def test_it_is_null_while_no_thread_can_be_started(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        key = make_key(make_account())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse_to_start)
+        assert read_depth(client, key) is None
+    wait_until(lambda: read_depth(client, key) == 0)
+
+
+def refuse_to_start(_: threading.Thread) -> None:
+    """Fail as Python does where the system gives no more threads."""
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_count_has_the_limits_of_a_request(app: Flask) -> None:
     """Its connection goes back to the pool, where a request may find it."""
     with app.app_context():

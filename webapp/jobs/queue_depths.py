@@ -61,8 +61,13 @@ class QueueDepths:
     def _start(self, engine: Engine) -> None:
         # In the request's context, so that a connection that this opens has the limits of a request's.
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._count, engine), name="queue depths", daemon=True).start()
-        self._counting_since = time.monotonic()
+        thread = threading.Thread(target=context.run, args=(self._count, engine), name="queue depths", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.warning("the queue cannot be counted: %s", error)
+        else:
+            self._counting_since = time.monotonic()
 
     def _count(self, engine: Engine) -> None:
         depths = None
