@@ -55,6 +55,18 @@ def test_what_is_small_runs_while_its_request_waits(source: str, shots: int, opt
         pytest.param("qreg q[8]; ry(0.3) q;", 100, {"observables": many_terms(8)}, id="many terms"),
         pytest.param("qreg q[1];" + "t q[0];" * 30_000, 1, {}, id="many gates"),
         pytest.param(
+            "qreg q[1000]; creg c[1]; h q; measure q[0] -> c[0];",
+            20_000,
+            {"observables": ["Z" * 1_000]},
+            id="a mean made of wide shots",
+        ),
+        pytest.param(
+            "qreg q[1000]; creg c[1]; h q[0]; measure q[0] -> c[0];",
+            100,
+            {"observables": [{"Z" * 999 + end: 1, "X" * 999 + end: 1} for end in "IXYZ"] * 10},
+            id="means made of many wide shots",
+        ),
+        pytest.param(
             "qreg q[1]; creg c[1024]; t q[0]; measure q[0] -> c[1023];", 100_000, {"memory": True}, id="wide shots"
         ),
     ],

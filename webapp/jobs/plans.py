@@ -12,9 +12,11 @@ from webapp.core.errors import UpcubeError
 from webapp.jobs.models import Lane
 from webapp.jobs.result_sizes import (
     MAX_INLINE_RESULT_BYTES,
+    MAX_INLINE_SAMPLED_BYTES,
     MAX_RESULT_BYTES,
     ResultTooLargeError,
     bound_result_bytes,
+    bound_sampled_bytes,
     count_memory_bytes,
 )
 from webapp.jobs.tasks import Task
@@ -194,12 +196,18 @@ def is_small(task: Task, runs: Sequence[PlannedRun], limits: JobLimits) -> bool:
         and sum(route.cost.seconds for route in routes) <= MAX_INLINE_SECONDS
         and task.shots * len(runs) <= MAX_SHOTS
         and count_result_bytes(runs) <= MAX_INLINE_RESULT_BYTES
+        and count_sampled_bytes(runs) <= MAX_INLINE_SAMPLED_BYTES
     )
 
 
 def count_result_bytes(runs: Sequence[PlannedRun]) -> int:
     """Give the most that all results may take."""
     return sum(bound_result_bytes(run.profile, run.request, run.route.engine) for run in runs if run.route)
+
+
+def count_sampled_bytes(runs: Sequence[PlannedRun]) -> int:
+    """Give the most that is counted for means of observables."""
+    return sum(bound_sampled_bytes(run.profile, run.request, run.route.cost.method) for run in runs if run.route)
 
 
 def find_route(

@@ -3,11 +3,14 @@
 from webapp.core.errors import UpcubeError
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines import RunRequest, get_capabilities
+from webapp.quantum.engines.costs import Demands, Method, count_runs
 
 # As JSON, of all circuits of a job. A worker reads no more from an engine.
 MAX_RESULT_BYTES = 24 * 1024 * 1024
 # What the web process may hold for a request that waits for several circuits.
 MAX_INLINE_RESULT_BYTES = 1024 * 1024
+# What it may count on the way to the means of observables, which are single numbers in the result.
+MAX_INLINE_SAMPLED_BYTES = 4 * 1024 * 1024
 
 # In JSON: a count and its quotes, a float and its quotes, the two floats of an amplitude, and an observable's mean.
 COUNT_BYTES = 12
@@ -48,3 +51,16 @@ def bound_result_bytes(profile: Profile, request: RunRequest, engine: str) -> in
 def count_memory_bytes(profile: Profile, request: RunRequest) -> int:
     """Give what every shot's bitstring takes as JSON, which is known exactly."""
     return request.shots * (profile.clbits + len('"", ')) if request.wants_memory else 0
+
+
+def bound_sampled_bytes(profile: Profile, request: RunRequest, method: Method) -> int:
+    """Give the most that the counts may take of which means of observables are made; 0 where they are exact.
+
+    Each term is sampled with a bit for each of its qubits, whatever the circuit itself measures.
+    """
+    demands = Demands(request.shots, request.noise, request.wants_statevector, request.observable_terms)
+    if count_runs(method, profile, demands) == 1:
+        return 0
+    kept = profile.clbits if profile.is_dynamic else 0
+    widths = [kept + len(term.paulis) for observable in request.observables for term in observable.terms]
+    return sum(min(request.shots, 1 << min(width, 60)) * (width + COUNT_BYTES) for width in widths)
