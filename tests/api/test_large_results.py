@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,9 +21,12 @@ from tests.api.helpers import read_error
 from tests.factories import API, Account, Key, log_in, make_account, make_key, now, queue_bell
 from tests.live import call, wait_until, web_server
 from tests.stores import PostgresqlStore, SqliteStore
+from webapp.core.errors import StoreAwayError
+from webapp.jobs.operations import prune_results
+from webapp.jobs.queries import get_job
 from webapp.jobs.readers import MAX_READERS, MAX_READERS_OF_ONE_ACCOUNT, readers
 from webapp.jobs.result_sizes import MAX_RESULT_BYTES
-from webapp.jobs.results import SMALL_BYTES
+from webapp.jobs.results import PIECES_AT_A_TIME, SMALL_BYTES, read_result
 from webapp.jobs.running import claim_job, complete_job
 from webapp.quantum.engines import RunResult
 
@@ -51,9 +55,9 @@ def make_large_job(app: Flask, key: Key, *, circuits: int = 1) -> str:
     return job_id
 
 
-def run_next(app: Flask, *, circuits: int = 1) -> None:
+def run_next(app: Flask, *, circuits: int = 1, shots: int = SHOTS) -> None:
     """End the job whose turn it is with a result as large as one may be."""
-    memory = [f"{shot:0{BITS}b}" for shot in range(SHOTS // circuits)]
+    memory = [f"{shot:0{BITS}b}" for shot in range(shots // circuits)]
     result = RunResult({"1": 1}, None, "odd", "1", 0.0, memory=memory)
     with app.app_context():
         assignment = claim_job(at=now())
@@ -121,6 +125,21 @@ def test_a_job_that_was_waited_for_is_answered_though_its_result_has_no_place(
     assert (found["status"], len(found["memory"])) == ("completed", SHOTS)
     again = client.post(f"{API}/jobs", json=order, headers=headers)
     assert (again.status_code, again.get_json()) == (201, found)
+
+
+def test_a_result_that_is_deleted_while_it_is_read_does_not_pass_for_a_shorter_one(app: Flask, key: Key) -> None:
+    circuits = 2 * PIECES_AT_A_TIME
+    job_id = queue_bell(app.test_client(), key, templateId=None, circuits=[CIRCUIT] * circuits)
+    run_next(app, circuits=circuits, shots=circuits)
+    with app.app_context():
+        job = get_job(organisation_id=key.row.organisation_id, job_id=job_id)
+        begun, unbegun = read_result(job).pieces, read_result(job).pieces
+        assert next(begun)
+        assert '"counts"' in next(begun) + next(begun)
+        assert prune_results(before=now() + timedelta(seconds=1)) == 1
+        with pytest.raises(StoreAwayError, match="deleted while it was read"):
+            list(begun)
+        assert json.loads(f"{{{''.join(unbegun)}}}")["results"] is None
 
 
 def test_memory_that_would_not_be_kept_is_refused_beforehand(client: FlaskClient, key: Key) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Table, bindparam, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from webapp.core.db import db
+from webapp.core.errors import StoreAwayError
 from webapp.jobs.models import Job, JobResult
 from webapp.jobs.tasks import Task, task_of
 from webapp.quantum.engines import RunResult
@@ -114,7 +115,7 @@ def read_result(job: Job, outcome: Outcome | None = None) -> ResultText:
     if job.result_bytes is None:
         return no_result()
     is_whole = is_small(job) or outcome is not None
-    pieces = read_pieces(job.id) if outcome is None else enumerate(outcome.texts)
+    pieces = read_pieces(job.id, job.result_bytes) if outcome is None else enumerate(outcome.texts)
     if job.engines is None:
         return ResultText(write_single(pieces), is_whole)
     heads = [
@@ -136,26 +137,33 @@ def write_single(pieces: Iterable[tuple[int, str]]) -> Iterator[str]:
 
 def write_several(pieces: Iterable[tuple[int, str]], heads: Sequence[str]) -> Iterator[str]:
     """Write the results of several circuits; each head has the members that the job's row knows."""
-    yield f'{NO_SINGLE_RESULT}, "results": ['
-    separator = ""
+    before, rest = f'{NO_SINGLE_RESULT}, "results": [', NO_RESULT
     for circuit, own in groupby(pieces, key=itemgetter(0)):
-        yield f"{separator}{{{heads[circuit]}, "
+        yield f"{before}{{{heads[circuit]}, "
         for _, content in own:
             yield content
         yield "}"
-        separator = ", "
-    yield "]"
+        before, rest = ", ", "]"
+    # As above, with no piece at all.
+    yield rest
 
 
-def read_pieces(job_id: str) -> Iterator[tuple[int, str]]:
-    """Give the pieces of all circuits in order, each with its circuit's place."""
+def read_pieces(job_id: str, size_bytes: int) -> Iterator[tuple[int, str]]:
+    """Give the pieces of all circuits in order, each with its circuit's place.
+
+    Raises StoreAwayError where the rest was deleted after some were read: a part must not pass for the whole.
+    """
     before = first = (-1, -1)
+    sent_bytes = 0
     while True:
         rows = db.session.execute(FURTHER_PIECES, {"job_id": job_id, "circuit": before[0], "piece": before[1]}).all()
         is_last = len(rows) < PIECES_AT_A_TIME
         if not is_last or before != first:
             db.session.rollback()
         yield from ((circuit, content) for circuit, _, content in rows)
+        sent_bytes += sum(len(row.content) for row in rows)
+        if 0 < sent_bytes < size_bytes and is_last:
+            raise StoreAwayError("The result was deleted while it was read. Read the job again.")
         if is_last:
             return
         before = (rows[-1].circuit, rows[-1].piece)
