@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webapp.core.errors import UpcubeError
+from webapp.core.listening import drop_stalled_clients
 from webapp.jobs.results import ResultText
 
 # Of the web process's 16 threads (see Procfile); MAX_WAITING others may wait for jobs to end.
@@ -67,6 +68,7 @@ def send_in_turn(organisation_id: str, head: Mapping[str, Any], result: ResultTe
 
 
 def hold_place(organisation_id: str, pieces: Iterator[str]) -> Iterator[str]:
-    """Give the pieces from a place, which is free again after the last one, or when the reader has gone."""
+    """Give the pieces from a place, which is free again after the last one, or when the reader has gone or stalls."""
     with readers.place(organisation_id):
+        drop_stalled_clients()
         yield from pieces
