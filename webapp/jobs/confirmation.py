@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from webapp.accounts.audit import Action, Actor, record_event
 from webapp.accounts.models import Organisation
@@ -18,6 +18,8 @@ from webapp.jobs.quotes import Quote, QuoteBook
 from webapp.metering.budgets import BudgetExceededError, read_account_budgets
 from webapp.metering.holds import InsufficientCreditsError, TooManyHoldsError
 from webapp.metering.reconcile import peek_account, reconcile_account
+
+CONFIRM_ABOVE = select(Organisation.confirm_above_microcredits).where(Organisation.id == bindparam("organisation_id"))
 
 
 class ConfirmationRequiredError(UpcubeError):
@@ -75,6 +77,16 @@ def check_confirmation(
         make_quote(plan, request, organisation, quotes=quotes, at=at),
         microcredits=plan.price.total,
     )
+
+
+def read_limit(organisation_id: str) -> int | None:
+    """Read above which price the account wants to be asked.
+
+    Every job asks this, and nearly none asks more: on a connection, without the ORM's session, it takes a third.
+    """
+    with db.engine.connect() as connection:
+        limit: int | None = connection.scalar(CONFIRM_ABOVE, {"organisation_id": organisation_id})
+    return limit
 
 
 def is_confirmed(
