@@ -366,6 +366,13 @@ class TestAlerts:
         assert "daily budget of the API key nightly is 0.0004 credits; 0.0004 are used" in text
         assert "refused until" in text
 
+    def test_nobody_is_written_to_of_a_budget_of_which_nothing_was_used(self, key: Key) -> None:
+        put(key, 0)
+        put(key, 0, period="total")
+        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
+        assert [record_alerts(at=now() + timedelta(days=days)) for days in range(3)] == [[], [], []]
+        assert [letter for letter in list_letters() if "budget" in letter.subject] == []
+
     def test_two_workers_write_of_a_threshold_once(self, app: Flask, key: Key) -> None:
         put(key, CALL_MICROCREDITS)
         call(app.test_client(), key)
