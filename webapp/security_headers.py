@@ -60,7 +60,7 @@ class SecurityHeaders:
         return answer
 
     def choose(self, path: str, status: str) -> list[Field]:
-        """Give the fields for an answer at this path; in place of a file there may be a page that says what is wrong."""
+        """Give the fields for an answer at this path; in place of a file may be a page that says what is wrong."""
         if path.startswith(API_PATH):
             return self.on_data
         return self.on_static if path.startswith(STATIC_PATH) and status[:3] in OF_FILE else self.on_pages
