@@ -15,7 +15,8 @@ from bench.report import Report, Row, at_least, middle, ratio_of, show
 from bench.sizes import UNLIMITED
 from webapp.core import clock
 from webapp.core.db import db, transaction
-from webapp.core.redis import live_counters, store
+from webapp.core.redis import store
+from webapp.core.redis_names import live_counters
 from webapp.extensions import runtime
 from webapp.metering.admission import Verdict, admit
 from webapp.metering.flush import flush

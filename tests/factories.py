@@ -13,7 +13,7 @@ from webapp.accounts.invitations import accept, invite
 from webapp.accounts.queries import get_user_by_email
 from webapp.accounts.roles import Role
 from webapp.core import clock
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import parse_token

@@ -17,7 +17,8 @@ from webapp.core import clock
 from webapp.core.db import AWAY, db
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
-from webapp.core.redis import asking_redis, job_calls, store
+from webapp.core.redis import asking_redis, store
+from webapp.core.redis_names import job_calls
 from webapp.jobs.ending import Failure
 from webapp.jobs.execution import write_order
 from webapp.jobs.running import (

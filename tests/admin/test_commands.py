@@ -15,7 +15,7 @@ from webapp.accounts.audit import OPERATOR
 from webapp.accounts.queries import get_user_by_email
 from webapp.accounts.roles import Role
 from webapp.accounts.second_factors import confirm_authenticator, has_authenticator, start_authenticator
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.redis import store
 from webapp.keys.scopes import SCOPES
 

@@ -19,7 +19,8 @@ from tests.factories import API, Account, Key, count_jobs, log_in, make_account,
 from tests.live import call, job_worker, wait_until, web_process
 from webapp.accounts.audit import OPERATOR
 from webapp.core.db import db
-from webapp.core.redis import store, unanswered_request
+from webapp.core.redis import store
+from webapp.core.redis_names import unanswered_request
 from webapp.jobs import idempotency, waiting
 from webapp.jobs.confirmation import set_confirmation
 from webapp.jobs.idempotency import prune_answers

@@ -16,7 +16,7 @@ from tests.factories import API, Key, count_jobs, make_account, make_holds_overd
 from tests.faults.service import BELL_MICROCREDITS, CALL_MICROCREDITS, LOADED
 from tests.live import wait_until
 from webapp import create_app
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import asking_redis

@@ -14,7 +14,8 @@ from tests.factories import Account, Key, make_account, make_holds_overdue, make
 from tests.live import Answer, call, job_worker, wait_until, web_process
 from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
-from webapp.core.redis import store, unanswered_request
+from webapp.core.redis import store
+from webapp.core.redis_names import unanswered_request
 from webapp.jobs.idempotency import NOTE_SECONDS
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits

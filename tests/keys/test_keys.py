@@ -8,7 +8,7 @@ from flask import Flask
 
 from tests.factories import Account, digest_of, make_account, make_key, now
 from webapp.accounts.audit import OPERATOR
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError, StoreAwayError
 from webapp.core.key_tokens import parse_token
 from webapp.core.redis import store

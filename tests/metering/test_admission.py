@@ -21,7 +21,7 @@ from webapp.accounts.audit import HERE, OPERATOR
 from webapp.accounts.log_in import log_in
 from webapp.accounts.models import Organisation
 from webapp.accounts.operations import disable_user
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import new_token, parse_token

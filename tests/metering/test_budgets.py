@@ -25,7 +25,7 @@ from tests.factories import (
 )
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.roles import Role
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.redis import RedisScript, store
 from webapp.keys.operations import revoke_key

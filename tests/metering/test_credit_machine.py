@@ -26,7 +26,7 @@ from tests.factories import API, Account, Key, make_account, make_holds_overdue,
 from tests.stores import PostgresqlStore, SqliteStore, make_settings
 from webapp import create_app
 from webapp.accounts.audit import OPERATOR
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
 from webapp.core.ids import new_id
 from webapp.core.redis import store

@@ -16,7 +16,7 @@ from tests.live import call as call_live
 from tests.live import wait_until, web_process
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import AuditEvent
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db
 from webapp.core.redis import store
 from webapp.keys.operations import revoke_key, update_key

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from config import Settings
 from tests.factories import API, Key, make_account, make_key, now, post_bell
 from webapp.accounts.audit import OPERATOR
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db
 from webapp.core.redis import store
 from webapp.metering.credits import get_credits, grant_credits

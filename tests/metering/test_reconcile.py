@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
 from webapp.accounts.audit import OPERATOR
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.redis import store
 from webapp.jobs import operations
 from webapp.jobs.queries import list_jobs

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from config import Settings
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
 from webapp.accounts.audit import OPERATOR
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.errors import InvalidFieldsError, StoreAwayError
 from webapp.core.redis import store
 from webapp.ledger.operations import ReferenceUsedError

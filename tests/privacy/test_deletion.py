@@ -16,7 +16,7 @@ from tests.live import environment, free_port
 from webapp.accounts.audit import HERE, OPERATOR, user_actor
 from webapp.accounts.invitations import InvitationOverError, accept
 from webapp.accounts.models import AuthenticatorApp, LoginSession, Membership, Organisation, RecoveryCode, User
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import store

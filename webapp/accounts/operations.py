@@ -12,7 +12,7 @@ from webapp.accounts.organisations import end_owner_invitations
 from webapp.accounts.passwords import check_password_rules
 from webapp.accounts.roles import Role
 from webapp.accounts.sessions import end_sessions
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError
 from webapp.core.ids import new_id

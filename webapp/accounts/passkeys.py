@@ -21,7 +21,7 @@ from webapp.accounts.letters import send_letter, write_notice
 from webapp.accounts.log_in import enter, record_failure, renew_log_in
 from webapp.accounts.models import Passkey, User
 from webapp.accounts.sessions import NewSession
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import ROW_LOCK, db, is_violation_of, transaction
 from webapp.core.errors import FieldError, InvalidFieldsError, NotFoundError, UpcubeError
 from webapp.core.ids import new_id

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webapp.accounts.devices import find_device
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.redis import RedisScript
 

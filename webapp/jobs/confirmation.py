@@ -59,8 +59,7 @@ def check_confirmation(
     is not put to an account that could not pay it. Raises ConfirmationRequiredError, BudgetExceededError,
     InsufficientCreditsError, TooManyHoldsError or StoreAwayError.
     """
-    # Of nearly all jobs, this one number is all that is wanted.
-    limit = db.session.scalar(select(Organisation.confirm_above_microcredits).where(Organisation.id == organisation_id))
+    limit = read_limit(organisation_id)
     if limit is None or plan.price.total <= limit:
         return
     organisation = get_organisation(organisation_id)

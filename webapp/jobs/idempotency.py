@@ -16,7 +16,7 @@ from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db, is_violation_of, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.redis import asking_redis, store

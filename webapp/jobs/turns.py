@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from webapp.core.db import db, insert_for
 from webapp.core.errors import StoreAwayError
 from webapp.core.money import MICROCREDITS_PER_CREDIT
-from webapp.core.redis import asking_redis, job_calls, store
+from webapp.core.redis import asking_redis, store
+from webapp.core.redis_names import job_calls
 from webapp.jobs.models import IS_OPEN, Job, JobStatus, JobTurn
 
 # Workers that are told of jobs that others have taken look once in vain for each: no more than these.

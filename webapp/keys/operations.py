@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Details, Target, record_event
 from webapp.accounts.models import Organisation
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import NotFoundError, UpcubeError
 from webapp.core.ids import new_id

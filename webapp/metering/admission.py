@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
 from webapp.core import clock
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken

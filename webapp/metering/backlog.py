@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.ids import read_time
 from webapp.core.redis import asking_redis, store
 from webapp.metering.flush import Batch, parse_counters

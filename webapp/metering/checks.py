@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import asking_redis, store
 from webapp.metering.verify import Difference, verify

@@ -22,7 +22,7 @@ from sqlalchemy import CursorResult, Executable, delete, select
 from sqlalchemy.orm import Session
 
 from webapp.accounts.models import Organisation
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import insert_for, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault

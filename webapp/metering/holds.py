@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from webapp.accounts.queries import get_organisation_by_tag
 from webapp.core import clock
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits

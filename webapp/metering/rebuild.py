@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Row, select
 
 from webapp.accounts.models import Organisation
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
 from webapp.core.redis import RedisScript
 from webapp.keys.families import line_of

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from webapp.accounts.models import Organisation
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.redis import RedisScript
 from webapp.ledger.budgets import Budget, list_budgets

@@ -11,7 +11,7 @@ from webapp.accounts.links import drop_links
 from webapp.accounts.models import Invitation, LoginSession, Membership, Organisation, Passkey, ResetRequest, User
 from webapp.accounts.organisations import end_owner_invitations
 from webapp.accounts.second_factors import drop_second_factors
-from webapp.core import redis as names
+from webapp.core import redis_names as names
 from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
