@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -42,7 +43,7 @@ from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.flush import flush, seal_all
 from webapp.metering.holds import Hold, end_overdue_holds, hold_credits, settle_hold
 from webapp.metering.rebuild import rebuild
-from webapp.metering.reconcile import BUDGETS, peek_account
+from webapp.metering.reconcile import BUDGETS, describe_account, peek_account, reconcile_account
 from webapp.metering.spending import Used
 from webapp.metering.verify import verify
 
@@ -285,6 +286,23 @@ class TestLoss:
 
     def test_a_lost_account_record(self, app: Flask, account: Account, key: Key, spent: str) -> None:
         store.client.delete(names.account_record(account.shard_tag))
+        assert call(app.test_client(), key) == 200
+        total = int(spent.split(":", maxsplit=1)[0]) + CALL_MICROCREDITS
+        assert used(account, key.row.id) == used(account, "") == f"{total}:{total}:{total}"
+        assert verify() == []
+
+    def test_an_account_record_that_is_lost_while_it_is_reconciled(
+        self, app: Flask, account: Account, key: Key, spent: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lose(*arguments: Any) -> dict[str, object]:
+            said = describe_account(*arguments)
+            store.client.delete(names.account_record(account.shard_tag))
+            return said
+
+        with monkeypatch.context() as patch:
+            # As if somebody emptied Redis after it was looked at.
+            patch.setattr("webapp.metering.reconcile.describe_account", lose)
+            reconcile_account(shard_tag=account.shard_tag)
         assert call(app.test_client(), key) == 200
         total = int(spent.split(":", maxsplit=1)[0]) + CALL_MICROCREDITS
         assert used(account, key.row.id) == used(account, "") == f"{total}:{total}:{total}"
