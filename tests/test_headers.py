@@ -79,6 +79,13 @@ def test_every_answer_says_what_browsers_may_not_do_with_it(answers: dict[str, T
             assert answer.headers["Cache-Control"] == "no-store", kind
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/static/nothing.js"), ("POST", "/static/scripts/api-keys.js")])
+def test_a_page_in_place_of_a_file_is_stored_nowhere(client: FlaskClient, method: str, path: str) -> None:
+    answer = client.open(path, method=method)
+    assert (answer.status_code, answer.mimetype) in {(404, "text/html"), (405, "text/html")}
+    assert answer.headers.getlist("Cache-Control") == ["no-store"]
+
+
 def test_every_page_keeps_to_itself(answers: dict[str, TestResponse]) -> None:
     for kind, answer in answers.items():
         if answer.mimetype == "text/html":

@@ -35,6 +35,9 @@ ON_DATA = [("Content-Security-Policy", "default-src 'none'; frame-ancestors 'non
 OVER_TLS = [("Strict-Transport-Security", "max-age=63072000; includeSubDomains")]
 NOT_STORED = [("Cache-Control", "no-store")]
 
+# A file, a part of it, or that it is what the browser has.
+OF_FILE = frozenset({"200", "206", "304"})
+
 
 class SecurityHeaders:
     """WSGI middleware that adds them."""
@@ -48,16 +51,16 @@ class SecurityHeaders:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - WSGI's
         """Serve a request."""
-        fields = self.choose(environ["PATH_INFO"])
+        path = environ["PATH_INFO"]
 
         def start(status: str, headers: list[Field], *error: Any) -> Any:  # noqa: ANN401 - WSGI's
-            return start_response(status, headers + fields, *error)
+            return start_response(status, headers + self.choose(path, status), *error)
 
         answer: Iterable[bytes] = self.application(environ, start)
         return answer
 
-    def choose(self, path: str) -> list[Field]:
-        """Give the fields for an answer at this path."""
+    def choose(self, path: str, status: str) -> list[Field]:
+        """Give the fields for an answer at this path; in place of a file may be a page that says what is wrong."""
         if path.startswith(API_PATH):
             return self.on_data
-        return self.on_static if path.startswith(STATIC_PATH) else self.on_pages
+        return self.on_static if path.startswith(STATIC_PATH) and status[:3] in OF_FILE else self.on_pages

@@ -32,6 +32,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[tuple[str, str | None]] = []
         self.status = 200
+        self.location = ""
         self.hangs = threading.Event()
         self.answers = threading.Event()
         self.answers.set()
@@ -47,6 +48,8 @@ class Handler(BaseHTTPRequestHandler):
         prefix = self.path.rpartition("/")[2]
         lines = [f"{digest[5:]}:{count}" for digest, count in digests.items() if digest.startswith(prefix)]
         self.send_response(self.server.status)
+        if self.server.location:
+            self.send_header("Location", self.server.location)
         self.end_headers()
         self.wfile.write("\r\n".join([*lines, f"{'F' * 35}:0"]).encode())
 
@@ -107,6 +110,12 @@ class TestService:
         monkeypatch.setattr(breached_passwords, "_away_until", 0.0)
         assert check_password_rules(BREACHED, email="ada@example.com") is None
         assert "does not answer: HTTPError" in caplog.text
+
+    @pytest.mark.parametrize("location", ["/range/again", "http://[::1", "http://" + "a" * 70 + ".example/"])
+    def test_a_service_that_leads_elsewhere_is_not_followed(self, service: Service, location: str) -> None:
+        service.status, service.location = 302, location
+        assert check_password_rules(BREACHED, email="ada@example.com") is None
+        assert len(service.asked) == 1
 
     def test_an_answer_that_never_ends_is_not_waited_for(self) -> None:
         class Endless:

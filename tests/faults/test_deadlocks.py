@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from flask import Flask
@@ -18,7 +18,9 @@ from webapp.accounts.models import Organisation
 from webapp.accounts.operations import disable_user
 from webapp.accounts.roles import Role
 from webapp.core.db import ROW_LOCK, db, transaction
-from webapp.keys.operations import add_key
+from webapp.keys.departures import remove_member
+from webapp.keys.models import ApiKey
+from webapp.keys.operations import add_key, lock_key
 from webapp.keys.settings import KeySettings
 from webapp.ledger.operations import lock_balance
 from webapp.metering.budgets import set_budget
@@ -101,6 +103,30 @@ def test_a_key_is_made_while_its_maker_changes(app: Flask, what: str) -> None:
             assert made.raw
         thread.join()
         assert other.error is None
+
+
+def test_a_key_is_changed_by_another_while_their_maker_leaves(app: Flask) -> None:
+    with app.app_context():
+        organisation_id, users = make_team(ada=Role.OWNER, dev=Role.DEVELOPER)
+        older, newer = (make_key(replace(users["dev"], organisation_id=organisation_id)).row.id for _ in range(2))
+        other = Other(
+            app,
+            lambda: remove_member(
+                organisation_id=organisation_id,
+                user_id=users["dev"].user_id,
+                revokes_keys=True,
+                by_id=users["ada"].user_id,
+                actor=OPERATOR,
+                at=now(),
+            ),
+        )
+        with transaction() as session:
+            lock_key(session, organisation_id, older)
+            thread = other.start()
+            lock_key(session, organisation_id, newer)
+        thread.join()
+        assert other.error is None
+        assert all(db.session.scalars(select(ApiKey.revoked_at)))
 
 
 def test_a_hold_is_kept_while_a_budget_is_set(app: Flask) -> None:

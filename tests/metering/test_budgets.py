@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -42,7 +43,7 @@ from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.flush import flush, seal_all
 from webapp.metering.holds import Hold, end_overdue_holds, hold_credits, settle_hold
 from webapp.metering.rebuild import rebuild
-from webapp.metering.reconcile import BUDGETS, peek_account
+from webapp.metering.reconcile import BUDGETS, describe_account, peek_account, reconcile_account
 from webapp.metering.spending import Used
 from webapp.metering.verify import verify
 
@@ -290,6 +291,23 @@ class TestLoss:
         assert used(account, key.row.id) == used(account, "") == f"{total}:{total}:{total}"
         assert verify() == []
 
+    def test_an_account_record_that_is_lost_while_it_is_reconciled(
+        self, app: Flask, account: Account, key: Key, spent: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lose(*arguments: Any) -> dict[str, object]:
+            said = describe_account(*arguments)
+            store.client.delete(names.account_record(account.shard_tag))
+            return said
+
+        with monkeypatch.context() as patch:
+            # As if somebody emptied Redis after it was looked at.
+            patch.setattr("webapp.metering.reconcile.describe_account", lose)
+            reconcile_account(shard_tag=account.shard_tag)
+        assert call(app.test_client(), key) == 200
+        total = int(spent.split(":", maxsplit=1)[0]) + CALL_MICROCREDITS
+        assert used(account, key.row.id) == used(account, "") == f"{total}:{total}:{total}"
+        assert verify() == []
+
     def test_a_rebuild_under_budgets_changes_nothing(self, account: Account, key: Key, spent: str) -> None:
         rebuild()
         assert used(account, key.row.id) == used(account, "") == spent
@@ -365,6 +383,13 @@ class TestAlerts:
         text = told[2][0].body or ""
         assert "daily budget of the API key nightly is 0.0004 credits; 0.0004 are used" in text
         assert "refused until" in text
+
+    def test_nobody_is_written_to_of_a_budget_of_which_nothing_was_used(self, key: Key) -> None:
+        put(key, 0)
+        put(key, 0, period="total")
+        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
+        assert [record_alerts(at=now() + timedelta(days=days)) for days in range(3)] == [[], [], []]
+        assert [letter for letter in list_letters() if "budget" in letter.subject] == []
 
     def test_two_workers_write_of_a_threshold_once(self, app: Flask, key: Key) -> None:
         put(key, CALL_MICROCREDITS)

@@ -160,6 +160,17 @@ def test_a_call_counted_before_operations_were_is_flushed_without_one(
         assert [(row.operation, row.calls) for row in rows] == [("", 2), ("read_me", 1)]
 
 
+def test_a_key_was_last_used_when_it_was_before_operations_were_counted(app: Flask, key: Key) -> None:
+    with app.app_context():
+        counters = names.live_counters(names.group_of(key.raw[-12:-6]))
+        store.client.hset(counters, mapping={"batch": "old", f"calls:{key.row.id}:1699999200": 2})
+        store.client.hset(counters, f"used:{key.row.id}", "1700000123")
+        flush(at=now())
+        last_use = get_last_use(key.row.id)
+        assert last_use is not None
+        assert (last_use.at.timestamp(), last_use.operation, last_use.address) == (1700000123, "", "")
+
+
 def test_a_key_was_last_used_for_its_last_call(app: Flask, client: FlaskClient, key: Key) -> None:
     for path in ("me", "templates", "me"):
         client.get(f"{API}/{path}", headers=key.headers)

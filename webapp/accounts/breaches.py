@@ -9,7 +9,15 @@ import hashlib
 import logging
 import time
 from http.client import HTTPException, HTTPResponse
-from urllib.request import Request, urlopen
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
 
 PREFIX_DIGITS = 5
 # Somebody waits for the page meanwhile.
@@ -21,6 +29,14 @@ MAX_BYTES = 1_048_576
 CHUNK_BYTES = 65_536
 
 log = logging.getLogger(__name__)
+
+
+# What urlopen() has, but for what follows redirects: one after the other would have the whole time-out, and each may
+# lead anywhere.
+HANDLERS = (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor)
+opener = OpenerDirector()
+for handler in HANDLERS:
+    opener.add_handler(handler())
 
 
 class BreachedPasswords:
@@ -54,7 +70,7 @@ def fetch(url: str) -> str:
     """Ask for the digests that begin so. Raises OSError or HTTPException, and TimeoutError where it takes too long."""
     ends = time.monotonic() + TIMEOUT_SECONDS
     request = Request(url, headers={"Add-Padding": "true", "User-Agent": "Upcube Quantum"})  # noqa: S310 - the operator's address, which is checked
-    with urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
+    with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
         return read_answer(response, ends=ends).decode(errors="replace")
 
 

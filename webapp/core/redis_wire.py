@@ -13,7 +13,7 @@ import struct
 import time
 from typing import Any, cast
 
-from hiredis import Reader, pack_command
+from hiredis import PushNotification, Reader, pack_command
 from redis import Redis
 from redis.connection import DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -58,13 +58,14 @@ class Wire:
         return answer
 
     def _read(self) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Read one answer, however many pieces it comes in."""
+        """Read one answer, however many pieces it comes in; what the server says unasked (RESP3) is none."""
         answer = False
-        while answer is False:
-            received = self._socket.recv(READ_BYTES)
-            if not received:
-                raise RedisConnectionError("Redis hung up")
-            self._reader.feed(received)
+        while answer is False or isinstance(answer, PushNotification):
+            if answer is False:
+                received = self._socket.recv(READ_BYTES)
+                if not received:
+                    raise RedisConnectionError("Redis hung up")
+                self._reader.feed(received)
             answer = self._reader.gets()
         return answer
 

@@ -30,7 +30,9 @@ def remove_member(
         )
         if revokes_keys:
             organisation = session.get_one(Organisation, organisation_id)
-            for key in session.scalars(select_active_keys(organisation_id, user_id).with_for_update()):
+            keys = select_active_keys(organisation_id, user_id)
+            # In one order, so that nobody waits in a circle.
+            for key in session.scalars(keys.order_by(None).order_by(ApiKey.id).with_for_update()):
                 revoke_locked_key(session, key, organisation, actor=actor, at=at)
     return target
 

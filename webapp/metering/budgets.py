@@ -281,8 +281,11 @@ def record_alerts(*, at: datetime) -> list[BudgetAlert]:
 
 
 def record_reached(spent: SpentBudget, *, at: datetime) -> list[BudgetAlert]:
-    """Write down the thresholds that this budget has reached and nobody was told of, and give them."""
+    """Write down the thresholds that what was used has reached and nobody was told of, and give them."""
     budget = spent.budget
+    if not spent.used_microcredits:
+        # One of nothing is used up from the start, each day anew, and nobody did anything.
+        return []
     period = {
         "organisation_id": budget.organisation_id,
         "spender": budget.spender,

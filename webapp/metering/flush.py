@@ -254,8 +254,9 @@ def read_last_call(key_id: str, call: str) -> tuple[str, tuple[datetime, str]]:
     """Read a key's last call: the name of the usage that it is part of; when, and from which address, it was."""
     second, _, rest = call.partition(" ")
     address, _, operation = rest.rpartition(" ")
-    hour = int(second) // SECONDS_PER_HOUR * SECONDS_PER_HOUR
-    return f"{key_id}:{hour}:{operation}", (read_moment(second), address)
+    name = f"{key_id}:{int(second) // SECONDS_PER_HOUR * SECONDS_PER_HOUR}"
+    # Before operations were counted, there was nothing after the second.
+    return f"{name}:{operation}" if rest else name, (read_moment(second), address)
 
 
 def post_charges(session: Session, batches: Iterable[Batch], *, at: datetime) -> None:

@@ -182,11 +182,7 @@ def describe_account(
 ) -> dict[str, object]:
     """Say what reconcile.lua needs to know of the account from SQL."""
     settled = find_settled(session, found)
-    used: Mapping[str, Used] = {}
-    if budgets and found.available is None:
-        prices = list_prices(organisation.shard_tag, settled) if sum_unflushed(found, settled) else []
-        used = list_used(session, organisation.id, prices, at=found.at)
-    return {
+    said: dict[str, object] = {
         "state": "disabled" if organisation.disabled_at else "active",
         "balance": balance.available,
         "credited": str(balance.credited),
@@ -194,8 +190,21 @@ def describe_account(
         "charged": settled.charged_holds,
         "kept": list_kept_holds(session, organisation.id),
         "kept_seconds": HOLD_SECONDS,
-        "used": {budget.spender: used.get(budget.spender, Used()).encode(found.at) for budget in budgets},
     }
+    if found.available is None:
+        said["used"] = describe_used(session, organisation, budgets, found, settled)
+    return said
+
+
+def describe_used(
+    session: Session, organisation: Organisation, budgets: Sequence[Budget], found: RedisAccount, settled: Settled
+) -> dict[str, str]:
+    """Say what counts against budgets, by whose they are, as budgets.lua reads it."""
+    used: Mapping[str, Used] = {}
+    if budgets:
+        prices = list_prices(organisation.shard_tag, settled) if sum_unflushed(found, settled) else []
+        used = list_used(session, organisation.id, prices, at=found.at)
+    return {budget.spender: used.get(budget.spender, Used()).encode(found.at) for budget in budgets}
 
 
 def list_kept_holds(session: Session, organisation_id: str) -> dict[str, str]:

@@ -12,16 +12,18 @@
 --   kept_seconds   until such a hold is looked at
 --   budgets   by spender, the budgets that bound it as budgets.lua has them
 --   used      by spender that has budgets of its own, what counts against them according to SQL and to counters on their
---             way there, without open holds
+--             way there, without open holds; absent where the caller saw that the record counts for something
 --
 -- available = balance in SQL − charges that SQL does not have yet − open holds. The sums are taken here, so that calls
 -- and holds may go on while the caller reads SQL. What was used of budgets is kept live, and taken from the caller only
--- where the record counts for nothing, which no call or hold then changes meanwhile. Returns the micro-credits available.
+-- where the record counts for nothing, which no call or hold then changes meanwhile. A record that was lost since the caller
+-- looked goes on counting for nothing: the next call reconciles it. Returns the micro-credits available.
 local said = cjson.decode(ARGV[2])
 local available = tonumber(said.balance)
 local field = 'account:' .. ARGV[1]
 local now_seconds = tonumber(redis.call('TIME')[1])
 local is_cold = redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3]
+local is_lost = is_cold and not said.used
 
 local applied = {}
 for _, batch in ipairs(said.applied) do
@@ -54,7 +56,7 @@ for _, value in ipairs(open) do
     available = available - read_hold(value)
 end
 
-if is_cold then
+if is_cold and not is_lost then
     local record = redis.call('HGETALL', KEYS[1])
     for index = 1, #record, 2 do
         local is_idle = string.find(record[index], '^t:') and tonumber(record[index + 1]) <= now_seconds * 1000000
@@ -75,5 +77,5 @@ end
 
 local text = string.format('%.0f', available)
 redis.call('HSET', KEYS[1], 'tag', ARGV[1], 'state', said.state, 'available', text, 'credited', said.credited,
-    'epoch', ARGV[3])
+    'epoch', is_lost and '' or ARGV[3])
 return text
