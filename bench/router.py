@@ -16,6 +16,7 @@ from config import ROOT
 from webapp.core.errors import UpcubeError
 from webapp.quantum.circuits import measure
 from webapp.quantum.engines import ENGINE_NAMES, RunRequest, get_engine
+from webapp.quantum.engines.costs import Demands
 from webapp.quantum.router import HANDOVER_SECONDS, PREFERENCE_SECONDS, add_handover, choose_engine
 
 PATH = ROOT / "docs" / "router.md"
@@ -62,7 +63,7 @@ def main() -> None:
 def measure_example(example: Example) -> Measured:
     """Run a circuit on every engine that takes it, in turns."""
     profile = measure(example.circuit)
-    result = Measured(example, choose_engine(profile, noise=example.noise, shots=example.shots).engine)
+    result = Measured(example, choose_engine(profile, Demands(example.shots, example.noise)).engine)
     runners: dict[str, Callable[[int], None]] = {name: _runner(name, example) for name in ENGINE_NAMES}
     runners["automatic"] = _automatic_runner(example)
     for seed in range(_ROUNDS):

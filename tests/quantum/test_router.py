@@ -11,6 +11,7 @@ from webapp.quantum.engines import (
     get_capabilities,
     get_engine,
 )
+from webapp.quantum.engines.costs import Demands
 from webapp.quantum.noise import NoiseModel
 from webapp.quantum.router import choose_engine
 from webapp.quantum.templates import list_templates
@@ -53,14 +54,14 @@ def test_a_backend_is_only_routed_to_its_own_engines() -> None:
     ],
 )
 def test_each_kind_of_circuit_goes_where_it_runs_best(circuit: Circuit, noise: NoiseModel | None, engine: str) -> None:
-    route = choose_engine(measure(circuit), noise=noise)
+    route = choose_engine(measure(circuit), Demands(noise=noise))
     assert route.engine == engine
     assert route.cost.seconds > 0
 
 
 def test_small_circuits_stay_on_qulacs_whatever_their_shots_and_wide_clifford_ones_need_no_worker() -> None:
     for shots in (1, 1_000, 100_000):
-        assert choose_engine(measure(_ghz(2)), shots=shots).engine == "qulacs"
+        assert choose_engine(measure(_ghz(2)), Demands(shots)).engine == "qulacs"
     assert choose_engine(measure(random_clifford_circuit(1, qubits=20, gates=200))).engine == "stim"
     assert get_capabilities("stim").is_light
 
@@ -85,9 +86,9 @@ def test_a_named_engine_that_cannot_run_the_circuit_is_refused_with_its_reason()
     with pytest.raises(UnsupportedCircuitError, match="stim: the circuit has gates other than Clifford gates"):
         choose_engine(measure(_ladder(3, 1)), requested="stim")
     with pytest.raises(UnsupportedCircuitError, match="qulacs: it simulates no noise"):
-        choose_engine(measure(_ghz(3)), requested="qulacs", noise=NoiseModel(depolarizing=0.1))
+        choose_engine(measure(_ghz(3)), Demands(noise=NoiseModel(depolarizing=0.1)), requested="qulacs")
     with pytest.raises(UnsupportedCircuitError, match="a statevector comes from"):
-        choose_engine(measure(_ghz(3)), requested="qsim", wants_statevector=True)
+        choose_engine(measure(_ghz(3)), Demands(wants_statevector=True), requested="qsim")
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -97,6 +98,6 @@ def test_what_the_router_chooses_runs_on_the_engine(seed: int, noise: NoiseModel
     circuit = (
         makers[seed % 2](seed, qubits=2 + seed % 3, gates=15) if seed % 3 else random_dynamic_circuit(seed, qubits=3)
     )
-    route = choose_engine(measure(circuit), noise=noise, shots=20)
+    route = choose_engine(measure(circuit), Demands(20, noise))
     result = get_engine(route.engine).run(circuit, RunRequest(20, seed, noise=noise))
     assert sum(result.counts.values()) == 20

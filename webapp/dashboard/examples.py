@@ -7,6 +7,7 @@ from typing import Any
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
 from webapp.quantum.circuits import measure
+from webapp.quantum.engines.costs import Demands
 from webapp.quantum.pricing import Price, price_microcredits
 from webapp.quantum.templates import get_template
 
@@ -63,6 +64,6 @@ def get_example() -> Example:
     circuit = get_template(EXAMPLE_TEMPLATE_ID).create_circuit({})
     return Example(
         body=EXAMPLE_BODY,
-        price=price_microcredits(measure(circuit), EXAMPLE_SHOTS),
+        price=price_microcredits(measure(circuit), Demands(EXAMPLE_SHOTS)),
         starting_microcredits=runtime().starting_microcredits,
     )

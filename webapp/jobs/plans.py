@@ -182,7 +182,7 @@ def plan_run(circuit: Circuit, request: RunRequest, backend: Backend, *, is_test
     """Work out how one circuit would run."""
     profile = circuit.profile
     route, misfit = find_route(profile, backend, request)
-    price = FREE if is_test else find_price(profile, backend, route, request)
+    price = FREE if is_test else find_price(profile, backend, request)
     return PlannedRun(circuit, request, profile, route, misfit, price)
 
 
@@ -217,30 +217,16 @@ def find_route(
     if not backend.engines:
         return None, None
     try:
-        return choose_engine(
-            profile,
-            engines=backend.engines,
-            noise=request.noise,
-            shots=request.shots,
-            wants_statevector=request.wants_statevector,
-            observable_terms=request.observable_terms,
-        ), None
+        return choose_engine(profile, request.demands, engines=backend.engines), None
     except (CircuitTooLargeError, UnsupportedCircuitError) as misfit:
         return None, misfit
 
 
-def find_price(profile: Profile, backend: Backend, route: Route | None, request: RunRequest) -> Price:
-    """Price the run: by the engine that it is routed to, or as quantum computers are priced."""
+def find_price(profile: Profile, backend: Backend, request: RunRequest) -> Price:
+    """Price the run: by the engines of the backend, or as quantum computers are priced."""
     if not backend.engines:
         return price_hardware_microcredits(profile, request.shots)
-    return price_microcredits(
-        profile,
-        request.shots,
-        engine=route.engine if route else None,
-        noise=request.noise,
-        wants_statevector=request.wants_statevector,
-        observable_terms=request.observable_terms,
-    )
+    return price_microcredits(profile, request.demands, engines=tuple(backend.engines))
 
 
 def check_engine(plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from webapp.core.errors import UpcubeError
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines import RunRequest, get_capabilities
-from webapp.quantum.engines.costs import Demands, Method, count_runs
+from webapp.quantum.engines.costs import Method, count_runs
 
 # As JSON, of all circuits of a job. A worker reads no more from an engine.
 MAX_RESULT_BYTES = 24 * 1024 * 1024
@@ -58,8 +58,7 @@ def bound_sampled_bytes(profile: Profile, request: RunRequest, method: Method) -
 
     Each term is sampled with a bit for each of its qubits, whatever the circuit itself measures.
     """
-    demands = Demands(request.shots, request.noise, request.wants_statevector, request.observable_terms)
-    if count_runs(method, profile, demands) == 1:
+    if count_runs(method, profile, request.demands) == 1:
         return 0
     kept = profile.clbits if profile.is_dynamic else 0
     widths = [kept + len(term.paulis) for observable in request.observables for term in observable.terms]

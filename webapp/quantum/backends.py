@@ -15,9 +15,9 @@ BackendStatus = Literal["online", "disabled"]
 DEFAULT_BACKEND_ID = "local-simulator"
 
 _SIMULATOR_PRICE = (
-    "0.001 credits per job, 0.000001 per shot, 0.000002 per gate after the first 100, and the work of the engine that "
-    "runs it: gates x 2^qubits at 500 million a second for a state vector (2,000 million on qsim), gates x 4^qubits "
-    "for a density matrix, gates x bond dimension^3 for a matrix product state, polynomial for Clifford circuits."
+    "0.001 credits per job and 0.000001 per shot, or what the run takes at most, in core-seconds, where that is more: "
+    "gates x 2^qubits for a state vector, gates x 4^qubits for a density matrix, gates x bond dimension^3 for a matrix "
+    "product state, polynomial for Clifford circuits; and every gate handed over, and every bit that is sampled."
 )
 _HARDWARE_REASON = (
     "No provider is configured for this machine. Paid hardware stays off until an operator of this service turns it on."

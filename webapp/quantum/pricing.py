@@ -1,55 +1,44 @@
 """The versioned price list: what running a circuit costs, in integer micro-credits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from webapp.quantum.circuits import Profile
-from webapp.quantum.engines import CircuitTooLargeError, UnsupportedCircuitError
-from webapp.quantum.engines.costs import (
-    Demands,
-    Method,
-    count_gates,
-    count_single_gates,
-    count_single_shots,
-    count_work,
-)
-from webapp.quantum.noise import NoiseModel
-from webapp.quantum.router import choose_engine
+from webapp.quantum.engines import ENGINE_NAMES
+from webapp.quantum.engines.costs import Cost, Demands, Method, Units, count_units, estimate
 
 # One credit is one core-second of the reference machine, so one micro-credit is one core-microsecond. A change of any
 # number below needs a new version: jobs keep the version under which they were priced.
-PRICE_LIST_VERSION = "3"
+PRICE_LIST_VERSION = "4"
 
-# Taking, storing and answering a job, whatever it computes.
+# Taking, storing and answering a job, whatever it computes: that, or as much computing.
 BASE_MICROCREDITS = 1_000
 
-# Writing the outcome of one shot.
+# Writing the outcome of one shot, or as much computing.
 SHOT_MICROCREDITS = 1
 
-# How many steps of each method a micro-credit buys: those that `python -m bench.calibrate` measured on one core of the
-# reference machine, rounded down to one digit so that the machine's mood does not change prices.
-STEPS_PER_MICROCREDIT: Final[Mapping[Method, int]] = MappingProxyType(
+# What a run is said to take at most, for what it was measured to take: circuits differ, and machines have moods.
+PRICE_MARGIN = 2
+
+PICOCREDITS_PER_MICROCREDIT = 1_000_000
+
+# What everything costs that a run consists of, in picocredits, which are core-picoseconds: the rates that `python -m
+# bench.calibrate` measured on one core of the reference machine, times the margin, rounded up to two digits. In
+# turn: a run, a gate handed over, a step of work, a shot, a shot by itself, a gate of one, and a bit of a shot.
+PICOCREDITS: Final[Mapping[Method, Units]] = MappingProxyType(
     {
-        "qulacs": 500,
-        "qsim": 2_000,
-        "stim": 1_000,
-        "aer_statevector": 400,
-        "aer_density_matrix": 200,
-        "aer_stabilizer": 50,
-        "aer_matrix_product_state": 30,
+        "qulacs": Units(94_000_000, 12_000_000, 1_400, 130_000, 0, 0, 150_000),
+        "stim": Units(86_000_000, 4_700_000, 1_500, 450_000, 0, 0, 40_000),
+        "qsim": Units(83_000_000, 11_000_000, 470, 170_000, 0, 0, 150_000),
+        "aer_statevector": Units(1_600_000_000, 53_000_000, 4_100, 1_200_000, 99_000_000, 690_000, 140_000),
+        "aer_density_matrix": Units(5_400_000_000, 250_000_000, 8_900, 730_000, 78_000_000, 120_000, 100_000),
+        "aer_stabilizer": Units(1_400_000_000, 36_000_000, 22_000, 1_300_000, 88_000_000, 550_000, 120_000),
+        "aer_matrix_product_state": Units(0, 430_000_000, 8_300, 40_000_000, 71_000_000, 1_100_000, 3_400_000),
     }
 )
-
-# Handing one gate to a simulator, whatever it acts on; the base covers the first of them.
-GATE_MICROCREDITS = 2
-GATES_IN_BASE = 100
-
-# Where Aer simulates shots one by one, because of noise or of what is measured in mid-circuit: each of them, and each
-# of their gates. Measured as above.
-SINGLE_SHOT_MICROCREDITS = 60
-SINGLE_GATE_MICROCREDITS = 1
 
 # A hardware-like price, for when a provider is configured: each gate of each shot, and each shot.
 HARDWARE_GATE_SHOT_MICROCREDITS = 300
@@ -71,32 +60,38 @@ class Price:
 FREE = Price(PRICE_LIST_VERSION, base=0, work=0, shots=0, total=0)
 
 
-def price_microcredits(
-    profile: Profile,
-    shots: int,
-    *,
-    engine: str | None = None,
-    noise: NoiseModel | None = None,
-    wants_statevector: bool = False,
-    observable_terms: int = 0,
-) -> Price:
-    """Price a run: a base, the work of the engine's method, and the shots.
+_NO_DEMANDS = Demands()
 
-    It is what the run costs at most. `engine` is that of the route, which is chosen here unless it is given. A circuit
-    that no engine runs is priced as a state vector, so that every gate can be judged. Raises ValueError for a negative
-    number of shots, which only a caller's mistake can bring here.
+
+# Every look at a job prices it again, and others run the same circuits.
+@lru_cache(maxsize=1024)
+def price_microcredits(
+    profile: Profile, demands: Demands = _NO_DEMANDS, *, engines: tuple[str, ...] = ENGINE_NAMES
+) -> Price:
+    """Price a run: a base, the shots, and the work of the cheapest way in which these engines can run it.
+
+    It is what the run costs at most. The router may choose another engine, which spares the wait for a worker; the
+    price stays that of the cheapest, so more shots never cost less. The work is what goes beyond the computing that the
+    base and the shots pay for. A circuit that no engine runs is priced as a state vector, so that every gate can be
+    judged. Raises ValueError for a negative number of shots, which only a caller's mistake can bring here.
     """
-    if shots < 0:
+    if demands.shots < 0:
         raise ValueError("A run has at least 0 shots.")
-    demands = Demands(shots, noise, wants_statevector, observable_terms)
-    method, steps = _count_steps(profile, demands, engine)
-    work = divide_rounding_up(steps, STEPS_PER_MICROCREDIT[method])
-    work += max(0, count_gates(method, profile, demands) - GATES_IN_BASE) * GATE_MICROCREDITS
-    work += count_single_shots(method, profile, demands) * SINGLE_SHOT_MICROCREDITS
-    work += count_single_gates(method, profile, demands) * SINGLE_GATE_MICROCREDITS
-    shots_price = shots * SHOT_MICROCREDITS
+    ways = [cost for engine in engines for cost in estimate(engine, profile, demands) if isinstance(cost, Cost)]
+    picocredits = min(
+        (_add_picocredits(way.method, way.units) for way in ways),
+        default=_add_picocredits("qulacs", count_units("qulacs", profile, demands)),
+    )
+    shots_price = demands.shots * SHOT_MICROCREDITS
+    computing = divide_rounding_up(picocredits, PICOCREDITS_PER_MICROCREDIT)
+    work = max(1, computing - BASE_MICROCREDITS - shots_price)
     total = BASE_MICROCREDITS + work + shots_price
     return Price(PRICE_LIST_VERSION, base=BASE_MICROCREDITS, work=work, shots=shots_price, total=total)
+
+
+def _add_picocredits(method: Method, units: Units) -> int:
+    """Add up the price of everything that a run consists of."""
+    return sum(price * number for price, number in zip(astuple(PICOCREDITS[method]), astuple(units), strict=True))
 
 
 def price_hardware_microcredits(profile: Profile, shots: int) -> Price:
@@ -116,22 +111,6 @@ def add_prices(prices: Sequence[Price]) -> Price:
         shots=sum(price.shots for price in prices),
         total=sum(price.total for price in prices),
     )
-
-
-def _count_steps(profile: Profile, demands: Demands, engine: str | None) -> tuple[Method, int]:
-    """Count the steps of the method that will run the circuit."""
-    try:
-        cost = choose_engine(
-            profile,
-            requested=engine,
-            noise=demands.noise,
-            shots=demands.shots,
-            wants_statevector=demands.wants_statevector,
-            observable_terms=demands.observable_terms,
-        ).cost
-    except (CircuitTooLargeError, UnsupportedCircuitError):
-        return "qulacs", count_work("qulacs", profile, demands)
-    return cost.method, cost.work
 
 
 def divide_rounding_up(dividend: int, divisor: int) -> int:

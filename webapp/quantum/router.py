@@ -14,7 +14,6 @@ from webapp.quantum.engines.costs import (
     count_courses,
     find_cheapest,
 )
-from webapp.quantum.noise import NoiseModel
 
 # What it takes to hand a job to a worker's child, where every engine but the light ones runs: the least that a round
 # trip through the queue was seen to take. A small circuit is never better off there.
@@ -23,6 +22,8 @@ HANDOVER_SECONDS = 0.005
 # What an engine must be quicker by than Qulacs where both run in the web process. Stim gives no exact probabilities,
 # and is left unloaded where only the smallest circuits are run.
 PREFERENCE_SECONDS = 0.001
+
+_NO_DEMANDS = Demands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,15 @@ class Route:
 
 def choose_engine(
     profile: Profile,
+    demands: Demands = _NO_DEMANDS,
     *,
     engines: Sequence[str] = ENGINE_NAMES,
-    noise: NoiseModel | None = None,
     requested: str | None = None,
-    shots: int = 1_000,
-    wants_statevector: bool = False,
-    observable_terms: int = 0,
 ) -> Route:
     """Choose the quickest of the engines that a backend offers; `requested` is the one that the user names.
 
     Raises CircuitTooLargeError or UnsupportedCircuitError, which say for each engine why it does not run the circuit.
     """
-    demands = Demands(shots, noise, wants_statevector, observable_terms)
     candidates = list(engines) if requested is None else [requested]
     found = {engine: find_cheapest(engine, profile, demands) for engine in candidates}
     costs = {engine: cost for engine, cost in found.items() if isinstance(cost, Cost)}

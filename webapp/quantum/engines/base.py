@@ -89,9 +89,17 @@ class RunRequest:
     wants_statevector: bool = False
 
     @property
-    def observable_terms(self) -> int:
-        """How many products of Pauli operators are to be measured in all."""
-        return sum(len(observable.terms) for observable in self.observables)
+    def demands(self) -> Demands:
+        """What it asks for, as far as it changes the cost."""
+        terms = [term for observable in self.observables for term in observable.terms]
+        return Demands(
+            self.shots,
+            self.noise,
+            wants_statevector=self.wants_statevector,
+            wants_memory=self.wants_memory,
+            observable_terms=len(terms),
+            observable_paulis=sum(len(term.paulis) for term in terms),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +184,14 @@ def check_request(
     if request.wants_statevector:
         _check_statevector(profile, engine, capabilities, noisy=noise is not None)
     cost = _find_method(profile, request, engine)
-    demands = Demands(request.shots, noise, request.wants_statevector, request.observable_terms)
-    if request.observables and count_runs(cost.method, profile, demands) > 1:
+    if request.observables and count_runs(cost.method, profile, request.demands) > 1:
         _check_sampled_means(circuit, request)
     return profile, cost
 
 
 def _find_method(profile: Profile, request: RunRequest, engine: str) -> Cost:
     """Find the engine's quickest method. Raises CircuitTooLargeError or UnsupportedCircuitError where there is none."""
-    demands = Demands(request.shots, request.noise, request.wants_statevector, request.observable_terms)
-    found = find_cheapest(engine, profile, demands)
+    found = find_cheapest(engine, profile, request.demands)
     if isinstance(found, Cost):
         return found
     message = f"{engine} cannot run this circuit: {found.reason}."

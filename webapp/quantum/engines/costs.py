@@ -52,6 +52,13 @@ _STEPS_PER_NOISY_GATE: Final = 10
 # A term of an observable is handed to Qulacs as text, which takes as long as so many gates on few qubits.
 _GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 6})
 
+# Turning the axis of a sampled term's qubit onto Z takes at most two gates, and measuring it a third operation.
+_TURNS_PER_PAULI: Final = 2
+_OPERATIONS_PER_PAULI: Final = 3
+
+# An outcome that was not seen before takes an entry of its own and a place in the order, beside its bits.
+_BITS_PER_OUTCOME: Final = 16
+
 _CALIBRATION = Path(__file__).with_name("calibration.json")
 
 # No run takes so long; work beyond it is not counted exactly, as it would have hundreds of digits.
@@ -60,22 +67,49 @@ _MAX_WORK: Final = 10**24
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a job asks for beside its circuit, as far as it changes the cost."""
+    """What a job asks for beside its circuit, as far as it changes the cost.
+
+    `observable_paulis` counts the matrices other than the identity in all terms: the bits that their means take a shot.
+    """
 
     shots: int = 1_000
     noise: NoiseModel | None = None
     wants_statevector: bool = False
+    wants_memory: bool = False
     observable_terms: int = 0
+    observable_paulis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What a run consists of, in the units in which a method is timed and priced.
+
+    `work` is in the method's own steps; single shots and gates are those that Aer simulates one by one; `bits` are read
+    from the shots, those of sampled means included.
+    """
+
+    runs: int
+    gates: int
+    work: int
+    shots: int
+    single_shots: int
+    single_gates: int
+    bits: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run takes with one method; `work` is in that method's own steps, and `seconds` on one core."""
+    """What a run takes with one method; `seconds` on one core."""
 
     method: Method
-    work: int
+    units: Units
     memory_bytes: int
     seconds: float
+
+    @property
+    def work(self) -> int:
+        """The steps of the method, whatever else it takes."""
+        return self.units.work
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +125,8 @@ class Refusal:
 class Rates:
     """How long a method takes: for itself, for each gate whatever its size, each step of work, and each shot.
 
-    And where shots are simulated one by one: for each of them besides, and for each gate of each.
+    And where shots are simulated one by one: for each of them besides, and for each gate of each. And for each bit that
+    is read from the shots.
     """
 
     base_seconds: float
@@ -100,6 +135,7 @@ class Rates:
     shot_seconds: float
     single_shot_seconds: float
     single_gate_seconds: float
+    bit_seconds: float
 
 
 @cache
@@ -108,13 +144,13 @@ def load_rates() -> Mapping[Method, Rates]:
     return {name: Rates(**rates) for name, rates in json.loads(_CALIBRATION.read_text()).items()}
 
 
-def estimate(engine: str, profile: Profile, demands: Demands) -> list[Cost | Refusal]:
-    """Estimate a run with each method of an engine, or say why it cannot be."""
-    return [_estimate_method(method, profile, demands) for method in METHODS[engine]]
-
-
 # A job asks several times over: for its route, its price, and when it is checked. Others run the same circuits.
 @lru_cache(maxsize=1024)
+def estimate(engine: str, profile: Profile, demands: Demands) -> tuple[Cost | Refusal, ...]:
+    """Estimate a run with each method of an engine, or say why it cannot be."""
+    return tuple(_estimate_method(method, profile, demands) for method in METHODS[engine])
+
+
 def find_cheapest(engine: str, profile: Profile, demands: Demands) -> Cost | Refusal:
     """Find an engine's quickest method for a circuit, or the reason why none runs it."""
     estimates = estimate(engine, profile, demands)
@@ -139,8 +175,10 @@ def count_gates(method: Method, profile: Profile, demands: Demands) -> int:
     handed, runs = profile.gates, count_runs(method, profile, demands)
     if method == "qulacs" and profile.splits:
         handed = (handed + profile.splits) * count_courses(method, profile, demands)
-    terms = demands.observable_terms if runs == 1 else 0
-    return runs * handed + terms * _GATES_PER_TERM.get(method, 1)
+    if runs == 1:
+        return handed + demands.observable_terms * _GATES_PER_TERM.get(method, 1)
+    courses = count_courses(method, profile, demands) if method == "qulacs" else 1
+    return runs * handed + _OPERATIONS_PER_PAULI * demands.observable_paulis * courses
 
 
 def count_courses(method: Method, profile: Profile, demands: Demands) -> int:
@@ -168,7 +206,39 @@ def count_single_gates(method: Method, profile: Profile, demands: Demands) -> in
     """Count the gates that Aer is handed again for each of those shots."""
     has_errors = demands.noise is not None and demands.noise.has_gate_errors and method != "aer_density_matrix"
     steps = _STEPS_PER_NOISY_GATE if has_errors else 1
-    return count_single_shots(method, profile, demands) * (profile.gates + profile.splits) * steps
+    shots = count_single_shots(method, profile, demands)
+    ends = _OPERATIONS_PER_PAULI * demands.observable_paulis if count_runs(method, profile, demands) > 1 else 0
+    return (shots * (profile.gates + profile.splits) + min(shots, demands.shots) * ends) * steps
+
+
+def count_bits(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count the bits that are read from the shots: of the circuit, of sampled terms, and of what decides on a course.
+
+    A state vector of ours gives numbers, of which each different one is read once; other engines write each shot's
+    bits. Terms are sampled beside what the circuit measures on its way.
+    """
+    wide = profile.clbits if profile.is_dynamic else min(profile.clbits, profile.qubits)
+    outcomes = demands.shots if demands.wants_memory else min(demands.shots, 1 << min(wide, 60))
+    written = outcomes if method in {"qulacs", "qsim"} else demands.shots
+    bits = written * profile.clbits + outcomes * _BITS_PER_OUTCOME + demands.shots * profile.splits
+    if count_runs(method, profile, demands) == 1:
+        return bits
+    kept = (profile.clbits + profile.splits if profile.is_dynamic else 0) + _BITS_PER_OUTCOME
+    return bits + demands.shots * (kept * demands.observable_terms + demands.observable_paulis)
+
+
+def count_units(method: Method, profile: Profile, demands: Demands) -> Units:
+    """Count what a run consists of, whether or not the method can run the circuit."""
+    runs = count_runs(method, profile, demands)
+    return Units(
+        runs=runs,
+        gates=count_gates(method, profile, demands),
+        work=count_work(method, profile, demands),
+        shots=runs * demands.shots,
+        single_shots=count_single_shots(method, profile, demands),
+        single_gates=count_single_gates(method, profile, demands),
+        bits=count_bits(method, profile, demands),
+    )
 
 
 def _estimate_method(method: Method, profile: Profile, demands: Demands) -> Cost | Refusal:
@@ -184,23 +254,37 @@ def _estimate_method(method: Method, profile: Profile, demands: Demands) -> Cost
             f"and the limit is {format_bytes(MEMORY_LIMIT_BYTES)}",
             memory_bytes,
         )
-    runs = count_runs(method, profile, demands)
-    work = count_work(method, profile, demands)
-    rates = load_rates()[method]
-    seconds = runs * (rates.base_seconds + rates.shot_seconds * demands.shots)
-    seconds += rates.gate_seconds * count_gates(method, profile, demands)
-    seconds += rates.single_shot_seconds * count_single_shots(method, profile, demands)
-    seconds += rates.single_gate_seconds * count_single_gates(method, profile, demands)
-    return Cost(method, work, memory_bytes, seconds + rates.work_seconds * work)
+    units = count_units(method, profile, demands)
+    return Cost(method, units, memory_bytes, add_seconds(load_rates()[method], units))
+
+
+def add_seconds(rates: Rates, units: Units) -> float:
+    """Add up how long everything takes that a run consists of."""
+    return (
+        rates.base_seconds * units.runs
+        + rates.gate_seconds * units.gates
+        + rates.work_seconds * units.work
+        + rates.shot_seconds * units.shots
+        + rates.single_shot_seconds * units.single_shots
+        + rates.single_gate_seconds * units.single_gates
+        + rates.bit_seconds * units.bits
+    )
 
 
 def count_work(method: Method, profile: Profile, demands: Demands) -> int:
     """Count the steps of a method, whether or not it can run the circuit."""
-    runs = count_runs(method, profile, demands)
-    # A term that is computed exactly is as much work as a gate.
-    if runs == 1 and demands.observable_terms:
-        profile = replace(profile, gates=profile.gates + demands.observable_terms)
-    return min(runs * _COUNTERS[method](method, profile, demands), _MAX_WORK)
+    count, runs = _COUNTERS[method], count_runs(method, profile, demands)
+    if runs == 1:
+        # A term that is computed exactly is as much work as a gate.
+        extended = replace(profile, gates=profile.gates + demands.observable_terms)
+        return min(count(method, extended, demands), _MAX_WORK)
+    paulis = demands.observable_paulis
+    # Each further run leaves out the last measurements, for those of its term; all terms' are counted on the first.
+    first = replace(
+        profile, gates=profile.gates + _TURNS_PER_PAULI * paulis, measurements=profile.measurements + paulis
+    )
+    further = replace(profile, measurements=profile.splits)
+    return min(count(method, first, demands) + (runs - 1) * count(method, further, demands), _MAX_WORK)
 
 
 def _find_obstacle(method: Method, profile: Profile, demands: Demands) -> str | None:
