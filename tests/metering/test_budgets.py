@@ -294,7 +294,7 @@ class TestLoss:
     def test_an_account_record_that_is_lost_while_it_is_reconciled(
         self, app: Flask, account: Account, key: Key, spent: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def lose(*arguments: Any) -> dict[str, object]:
+        def lose(*arguments: Any) -> dict[str, object]:  # noqa: ANN401 - those of the function that it wraps
             said = describe_account(*arguments)
             store.client.delete(names.account_record(account.shard_tag))
             return said

@@ -20,9 +20,8 @@ _MAX_GROWN_BYTES = 64 << 20
 _MAX_CPU_SECONDS = 10.0
 
 
-@pytest.fixture(scope="module")
-def reports() -> dict[str, dict[str, Any]]:
-    """What came of every hostile program, by its name."""
+def read_all_of_them() -> dict[str, dict[str, Any]]:
+    """Say what came of every hostile program, by its name."""
     command = [sys.executable, "-m", "tests.quantum.parsing.hostile"]
     ran = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, (ran.stdout[-300:], ran.stderr[-2_000:])
@@ -30,22 +29,17 @@ def reports() -> dict[str, dict[str, Any]]:
     return {line["name"]: line for line in lines}
 
 
-def test_every_hostile_program_is_refused_in_words(reports: dict[str, dict[str, Any]]) -> None:
+def test_every_hostile_program_is_refused_in_words_soon_and_leaves_the_process_small() -> None:
+    # One test, as they take a while and no process of the suite knows what another has read.
+    reports = read_all_of_them()
     assert reports.keys() == HOSTILE.keys()
     for report in reports.values():
         assert report["outcome"].startswith(("invalid_program: ", "program_too_large: ")), report
         assert len(report["outcome"]) < 500
         assert "root:" not in report["outcome"]
-
-
-def test_none_of_them_takes_long(reports: dict[str, dict[str, Any]]) -> None:
     assert max(report["cpu_seconds"] for report in reports.values()) <= _MAX_CPU_SECONDS
-
-
-def test_reading_them_hardly_ever_makes_the_collector_go_through_everything(
-    reports: dict[str, dict[str, Any]],
-) -> None:
-    # By default it would do that twice for the half of them, and hold up every other thread each time.
+    assert sum(report["grown_bytes"] for report in reports.values()) <= _MAX_GROWN_BYTES
+    # By default the collector would go through everything twice for the half of them, and hold up every other thread.
     assert sum(report["full_collections"] for report in reports.values()) <= 3
 
 
@@ -66,7 +60,3 @@ def test_what_was_read_is_freed_at_once_without_the_collector(name: str) -> None
         gc.enable()
     # pytest's own note of the exception is a few; a parser that held itself was hundreds of thousands.
     assert held_by_themselves < 200
-
-
-def test_all_of_them_together_leave_the_process_small(reports: dict[str, dict[str, Any]]) -> None:
-    assert sum(report["grown_bytes"] for report in reports.values()) <= _MAX_GROWN_BYTES
