@@ -71,7 +71,7 @@ def test_a_position_is_how_many_jobs_start_before(app: Flask, client: FlaskClien
 
 def test_a_place_and_an_estimate_are_told_while_a_job_waits(app: Flask, client: FlaskClient, keys: list[Key]) -> None:
     queue_bell(client, keys[0])
-    job_id = queue_bell(client, keys[0], templateId="ghz-state", parameters={"qubits": 20})
+    job_id = queue_bell(client, keys[0], templateId="ghz-state", shots=104)
     told = client.get(f"{API}/jobs/{job_id}", headers=keys[0].headers).get_json()
     assert told["queue"]["position"] == 2
     with app.app_context():
