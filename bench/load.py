@@ -65,6 +65,8 @@ def run_load(
     keys = folder / "headers.txt"
     keys.write_text("\n".join(headers))
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
+    # SQLite lets a writer wait: longer than the 2 s after which wrk gives up by itself.
+    command += ["--timeout", "30s"]
     command += ["--script", str(SCRIPT), f"http://127.0.0.1:{port}{call.path}", "--", str(keys), call.body]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     line = next(line for line in printed.splitlines() if line.startswith("result "))
