@@ -1,6 +1,7 @@
 """Keys managed by programs: a key gives no more than it has."""
 
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,16 +9,18 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from tests.api.helpers import read_error
 from tests.factories import API, Account, Key, body, make_account, make_key, now
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import AuditEvent
 from webapp.core.clock import format_time
-from webapp.core.db import db
+from webapp.core.db import db, transaction
 from webapp.keys.operations import update_key
 from webapp.keys.queries import list_keys
 from webapp.keys.settings import RateLimit, settings_of
+from webapp.metering import delegation
 from webapp.metering.budgets import set_budget
 
 KEYS = f"{API}/keys"
@@ -277,7 +280,9 @@ class TestBounds:
             read_error(answer, 403, "insufficient_scope")
 
 
-def test_a_change_undoes_nothing_that_was_changed_meanwhile(app: Flask, client: FlaskClient) -> None:
+def test_a_change_undoes_nothing_that_was_changed_meanwhile(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with app.app_context():
         account = make_account()
         manager, key = make_key(account), make_key(account)
@@ -295,12 +300,14 @@ def test_a_change_undoes_nothing_that_was_changed_meanwhile(app: Flask, client: 
                 at=now(),
             )
 
-    def narrow_first(_session: object, _transaction: object) -> None:
+    def narrow_first() -> AbstractContextManager[Session]:
         """Let an admin narrow the key just before the change's transaction begins."""
+        monkeypatch.undo()
         thread = threading.Thread(target=narrow)
         thread.start()
         thread.join()
+        return transaction()
 
-    sa.event.listen(db.session, "after_transaction_create", narrow_first, once=True)
+    monkeypatch.setattr(delegation, "transaction", narrow_first)
     answer = client.patch(f"{KEYS}/{key.row.id}", headers=manager.headers, json={"name": "another name"})
     assert (answer.status_code, body(answer)["name"], body(answer)["scopes"]) == (200, "another name", ["jobs:read"])
