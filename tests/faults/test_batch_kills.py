@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from config import Settings
 from tests import stores
-from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now, queue_bell
+from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, queue_bell
 from tests.jobs.odd_engine import WAITING_QUBITS
 from tests.live import job_worker, wait_until
 from tests.stores import PostgresqlStore, SqliteStore
@@ -46,12 +46,6 @@ def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: 
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=GRANTED)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def read_job(app: Flask, job_id: str) -> Job:

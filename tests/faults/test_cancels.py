@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 
 from config import Settings
 from tests import stores
-from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now, queue_bell
+from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, queue_bell
+from tests.faults.service import BELL_MICROCREDITS
 from tests.live import WorkerProcess, job_worker, wait_until
 from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
@@ -24,7 +25,6 @@ from webapp.metering.holds import end_overdue_holds
 from webapp.metering.verify import verify
 
 GRANTED = 1_000_000
-BELL_MICROCREDITS = 1_101
 
 
 @pytest.fixture
@@ -38,12 +38,6 @@ def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: 
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=GRANTED)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def is_stopped(worker: WorkerProcess) -> bool:

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from config import Settings
 from tests import stores
-from tests.factories import Account, Key, make_account, make_holds_overdue, make_key, now
+from tests.factories import Account, Key, make_account, make_holds_overdue, now
+from tests.faults.service import BELL_MICROCREDITS
 from tests.live import Answer, call, job_worker, wait_until, web_process
 from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
@@ -23,7 +24,6 @@ from webapp.metering.holds import end_overdue_holds
 from webapp.metering.verify import verify
 
 BELL = {"templateId": "bell-state", "shots": 100}
-BELL_MICROCREDITS = 1_101
 GRANTED = 1_000_000
 
 
@@ -38,12 +38,6 @@ def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: 
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=GRANTED)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def send(api: str, key: Key, prefer: str) -> Answer:

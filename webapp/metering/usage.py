@@ -98,11 +98,11 @@ def roll_up_usage(*, before: datetime) -> int:
 
 def roll_up_some(*, before: datetime, from_key_id: str) -> list[UsageChange]:
     """Merge some hours of this key and those after it in one transaction, and give them."""
-    row = (Usage.key_id, Usage.hour, Usage.operation)
+    identity = (Usage.key_id, Usage.hour, Usage.operation)
     some = (
-        select(*row)
+        select(*identity)
         .where(Usage.key_id >= from_key_id, Usage.hours == 1, Usage.hour < before)
-        .order_by(*row)
+        .order_by(*identity)
         .limit(HOURS_AT_A_TIME)
     )
     with transaction() as session:
@@ -112,8 +112,8 @@ def roll_up_some(*, before: datetime, from_key_id: str) -> list[UsageChange]:
             session.execute(text("LOCK TABLE usage IN SHARE ROW EXCLUSIVE MODE"))
         rows = session.execute(
             delete(Usage)
-            .where(tuple_(*row).in_(some))
-            .returning(*row, Usage.calls, Usage.microcredits, Usage.last_used_at, Usage.last_address)
+            .where(tuple_(*identity).in_(some))
+            .returning(*identity, Usage.calls, Usage.microcredits, Usage.last_used_at, Usage.last_address)
         )
         taken = [UsageChange(*row) for row in rows]
         add_usage(session, merge_by_day(taken))
