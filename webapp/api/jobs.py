@@ -192,10 +192,11 @@ def send_job(
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
     """Send a job's JSON, of which the result is text already: see readers.py. Raises TooManyReadersError."""
-    sent = send_in_turn(job.organisation_id, head, result)
-    if not result.is_small:
-        sent = stream_with_context(iter(sent))
-    return Response(sent, status=status, headers=dict(headers), mimetype="application/json")
+    text = send_in_turn(job.organisation_id, head, result)
+    pieces = text.pieces if result.is_small else stream_with_context(iter(text.pieces))
+    response = Response(pieces, status=status, headers=dict(headers), mimetype="application/json")
+    response.content_length = text.size_bytes
+    return response
 
 
 def render_estimate(found: estimate.Estimate) -> EstimateJson:

@@ -163,11 +163,10 @@ def job_result(job_id: str) -> ResponseReturnValue:
         "seed": found.seed,
         "bitOrder": "Classical bit 0 is the rightmost character.",
     }
-    return send_file(
-        send_in_turn(found.organisation_id, head, read_result(found)),
-        name=f"{found.id}.json",
-        mimetype="application/json",
-    )
+    text = send_in_turn(found.organisation_id, head, read_result(found))
+    file = send_file(text.pieces, name=f"{found.id}.json", mimetype="application/json")
+    file.content_length = text.size_bytes
+    return file
 
 
 def make_chart(result: Mapping[str, Any], *, shots: int) -> Chart:
