@@ -12,7 +12,7 @@ from config import Settings
 from tests.api.helpers import Service, read_error
 from tests.factories import API, Account, Key, make_account, make_key, now
 from tests.live import job_worker
-from webapp.jobs.operations import prune_results
+from webapp.jobs.pruning import prune_results
 from webapp.jobs.tasks import MAX_CIRCUITS, derive_seed
 from webapp.ledger.queries import list_transfers
 from webapp.metering.credits import get_credits

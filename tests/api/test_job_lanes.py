@@ -25,7 +25,7 @@ from webapp.jobs import idempotency, waiting
 from webapp.jobs.confirmation import set_confirmation
 from webapp.jobs.idempotency import prune_answers
 from webapp.jobs.models import Job, SavedAnswer
-from webapp.jobs.operations import prune_results
+from webapp.jobs.pruning import prune_results
 from webapp.jobs.quotes import QuoteBook
 from webapp.jobs.running import claim_job, complete_job
 from webapp.metering.budgets import set_budget

@@ -23,7 +23,7 @@ from tests.factories import API, Account, Key, log_in, make_account, make_key, n
 from tests.live import call, wait_until, web_server
 from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.errors import StoreAwayError
-from webapp.jobs.operations import prune_results
+from webapp.jobs.pruning import prune_results
 from webapp.jobs.queries import get_job
 from webapp.jobs.readers import MAX_READERS, MAX_READERS_OF_ONE_ACCOUNT, readers
 from webapp.jobs.result_sizes import MAX_RESULT_BYTES
