@@ -16,7 +16,7 @@ from config import Settings
 from tests import stores
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, queue_bell
 from tests.faults.service import BELL_MICROCREDITS
-from tests.live import WorkerProcess, job_worker, wait_until
+from tests.live import is_stopped, job_worker, wait_until
 from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
 from webapp.jobs.models import Job
@@ -38,11 +38,6 @@ def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: 
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=GRANTED)
-
-
-def is_stopped(worker: WorkerProcess) -> bool:
-    """Tell whether the worker stands still at its point."""
-    return Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def cancel(app: Flask, key: Key, job_id: str) -> TestResponse:
@@ -81,7 +76,7 @@ def test_a_job_ends_once_whenever_it_is_cancelled(  # noqa: PLR0917 - fixtures
 ) -> None:
     job_id = queue_bell(client, key)
     with job_worker(settings, UPCUBE_FAULT=f"{point}:stop") as worker, ThreadPoolExecutor(max_workers=1) as threads:
-        wait_until(lambda: is_stopped(worker))
+        wait_until(lambda: is_stopped(worker.process.pid))
         cancelling = threads.submit(cancel, app, key, job_id)
         if status == "cancelled":
             # Nothing keeps it. With results written and not committed, it waits for the worker instead.
