@@ -4,12 +4,10 @@ import hashlib
 import json
 import socket
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from http.client import IncompleteRead
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,7 +19,6 @@ from tests import stores
 from tests.api.helpers import read_error
 from tests.factories import API, Account, Key, log_in, make_account, make_key, now, queue_bell
 from tests.live import call, wait_until, web_server
-from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.errors import StoreAwayError
 from webapp.jobs.pruning import prune_results
 from webapp.jobs.queries import get_job
@@ -166,14 +163,10 @@ def test_memory_that_would_not_be_kept_is_refused_beforehand(client: FlaskClient
     assert client.post(f"{API}/jobs/estimate", json=body | {"memory": False}, headers=key.headers).status_code == 200
 
 
+# One kind of database: it is a process that is tested here.
+@pytest.mark.parametrize("database_url", stores.DATABASES[:1], indirect=True)
 class TestWithARealServer:
     """What it takes of the web process: memory, and threads."""
-
-    @pytest.fixture
-    def database_url(self, databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
-        """One kind of database: it is a process that is tested here."""
-        with databases[stores.DATABASES[0]].fresh(tmp_path) as url:
-            yield url
 
     def test_readers_at_one_time_take_little_memory_and_leave_threads_to_others(
         self, settings: Settings, app: Flask, key: Key

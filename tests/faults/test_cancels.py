@@ -2,9 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -17,7 +15,6 @@ from tests import stores
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, queue_bell
 from tests.faults.service import BELL_MICROCREDITS
 from tests.live import is_stopped, job_worker, wait_until
-from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits
@@ -27,11 +24,8 @@ from webapp.metering.verify import verify
 GRANTED = 1_000_000
 
 
-@pytest.fixture
-def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
-    """One kind of database: it is processes that are tested here."""
-    with databases[stores.DATABASES[-1]].fresh(tmp_path) as url:
-        yield url
+# One kind of database: it is processes that are tested here.
+pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[-1:], indirect=True)
 
 
 @pytest.fixture
