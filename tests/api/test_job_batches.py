@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from config import Settings
 from tests.api.helpers import Service, read_error
-from tests.factories import API, Account, Key, make_account, make_key, now
+from tests.factories import API, Account, Key, make_key, now
 from tests.live import job_worker
 from webapp.jobs.pruning import prune_results
 from webapp.jobs.tasks import MAX_CIRCUITS, derive_seed
@@ -32,18 +32,6 @@ WIDE_GHZ = {
 }
 LONG_LOOP = {"format": "openqasm3", "source": "qubit q; for int i in [1:100000] { int x = i; }"}
 MANY_GATES = {"format": "openqasm3", "source": 'include "stdgates.inc"; qubit q; for int i in [1:80000] { x q; }'}
-
-
-@pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def post(client: FlaskClient, key: Key, path: str = "/jobs", /, **body: Any) -> TestResponse:  # noqa: ANN401 - any field

@@ -29,12 +29,6 @@ NEW = {"name": "a new key", "scopes": ["jobs:read"]}
 
 
 @pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
 def manager(app: Flask, account: Account) -> Key:
     with app.app_context():
         return make_key(account, name="manager", scopes=MANAGING)

@@ -33,18 +33,6 @@ SHOTS = MAX_RESULT_BYTES // (BITS + 4) - 1
 CIRCUIT = {"format": "openqasm3", "source": "qubit[2] q;"}
 
 
-@pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
 def make_large_job(app: Flask, key: Key, *, circuits: int = 1, **body: object) -> str:
     """Run a job whose result is as large as one may be."""
     batch = {"templateId": None, "circuits": [CIRCUIT] * circuits} if circuits > 1 else {}

@@ -102,7 +102,9 @@ class TestHolds:
     def test_a_new_hold_is_looked_at_when_sql_can_no_longer_be_waiting_for_its_lock(self, account: Account) -> None:
         hold_credits(shard_tag=account.shard_tag, hold_id="lost", microcredits=75, max_holds=MAX_HOLDS)
         deadlines = names.hold_deadlines(names.group_of(account.shard_tag))
-        seconds = store.client.zscore(deadlines, f"{account.shard_tag}:lost") - store.client.time()[0]
+        deadline = store.client.zscore(deadlines, f"{account.shard_tag}:lost")
+        assert deadline is not None
+        seconds = deadline - store.client.time()[0]
         assert 2 * SQLITE_BUSY_SECONDS < seconds <= NEW_HOLD_SECONDS < KEPT_HOLD_SECONDS
 
     def test_a_renewed_hold_is_not_overdue(self, account: Account) -> None:
