@@ -15,7 +15,7 @@ from webapp.core.db import CommitLostError, insert_row, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
-from webapp.jobs.confirmation import check_confirmation
+from webapp.jobs.confirmation import hold_price
 from webapp.jobs.ending import (
     Failure,
     add_job_charge,
@@ -41,7 +41,7 @@ from webapp.jobs.results import Outcome, store_outcome, write_outcome
 from webapp.jobs.states import move_new_job
 from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
-from webapp.metering.holds import Hold, hold_credits, hurry_hold, keep_hold
+from webapp.metering.holds import Hold, hurry_hold, keep_hold
 from webapp.metering.reconcile import reconcile_account
 from webapp.metering.spenders import spender_of
 from webapp.quantum.engines import get_engine
@@ -135,22 +135,17 @@ def submit_once(
     plan = make_plan(request, limits=service.limits, wants_worker=wants_worker, is_test=submitter.is_test)
     check_plan(plan, service.limits)
     check_engine(plan)
-    check_confirmation(
+    job = make_job(submitter, request, plan, at=at)
+    hold = hold_price(
         plan,
         request,
+        hold_id=job.id,
         organisation_id=submitter.organisation_id,
+        shard_tag=submitter.shard_tag,
         spender=submitter.spender,
-        limits=service.limits,
+        max_holds=service.limits.max_concurrent_jobs,
         quotes=service.quotes,
         at=at,
-    )
-    job = make_job(submitter, request, plan, at=at)
-    hold = hold_credits(
-        shard_tag=submitter.shard_tag,
-        hold_id=job.id,
-        microcredits=job.held_microcredits,
-        max_holds=service.limits.max_concurrent_jobs,
-        spender=submitter.spender,
     )
     fault("job_after_hold")
     outcome = None
