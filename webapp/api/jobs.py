@@ -5,7 +5,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, cast
 
-from flask import Response, stream_with_context, url_for
+from flask import Response, stream_with_context
 
 from webapp.api import api
 from webapp.api.job_schemas import JobBody, read_job_body
@@ -24,6 +24,7 @@ from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.money import format_credits
+from webapp.endpoints import API_PREFIX
 from webapp.extensions import runtime
 from webapp.hooks import get_principal
 from webapp.jobs import estimate, operations
@@ -167,7 +168,7 @@ def read_request() -> JobRequest:
 
 def job_address(job_id: str) -> str:
     """Give the path of a job."""
-    return url_for("api.read_job", job_id=job_id)
+    return f"{API_PREFIX}/jobs/{job_id}"
 
 
 def answer_job(job: Job) -> tuple[JobHeadJson, int]:

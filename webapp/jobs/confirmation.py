@@ -8,7 +8,6 @@ from webapp.accounts.organisations import organisation_target
 from webapp.core.clock import format_time
 from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
-from webapp.core.faults import fault
 from webapp.core.money import format_credits
 from webapp.jobs.gates import AccountState, GateVerdict, judge_confirmation
 from webapp.jobs.plans import JobRequest, Plan
@@ -125,4 +124,3 @@ def set_confirmation(*, organisation_id: str, above_microcredits: int | None, ac
         session.flush()
         # The next job waits for this transaction, and finds the new amount.
         chill_account(organisation.shard_tag)
-        fault("confirmation_before_commit")

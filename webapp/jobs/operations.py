@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
-from webapp.core.db import CommitLostError, insert_row, transaction
+from webapp.core.db import CommitLostError, insert_rows, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
@@ -263,7 +263,7 @@ def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
 
 def add_job(session: Session, job: Job, repeatable: Repeatable | None) -> None:
     """Add the job, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
-    insert_row(session, job)
+    insert_rows(session, [job])
     if repeatable is not None:
         save_answer(session, job, repeatable, at=job.created_at)
 
