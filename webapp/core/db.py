@@ -33,7 +33,10 @@ POSTGRESQL_SILENT_SECONDS = 10
 # used last is used next: SQLite drops what a connection has read of the file once another one has written, and reading
 # it anew is a sixth of the CPU of a job.
 POOL: dict[str, Any] = {
-    **{"pool_size": 8, "max_overflow": 24, "pool_timeout": 5, "pool_use_lifo": True},
+    "pool_size": 8,
+    "max_overflow": 24,
+    "pool_timeout": 5,
+    "pool_use_lifo": True,
     "hide_parameters": True,
 }
 
