@@ -123,6 +123,7 @@ def read_jobs() -> JobListJson:
         cursor=query.cursor,
         status=query.status,
         backend=query.backend,
+        tag=query.tag,
     )
     return {"jobs": [render_summary(job) for job in page.rows], "nextCursor": page.next_cursor}
 
@@ -161,6 +162,9 @@ def read_request() -> JobRequest:
         digest=digest,
         seed=body.seed,
         name=body.name,
+        # A tag that is there twice is there.
+        tags=tuple(dict.fromkeys(body.tags)),
+        metadata=body.metadata,
         max_microcredits=body.max_credits,
         quote_id=body.confirm,
     )
@@ -262,6 +266,8 @@ def render_summary(job: Job) -> JobSummaryJson:
     return {
         "id": job.id,
         "name": job.name,
+        "tags": job.tags or [],
+        "metadata": job.notes or {},
         "status": job.status,
         "lane": job.lane,
         "templateId": job.template_id,

@@ -33,7 +33,7 @@ from webapp.jobs.idempotency import (
     find_answer,
     save_answer,
 )
-from webapp.jobs.models import Job, JobResult, JobStatus, Lane, SavedAnswer
+from webapp.jobs.models import Job, JobResult, JobStatus, JobTag, Lane, SavedAnswer
 from webapp.jobs.plans import JobLimits, JobRequest, Plan, check_engine, make_plan
 from webapp.jobs.queries import get_job
 from webapp.jobs.quotes import QuoteBook
@@ -194,6 +194,8 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
         key_id=submitter.key_id,
         created_by_id=submitter.user_id,
         name=request.name,
+        tags=list(request.tags) or None,
+        notes=dict(request.metadata) or None,
         status=JobStatus.QUEUED,
         lane=plan.lane,
         attempt=0,
@@ -262,8 +264,11 @@ def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
 
 
 def add_job(session: Session, job: Job, repeatable: Repeatable | None) -> None:
-    """Add the job, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
+    """Add the job with its tags, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
     insert_rows(session, [job])
+    if job.tags:
+        organisation_id = job.organisation_id
+        insert_rows(session, [JobTag(organisation_id=organisation_id, tag=tag, job_id=job.id) for tag in job.tags])
     if repeatable is not None:
         save_answer(session, job, repeatable, at=job.created_at)
 
