@@ -87,6 +87,21 @@ def clifford(qubits: int, depth: int) -> Circuit:
     return measured_circuit(qubits, operations)
 
 
+def turns(qubits: int, gates: int) -> Circuit:
+    """Turn one qubit after the other."""
+    return measured_circuit(qubits, [gate("rx", turn % qubits, angles=(0.3 + turn,)) for turn in range(gates)])
+
+
+def pairs(qubits: int, gates: int) -> Circuit:
+    """Entangle one pair of qubits after the other, by cx and rzz in turn."""
+    operations = []
+    for turn in range(gates):
+        first, step = turn % qubits, 1 + turn // qubits % max(1, qubits - 1)
+        second = (first + step) % qubits
+        operations.append(gate("rzz", first, second, angles=(0.3,)) if turn % 2 else gate("cx", first, second))
+    return measured_circuit(qubits, operations)
+
+
 def dynamic(qubits: int, rounds: int, *, is_clifford: bool = False) -> Circuit:
     """Make rounds that measure a qubit in mid-circuit and turn another by its outcome."""
     operations: list[Operation] = []
