@@ -193,6 +193,7 @@ def _slightly_entangled() -> Iterator[Example]:
     """List circuits for matrix product states."""
     for qubits in (10, 20, 50):
         for depth in (2, 4, 8, 12):
+            yield Example("", layers(qubits, depth), 10)
             yield Example("", layers(qubits, depth))
         yield Example("", ghz(qubits), 10_000)
 

@@ -95,7 +95,7 @@ def list_picocredits(rates: Rates) -> Units:
 
 def _round_up(amount: int) -> int:
     """Round up to two digits."""
-    unit = 10 ** max(0, len(str(amount)) - 2)
+    unit: int = 10 ** max(0, len(str(amount)) - 2)
     return divide_rounding_up(amount, unit) * unit
 
 

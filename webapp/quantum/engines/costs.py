@@ -47,6 +47,9 @@ MEMORY_LIMIT_BYTES: Final = 1 << 30
 # A bond of dimension 2^8 costs 16 million steps a gate; beyond, a state vector is quicker or nothing is.
 MAX_ENTANGLEMENT_BITS: Final = 8
 
+# Sampling a qubit of a matrix product state takes Aer as long as so many of these, however little it is entangled.
+_STEPS_PER_SITE: Final = 256
+
 # A term of an observable is handed to Qulacs as text, which takes as long as so many gates on few qubits.
 _GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 6})
 
@@ -395,11 +398,11 @@ def _count_tableau(method: Method, profile: Profile, demands: Demands) -> int:
 
 
 def _count_bonds(method: Method, profile: Profile, demands: Demands) -> int:
-    """Gates times the cube of the bond dimension, and its square for each qubit of each shot."""
+    """Gates times the cube of the bond dimension, and its square for each qubit of each shot, beside the step itself."""
     bits = profile.entanglement_bits
     courses = count_courses(method, profile, demands)
     gates = (profile.two_qubit_gates << (3 * bits)) + (profile.gates << (2 * bits))
-    return (gates + 1) * courses + demands.shots * (profile.qubits << (2 * bits))
+    return (gates + 1) * courses + demands.shots * profile.qubits * (_STEPS_PER_SITE + (1 << (2 * bits)))
 
 
 _COUNTERS: Final[Mapping[Method, Callable[[Method, Profile, Demands], int]]] = MappingProxyType(
