@@ -41,7 +41,7 @@ from webapp.quantum.pricing import PRICE_LIST_VERSION, list_picocredits
 PATH = ROOT / "webapp" / "quantum" / "engines" / "calibration.json"
 PRICE_LIST_PATH = ROOT / "webapp" / "quantum" / "price_list.json"
 
-_ROUNDS = 3
+_ROUNDS = 5
 # What fits any example worse than a nanosecond is not there.
 _SMALLEST_SHARE_SECONDS = 1e-9
 

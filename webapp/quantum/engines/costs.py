@@ -398,7 +398,7 @@ def _count_tableau(method: Method, profile: Profile, demands: Demands) -> int:
 
 
 def _count_bonds(method: Method, profile: Profile, demands: Demands) -> int:
-    """Gates times the cube of the bond dimension, and its square for each qubit of each shot, beside the step itself."""
+    """Gates times the cube of the bond dimension, and its square beside a fixed part for each qubit of each shot."""
     bits = profile.entanglement_bits
     courses = count_courses(method, profile, demands)
     gates = (profile.two_qubit_gates << (3 * bits)) + (profile.gates << (2 * bits))

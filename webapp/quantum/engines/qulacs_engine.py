@@ -1,6 +1,6 @@
 """Run circuits on Qulacs, a state vector simulator in C++ (https://doi.org/10.22331/q-2021-10-06-559).
 
-Two facts for whoever calls this: a run holds the interpreter's lock from beginning to end, and from 13 qubits on it
+Two facts for whoever calls this: a run holds the interpreter's lock from beginning to end, and from 12 qubits on it
 starts OpenMP threads, after which a forked child that runs a circuit hangs. Fork first, or set OMP_NUM_THREADS=1.
 """
 
