@@ -5,6 +5,7 @@ measured by `python -m bench.calibrate` and kept in calibration.json.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -246,9 +247,16 @@ def count_outcomes(method: Method, profile: Profile, demands: Demands) -> int:
 
 
 def _count_different(profile: Profile, demands: Demands) -> int:
-    """Count the outcomes that are written down: each different one that there may be, or every shot's."""
+    """Count the outcomes that are written down: every shot's, or those that differ, on average and where all are alike.
+
+    N outcomes leave a shot's aside with the chance 1 - 1/N, so s shots have N (1 - (1 - 1/N)^s) of them, or about
+    N (1 - exp(-s/N)); other chances give fewer.
+    """
+    if demands.wants_memory:
+        return demands.shots
     wide = profile.clbits if profile.is_dynamic else min(profile.clbits, profile.qubits)
-    return demands.shots if demands.wants_memory else min(demands.shots, 1 << min(wide, 60))
+    possible = 1 << min(wide, 60)
+    return min(demands.shots, math.ceil(possible * -math.expm1(-demands.shots / possible)))
 
 
 def count_units(method: Method, profile: Profile, demands: Demands) -> Units:
