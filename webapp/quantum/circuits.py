@@ -92,6 +92,7 @@ class Profile:
     `is_dynamic` when it has any of them, or conditions. `has_only_pauli_feed_forward` when every conditional operation
     is X, Y or Z on one bit: what Stim can do. `entanglement_bits` bounds the base-2 logarithm of the bond dimension of
     a matrix product state, with the qubits in their own order: each gate across a cut adds at most one or two bits.
+    `gate_qubits` adds up the qubits of all gates.
     """
 
     qubits: int
@@ -108,6 +109,7 @@ class Profile:
     has_only_pauli_feed_forward: bool = True
     entanglement_bits: int = 0
     widest_gate: int = 1
+    gate_qubits: int = 0
 
     @property
     def is_dynamic(self) -> bool:
@@ -151,6 +153,7 @@ def measure(circuit: Circuit) -> Profile:
         has_only_pauli_feed_forward=all(map(_is_pauli_feed_forward, conditional)),
         entanglement_bits=_bound_entanglement(circuit.qubits, unitary),
         widest_gate=max((len(op.qubits) for op in unitary), default=1),
+        gate_qubits=sum(len(op.qubits) for op in unitary),
     )
 
 

@@ -1,7 +1,7 @@
 """From what simulators sample to what users read: bitstrings with classical bit 0 rightmost."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from webapp.quantum.circuits import Circuit
@@ -10,22 +10,31 @@ from webapp.quantum.gates import MEASURE
 _Amount = TypeVar("_Amount", int, float)
 
 
+# Outcomes are read in pieces of so many qubits: tables of 256 numbers stay small, however wide the circuit is.
+_QUBITS_PER_TABLE = 8
+
+
 class Readout:
     """The way from an outcome, whose bit i is qubit i, to the classical bits of a circuit that ends by measuring."""
 
     def __init__(self, circuit: Circuit) -> None:
         self._clbits = circuit.clbits
         # A bit that is written twice keeps the last value.
-        self._qubit_of_clbit = {op.clbits[0]: op.qubits[0] for op in circuit.operations if op.gate == MEASURE}
-        self._is_plain = circuit.qubits == circuit.clbits == len(self._qubit_of_clbit) and all(
-            clbit == qubit for clbit, qubit in self._qubit_of_clbit.items()
+        qubit_of_clbit = {op.clbits[0]: op.qubits[0] for op in circuit.operations if op.gate == MEASURE}
+        self._is_plain = circuit.qubits == circuit.clbits == len(qubit_of_clbit) and all(
+            clbit == qubit for clbit, qubit in qubit_of_clbit.items()
         )
+        self._tables = [] if self._is_plain else _tabulate(circuit.qubits, qubit_of_clbit)
 
     def read(self, outcome: int) -> int:
         """Read the classical bits, as a number whose bit i is classical bit i."""
         if self._is_plain:
             return outcome
-        return sum((outcome >> qubit & 1) << clbit for clbit, qubit in self._qubit_of_clbit.items())
+        bits = 0
+        for table in self._tables:
+            bits |= table[outcome % len(table)]
+            outcome >>= _QUBITS_PER_TABLE
+        return bits
 
     def read_all(self, outcomes: Sequence[int]) -> list[int]:
         """Read many outcomes; each different one is worked out once."""
@@ -41,6 +50,20 @@ class Readout:
             bits = self.read(outcome)
             totals[bits] = totals[bits] + amount if bits in totals else amount
         return {write_bits(bits, self._clbits): totals[bits] for bits in sorted(totals)}
+
+
+def _tabulate(qubits: int, qubit_of_clbit: Mapping[int, int]) -> list[list[int]]:
+    """Tabulate the classical bits of every value of the first eight qubits, of the next eight, and so on."""
+    bits_of_qubit = [0] * qubits
+    for clbit, qubit in qubit_of_clbit.items():
+        bits_of_qubit[qubit] |= 1 << clbit
+    tables = []
+    for first in range(0, qubits, _QUBITS_PER_TABLE):
+        table = [0]
+        for added in bits_of_qubit[first : first + _QUBITS_PER_TABLE]:
+            table += [bits | added for bits in table]
+        tables.append(table)
+    return tables
 
 
 def write_bits(bits: int, clbits: int) -> str:
