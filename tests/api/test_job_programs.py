@@ -118,7 +118,7 @@ def test_an_observable_longer_than_the_circuit_is_refused_before_anything_is_hel
         ({"circuit": BELL, "noise": "perfect"}, "noise"),
         ({"circuit": BELL, "noise": {"depolarizing": 2}}, "noise.depolarizing"),
         ({"circuit": BELL, "observables": "ZZ"}, "observables"),
-        ({"circuit": BELL, "observables": [7]}, "observables.0"),
+        ({"circuit": BELL, "observables": [7]}, "observables[0]"),
         ({"circuit": BELL, "observables": ["AB"]}, "observables[0]"),
         ({"circuit": BELL, "observables": ["Z"] * 65}, "observables"),
         ({"circuit": BELL, "memory": 1}, "memory"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from webapp.core.errors import UpcubeError
 from webapp.core.money import MICROCREDITS_PER_CREDIT, format_credits
+from webapp.core.text import count_of
 from webapp.jobs.plans import JobLimits, Plan
 from webapp.metering.budgets import BudgetState
 from webapp.metering.letters import describe_period
@@ -131,10 +132,11 @@ def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
     return refused_unless(
         seconds <= limits.timeout_seconds,
         "size",
-        limit=f"{limits.timeout_seconds} core-seconds",
-        value=f"{seconds} core-seconds",
-        message=f"The {'circuit takes' if plan.task.is_single else 'circuits take'} about {seconds} core-seconds and a "
-        f"job may take {limits.timeout_seconds}. Use fewer qubits or fewer gates"
+        limit=count_of(limits.timeout_seconds, "core-second"),
+        value=count_of(seconds, "core-second"),
+        message=f"The {'circuit takes' if plan.task.is_single else 'circuits take'} about "
+        f"{count_of(seconds, 'core-second')} "
+        f"and a job may take {limits.timeout_seconds}. Use fewer qubits or fewer gates"
         f"{'' if plan.task.is_single else ', or send fewer circuits at once'}.",
     )
 
