@@ -67,8 +67,12 @@ def test_a_malformed_body_is_refused(refusing: Service, body: bytes) -> None:
 
 
 def test_an_empty_body_is_said_to_be_empty(refusing: Service) -> None:
-    headers = refusing.key.headers | {"Content-Length": "0", "Content-Type": "application/json"}
-    answer = refusing.client.post(f"{API}/jobs", headers=headers)
+    answer = refusing.client.post(
+        f"{API}/jobs",
+        headers=refusing.key.headers,
+        content_type="application/json",
+        environ_overrides={"CONTENT_LENGTH": "0"},
+    )
     assert "is empty" in read_error(answer, 400, "malformed_json")["message"]
 
 
