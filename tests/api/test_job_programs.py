@@ -129,3 +129,17 @@ def test_a_wrong_field_is_named(refusing: Service, fields: dict[str, object], pa
     answer = refusing.client.post(f"{API}/jobs", json={"shots": 10} | fields, headers=refusing.key.headers)
     paths = [detail["path"] for detail in read_error(answer, 422, "invalid_fields")["details"]]
     assert set(paths) == {path}
+
+
+def test_a_named_simulators_refusal_tells_the_memory_that_it_needs(client: FlaskClient, key: Key) -> None:
+    source = "qubit[28] q; h q; t q; for int i in [0:26] { cx q[i], q[i + 1]; ry(0.3) q[i]; }"
+    circuit = {"format": "openqasm3", "source": source}
+    error = read_error(post(client, key, circuit=circuit, backend="qsim"), 403, "gate_refused")
+    assert (error["gate"], error["limit"], error["value"]) == ("size", "1 GiB", "2 GiB")
+    assert "28 qubits need 2 GiB of memory" in error["message"]
+
+
+def test_an_estimate_tells_the_memory_of_the_run_rather_than_of_a_state_vector(client: FlaskClient, key: Key) -> None:
+    source = "qubit[1000] q; h q[0]; for int i in [0:998] { cx q[i], q[i + 1]; }"
+    answer = post(client, key, "/jobs/estimate", circuit={"format": "openqasm3", "source": source})
+    assert answer.get_json()["memoryBytes"] < 2**24

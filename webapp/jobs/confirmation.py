@@ -1,5 +1,6 @@
 """Confirmation: a job that may cost more than the account wants to spend unasked is sent back with a quote."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import bindparam, select
@@ -20,6 +21,7 @@ from webapp.metering.holds import InsufficientCreditsError, TooManyHoldsError
 from webapp.metering.reconcile import peek_account, reconcile_account
 
 CONFIRM_ABOVE = select(Organisation.confirm_above_microcredits).where(Organisation.id == bindparam("organisation_id"))
+UNFIT_QUOTE = "The quoteId that was sent is of another request, of another price, or older than ten minutes."
 
 
 class ConfirmationRequiredError(UpcubeError):
@@ -72,8 +74,11 @@ def check_confirmation(
         raise InsufficientCreditsError(required=plan.price.total, available=account.available_microcredits)
     if account.open_jobs >= limits.max_concurrent_jobs:
         raise TooManyHoldsError(limits.max_concurrent_jobs)
+    verdict = judge_confirmation(plan, account, is_confirmed=False)
+    if request.quote_id is not None:
+        verdict = replace(verdict, message=f"{UNFIT_QUOTE} {verdict.message}")
     raise ConfirmationRequiredError(
-        judge_confirmation(plan, account, is_confirmed=False),
+        verdict,
         make_quote(plan, request, organisation, quotes=quotes, at=at),
         microcredits=plan.price.total,
     )

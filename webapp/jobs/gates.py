@@ -109,16 +109,6 @@ def judge_backend(backend: Backend) -> GateVerdict:
 
 def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
     """Let through circuits that fit the backend, and that it can run in the time that a job may take."""
-    qubits, most_qubits = plan.qubits, plan.backend.qubits
-    if qubits > most_qubits:
-        return refused_unless(
-            False,  # noqa: FBT003 - it reads as a sentence
-            "size",
-            limit=f"{most_qubits} qubits",
-            value=f"{qubits} qubits",
-            message=f"{qubits} qubits need {plan.memory_bytes} bytes of memory. "
-            f"{plan.backend.id} takes up to {most_qubits} qubits.",
-        )
     if isinstance(plan.misfit, CircuitTooLargeError):
         return refused_unless(
             False,  # noqa: FBT003 - it reads as a sentence
@@ -126,6 +116,15 @@ def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
             limit=format_bytes(plan.misfit.limit_bytes),
             value=format_bytes(plan.misfit.required_bytes),
             message=plan.misfit.message,
+        )
+    qubits, most_qubits = plan.qubits, plan.backend.qubits
+    if qubits > most_qubits:
+        return refused_unless(
+            False,  # noqa: FBT003 - it reads as a sentence
+            "size",
+            limit=f"{most_qubits} qubits",
+            value=f"{qubits} qubits",
+            message=f"The circuit has {qubits} qubits, and {plan.backend.id} takes up to {most_qubits}.",
         )
     # One credit is one core-second.
     seconds = -(-plan.price.work // MICROCREDITS_PER_CREDIT)

@@ -35,8 +35,9 @@ def list_jobs(
     cursor: str | None = None,
     status: str | None = None,
     backend: str | None = None,
+    key_id: str | None = None,
 ) -> Page[Job]:
-    """Give the organisation's jobs, newest first: those before the cursor, with this status and backend.
+    """Give the organisation's jobs, newest first: those before the cursor, with this status, backend and key.
 
     Their programs, which may be large, are not read and cannot be asked for.
     """
@@ -46,6 +47,8 @@ def list_jobs(
         statement = statement.where(Job.status == status)
     if backend:
         statement = statement.where(Job.backend == backend)
+    if key_id:
+        statement = statement.where(Job.key_id == key_id)
     return read_page(statement, Job.id, limit=limit, cursor=cursor)
 
 
