@@ -158,7 +158,7 @@ def format_curl(
         parts.append(f'-H "Idempotency-Key: {idempotency_key}"')
     if body is not None:
         parts.append('-H "Content-Type: application/json"')
-        parts.append(f"-d {shlex.quote(json.dumps(body))}")
+        parts.append(f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
     return " \\\n  ".join(parts)
 
 
