@@ -100,4 +100,4 @@ def render_envelope(error: UpcubeError) -> dict[str, Any]:
 
 def render_detail(detail: FieldError) -> dict[str, Any]:
     """Write one wrong field."""
-    return {"path": detail.path, "message": detail.message, "allowed": detail.allowed}
+    return {"path": detail.path, "message": detail.sentence, "allowed": detail.allowed}

@@ -39,3 +39,8 @@ def test_a_mistyped_name_is_taken_for_the_known_one_that_is_like_it(name: str, m
 
 def test_one_thing_is_counted_in_the_singular() -> None:
     assert [count_of(number, "qubit") for number in (0, 1, 2)] == ["0 qubits", "1 qubit", "2 qubits"]
+
+
+def test_only_so_many_names_are_compared() -> None:
+    names = (f"name{number}" for number in range(10**9))
+    assert find_meant("something-else", names) is None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
@@ -202,7 +203,7 @@ def value_errors(template_id: object, parameters: Mapping[str, Any]) -> Iterator
         if isinstance(values, list):
             for place, value in enumerate(values):
                 for error in check(template_id, {name: value}):
-                    yield FieldError(f"{error.path}[{place}]", error.message, error.allowed)
+                    yield replace(error, path=f"{error.path}[{place}]")
 
 
 def input_errors(_: object, inputs: Mapping[str, object]) -> Iterator[FieldError]:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from webapp.core.errors import FieldError, InvalidFieldsError, LengthRequiredError, UpcubeError
 from webapp.core.money import InvalidAmountError, parse_credits
-from webapp.core.text import ask_whether_meant, count_of, has_control_characters
+from webapp.core.text import count_of, has_control_characters
 from webapp.jobs.models import JobStatus
 
 MAX_PAGE = 100
@@ -25,7 +25,6 @@ MAX_COUNT_DIGITS = 9
 MAX_USAGE_DAYS = 366
 # How much of an unknown field's name is repeated.
 MAX_PATH_CHARACTERS = 100
-MAX_COMPARED_NAMES = 20
 
 
 class MalformedJsonError(UpcubeError):
@@ -289,11 +288,11 @@ def field_errors(schema: type[Schema], errors: Sequence[ErrorDetails]) -> list[F
     return [
         FieldError(
             path=write_path(error["loc"])[:MAX_PATH_CHARACTERS],
-            # Of a body with thousands of wrong names, the first are compared with the right ones.
-            message=describe(error, find_schema(schema, error["loc"][:-1]) if place < MAX_COMPARED_NAMES else None),
+            message=describe(error),
             allowed=find_allowed(schema, error["loc"]),
+            known=find_known(schema, error),
         )
-        for place, error in enumerate(errors)
+        for error in errors
     ]
 
 
@@ -312,6 +311,12 @@ def find_allowed(schema: type[Schema], location: Sequence[int | str]) -> str | N
     if owner is not None and isinstance(location[-1], str):
         return f"only {', '.join(fields)}"
     return find_allowed(schema, location[:-1]) if len(location) > 1 else None
+
+
+def find_known(schema: type[Schema], error: ErrorDetails) -> tuple[str, ...]:
+    """Give the fields that there are where one was sent that there is not."""
+    owner = find_schema(schema, error["loc"][:-1]) if error["type"] == "extra_forbidden" else None
+    return tuple(fields_of(owner)) if owner else ()
 
 
 def find_schema(schema: type[Schema], location: Sequence[int | str]) -> type[Schema] | None:
@@ -339,6 +344,7 @@ def fields_of(schema: type[Schema]) -> dict[str, FieldInfo]:
 # What pydantic finds, in words that need no Python; the braces hold what pydantic says besides.
 KINDS = {
     "missing": "This field is required.",
+    "extra_forbidden": "There is no such field.",
     "int_type": "It must be a whole number.",
     "int_from_float": "It must be a whole number.",
     "bool_type": "It must be true or false.",
@@ -355,12 +361,9 @@ KINDS = {
 }
 
 
-def describe(error: ErrorDetails, schema: type[Schema] | None) -> str:
-    """Say in a sentence what is wrong with a field; `schema` is that of the object that it is in."""
+def describe(error: ErrorDetails) -> str:
+    """Say in a sentence what is wrong with a field."""
     kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        question = ask_whether_meant(str(error["loc"][-1]), fields_of(schema)) if schema else ""
-        return f"There is no such field{question or '.'}"
     if kind == "int_type" and isinstance(error["input"], str):
         return "It must be a whole number, without quotes."
     if "min_length" in context:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 # Controls (among them NUL, which PostgreSQL cannot store), line and paragraph separators, halves of surrogate pairs.
 CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp", "Cs"})
@@ -10,6 +11,8 @@ CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp", "Cs"})
 # How much of a mistyped name is compared, and how much of one a name must begin with to be taken for it.
 MAX_NAME_CHARACTERS = 40
 MIN_STEM_CHARACTERS = 4
+# With how many it is compared: a program may define tens of thousands.
+MAX_COMPARED_NAMES = 200
 
 
 def has_control_characters(text: str) -> bool:
@@ -19,7 +22,7 @@ def has_control_characters(text: str) -> bool:
 
 def find_meant(name: str, known: Iterable[str]) -> str | None:
     """Find which known name a mistyped one was meant to be: capitals, hyphens and underscores aside, and cut short."""
-    plain = {fold_name(each): each for each in known}
+    plain = {fold_name(each): each for each in islice(known, MAX_COMPARED_NAMES)}
     meant = fold_name(name[:MAX_NAME_CHARACTERS])
     if meant in plain:
         return plain[meant]

@@ -109,11 +109,8 @@ def read_noise(given: str | Mapping[str, object]) -> NoiseModel:
     return NoiseModel(**{field: float(value) for field, value in values.items() if isinstance(value, int | float)})
 
 
-def _describe(name: str) -> tuple[str, str]:
-    """Say what is wrong with a member of that name, and what would be right."""
+def _describe(name: str) -> tuple[str, str, tuple[str, ...]]:
+    """Say what is wrong with a member of that name, what would be right, and which names there are if it is none."""
     if name in NOISE_NAMES:
-        return "It is not a probability.", _PROBABILITY
-    return (
-        f"There is no such kind of noise{ask_whether_meant(name, NOISE_NAMES) or '.'}",
-        f"only {', '.join(NOISE_NAMES)}",
-    )
+        return "It is not a probability.", _PROBABILITY, ()
+    return "There is no such kind of noise.", f"only {', '.join(NOISE_NAMES)}", tuple(NOISE_NAMES)

@@ -10,6 +10,9 @@ from webapp.quantum.parsing.expressions import Expression, Name, Number, compute
 from webapp.quantum.parsing.names import BitRegister, Names, QubitRegister, Value
 from webapp.quantum.parsing.syntax import Alias, Assignment, Declaration, Operand, Range, Statement
 
+# How many of its inputs a program is told that it has.
+_NAMED_INPUTS: Final = 20
+
 _ONLY_MEASURED: Final = (
     "classical bits are written only by measurements here; assigning them would need a machine that computes "
     "while it runs."
@@ -45,12 +48,11 @@ class Environment:
     def check_inputs(self) -> None:
         """Refuse values for inputs that the program does not declare."""
         if self._unused_inputs:
-            allowed = (
-                f"only {', '.join(self._inputs_declared)}" if self._inputs_declared else "nothing: it has no inputs"
-            )
+            named = tuple(self._inputs_declared[:_NAMED_INPUTS])
+            allowed = f"only {', '.join(named)}" if named else "nothing: the program has no inputs"
             raise InvalidFieldsError(
                 [
-                    FieldError(f"parameters.{name[:64]}", "The program declares no such input.", allowed)
+                    FieldError(f"parameters.{name[:64]}", "The program declares no such input.", allowed, named)
                     for name in sorted(self._unused_inputs)
                 ]
             )

@@ -5,6 +5,7 @@ The definitions are those of arXiv:1707.03429, of OpenQASM 3's stdgates.inc, and
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
@@ -83,5 +84,4 @@ def get_library() -> dict[str, Gate]:
 
 def find_meant_gate(name: str, defined: Iterable[str]) -> str | None:
     """Find the gate, or the word, that an unknown one was probably meant to be."""
-    known = (*defined, *get_library(), *_WORDS)
-    return _OTHER_NAMES.get(name.lower()) or find_meant(name, known)
+    return _OTHER_NAMES.get(name.lower()) or find_meant(name, chain(get_library(), _WORDS, defined))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from webapp.core.errors import FieldError, InvalidFieldsError
-from webapp.core.text import ask_whether_meant
 
 ParameterType = Literal["integer", "number", "string"]
 ParameterValue = int | float | str
@@ -143,8 +142,5 @@ def check_parameters(parameters: Sequence[Parameter], given: Mapping[str, object
 def _unknown(name: object, known: Mapping[str, Parameter]) -> FieldError:
     """Say that there is no such parameter, and which there are."""
     allowed = f"only {', '.join(known)}" if known else "this template takes no parameters"
-    return FieldError(
-        f"parameters.{str(name)[:_MAX_NAME_CHARACTERS]}",
-        f"There is no such parameter{ask_whether_meant(str(name), known) or '.'}",
-        allowed,
-    )
+    path = f"parameters.{str(name)[:_MAX_NAME_CHARACTERS]}"
+    return FieldError(path, "There is no such parameter.", allowed, tuple(known))
