@@ -198,6 +198,8 @@ class JobSummaryJson(TypedDict):
 
     id: str
     name: str | None
+    tags: list[str]
+    metadata: dict[str, str]
     status: Annotated[str, one_of(*JobStatus)]
     lane: Annotated[str, one_of(*Lane)]
     templateId: str | None
