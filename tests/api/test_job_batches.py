@@ -214,7 +214,7 @@ def test_a_batch_with_much_to_say_waits_for_a_worker(client: FlaskClient, key: K
         ({"circuits": []}, {"circuits"}),
         ({"circuits": [BELL] * (MAX_CIRCUITS + 1)}, {"circuits"}),
         ({"circuits": BELL}, {"circuits"}),
-        ({"circuits": [BELL, {"format": "qir", "source": ""}]}, {"circuits.1.format"}),
+        ({"circuits": [BELL, {"format": "qir", "source": ""}]}, {"circuits[1].format"}),
         ({"circuits": [BELL], "circuit": BELL}, {"circuits"}),
         ({"circuits": [BELL], "templateId": "bell-state", "circuit": BELL}, {"circuit", "circuits"}),
         ({"circuits": [BELL], "parameters": {"angle": 1}}, {"parameters"}),

@@ -209,7 +209,9 @@ class TestConfirmation:
         assert post(client, key).status_code == 201
         error = read_error(post(client, key, shots=1000), 409, "confirmation_required")
         assert (error["price"], error["limit"], error["gate"]) == ("0.002001", "0.0015", "confirmation")
-        read_error(post(client, key, shots=1001, confirm=error["quoteId"]), 409, "confirmation_required")
+        assert "another request" not in error["message"]
+        unfit = read_error(post(client, key, shots=1001, confirm=error["quoteId"]), 409, "confirmation_required")
+        assert "another request, of another price, or older" in unfit["message"]
         read_error(post(client, key, shots=1000, confirm=error["quoteId"][:-1]), 409, "confirmation_required")
         confirmed = post(client, key, shots=1000, confirm=error["quoteId"])
         assert (confirmed.status_code, confirmed.get_json()["cost"]["charged"]) == (201, "0.002001")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from webapp.core.errors import UpcubeError
+from webapp.core.text import count_of
 from webapp.quantum.gates import BARRIER, GATES, MEASURE, NOT_GATES, RESET, GateDefinition
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
 
@@ -267,7 +268,7 @@ def _find_problem(circuit: Circuit, op: Operation) -> str | None:
     if definition is None:
         return f"there is no such gate; allowed are {', '.join(GATES)}."
     if definition.qubits is not None and len(op.qubits) != definition.qubits:
-        return f"it acts on {definition.qubits} qubit(s), not {len(op.qubits)}."
+        return f"it acts on {count_of(definition.qubits, 'qubit')}, not {len(op.qubits)}."
     if not op.qubits:
         return "it acts on at least one qubit."
     return _find_qubit_problem(circuit, op) or _find_angle_problem(op, definition) or _find_clbit_problem(circuit, op)
@@ -285,7 +286,7 @@ def _find_qubit_problem(circuit: Circuit, op: Operation) -> str | None:
 def _find_angle_problem(op: Operation, definition: GateDefinition) -> str | None:
     """Say what is wrong with the angles of one operation, or None."""
     if len(op.parameters) != definition.parameters:
-        return f"it takes {definition.parameters} angle(s), not {len(op.parameters)}."
+        return f"it takes {count_of(definition.parameters, 'angle')}, not {len(op.parameters)}."
     if not all(map(math.isfinite, op.parameters)):
         return "an angle is not a finite number; any finite number of radians is allowed."
     return None

@@ -67,26 +67,26 @@ def test_a_native_bell_state_has_its_two_outcomes() -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"gate": "warp", "target": 0}, "there is no such gate in the gate set qis"),
-        ({"target": 0}, "there is no such gate"),
+        ({"gate": "warp", "target": 0}, "the gate set qis has no gate"),
+        ({"target": 0}, "the gate set qis has no gate"),
         ({"gate": "h", "target": 3}, "a qubit from 0 to 2"),
         ({"gate": "h", "target": True}, "a qubit from 0 to 2"),
-        ({"gate": "h", "targets": [0, 1]}, "expected 1 target qubit(s), found 2"),
-        ({"gate": "h"}, "expected 1 target qubit(s), found 0"),
+        ({"gate": "h", "targets": [0, 1]}, "expected 1 target qubit, found 2"),
+        ({"gate": "h"}, "expected 1 target qubit, found 0"),
         ({"gate": "h", "target": 0, "targets": [0]}, "not both"),
-        ({"gate": "cnot", "target": 0}, "a cnot has a control"),
+        ({"gate": "cnot", "target": 0}, "a cnot needs a 'control'"),
         ({"gate": "cnot", "target": 0, "control": 0}, "the same qubit twice"),
-        ({"gate": "rx", "target": 0}, "'rotation' is a finite number"),
-        ({"gate": "rx", "target": 0, "rotation": float("inf")}, "'rotation' is a finite number"),
-        ({"gate": "rx", "target": 0, "rotation": 10**400}, "'rotation' is a finite number"),
+        ({"gate": "rx", "target": 0}, "'rotation' must be a finite number"),
+        ({"gate": "rx", "target": 0, "rotation": float("inf")}, "'rotation' must be a finite number"),
+        ({"gate": "rx", "target": 0, "rotation": 10**400}, "'rotation' must be a finite number"),
         ({"gate": "h", "target": 0, "rotation": 1}, "no member 'rotation'"),
-        ({"gate": "gpi", "target": 0, "phase": 0}, "there is no such gate in the gate set qis"),
+        ({"gate": "gpi", "target": 0, "phase": 0}, "the gate set qis has no gate"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(step: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidProgramError) as caught:
         read([{"gate": "x", "target": 0}, step])
-    assert caught.value.message.startswith("Circuit[1]: ")
+    assert caught.value.message.startswith("circuit[1]: ")
     assert message in caught.value.message
 
 
@@ -97,10 +97,10 @@ def test_what_is_wrong_is_named_with_its_place(step: dict[str, Any], message: st
         ("[" * 100_000, "nested too deep"),
         ('{"qubits": NaN, "circuit": []}', "NaN is no number of JSON"),
         ('{"qubits": 1' + "0" * 5_000 + "}", "a number that is too long"),
-        ("[]", "the circuit is an object"),
+        ("[]", "the circuit must be an object"),
         ('{"qubits": 0, "circuit": []}', "a whole number from 1"),
         ('{"qubits": 1}', "a list of gates"),
-        ('{"qubits": 1, "circuit": [1]}', "is no object"),
+        ('{"qubits": 1, "circuit": [1]}', "must be an object"),
         ('{"qubits": 1, "circuit": [], "gateset": "other"}', '"qis" or "native"'),
         ('{"qubits": 1, "circuit": [], "gateset": []}', '"qis" or "native"'),
         ('{"qubits": 1, "circuit": [], "name": [[]]}', '"name" is text'),

@@ -9,6 +9,9 @@ from webapp.quantum.gates import MEASURE
 
 _Amount = TypeVar("_Amount", int, float)
 
+# What is computed in doubles is known to about 15 places; digits beyond are rounding noise, and unsightly.
+_DECIMALS = 14
+
 
 # Outcomes are read in pieces of so many qubits: tables of 256 numbers stay small, however wide the circuit is.
 _QUBITS_PER_TABLE = 8
@@ -75,3 +78,8 @@ def count_shots(shots: Iterable[int], clbits: int) -> dict[str, int]:
     """Count the shots by their bitstring, in the order of the bitstrings."""
     counted = Counter(shots)
     return {write_bits(bits, clbits): counted[bits] for bits in sorted(counted)}
+
+
+def round_off(value: float) -> float:
+    """Drop the digits of a probability or a mean that are rounding noise, and the sign of a zero."""
+    return round(value, _DECIMALS) + 0.0

@@ -15,7 +15,7 @@ from qulacs import gate as qulacs_gate
 
 from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
-from webapp.quantum.engines.outcomes import Readout, count_shots, write_bits
+from webapp.quantum.engines.outcomes import Readout, count_shots, round_off, write_bits
 from webapp.quantum.engines.sampled_means import estimate_means
 from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES, RESET
 from webapp.quantum.observables import Observable
@@ -328,7 +328,7 @@ def _compute_probabilities(state: _State, dimension: int, readout: Readout) -> d
     """Compute the exact probability of every bitstring that is not rounding noise."""
     squares = ((outcome, abs(state.get_amplitude(outcome)) ** 2) for outcome in range(dimension))
     totals = readout.sum_up((outcome, square) for outcome, square in squares if square)
-    return {bits: probability for bits, probability in totals.items() if probability >= _SMALLEST_PROBABILITY}
+    return {bits: round_off(chance) for bits, chance in totals.items() if chance >= _SMALLEST_PROBABILITY}
 
 
 def _list_amplitudes(state: _State, dimension: int) -> list[tuple[float, float]]:
@@ -346,5 +346,5 @@ def _compute_means(state: _State, qubits: int, observables: tuple[Observable, ..
             paulis = " ".join(f"{pauli} {qubit}" for qubit, pauli in term.paulis)
             operator.add_operator(term.coefficient, paulis or "I 0")
         mean = operator.get_expectation_value(cast("qulacs.QuantumState", state))
-        means.append(ExpectationValue(observable.label, float(mean.real), 0.0))
+        means.append(ExpectationValue(observable.label, round_off(mean.real), 0.0))
     return tuple(means)
