@@ -14,6 +14,7 @@ from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import UpcubeError
+from webapp.core.text import has_control_characters
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
 from webapp.dashboard.exports import send_file
@@ -81,9 +82,10 @@ class Part:
 @dashboard.get("/console/jobs")
 @permission_required(Permission.JOBS_READ)
 def jobs() -> str:
-    """List the organisation's jobs, newest first: all, or those of one key."""
+    """List the organisation's jobs, newest first: all, or those of one key or with one tag."""
     status = request.args.get("status", "")
     cursor = request.args.get("cursor", "")
+    tag = request.args.get("tag", "")
     key = get_asked_key()
     page = list_jobs(
         organisation_id=get_own_organisation().id,
@@ -91,8 +93,12 @@ def jobs() -> str:
         limit=JOBS_PER_PAGE,
         cursor=cursor if CURSOR.fullmatch(cursor) else None,
         status=status if status in set(JobStatus) else None,
+        # No tag has any, and PostgreSQL could not be asked for a NUL.
+        tag=tag if tag and not has_control_characters(tag) else None,
     )
-    return render_template("jobs.html", page=page, status=status, statuses=list(JobStatus), cursor=cursor, key=key)
+    return render_template(
+        "jobs.html", page=page, status=status, statuses=list(JobStatus), cursor=cursor, key=key, tag=tag
+    )
 
 
 @dashboard.get("/console/jobs/<job_id>")
