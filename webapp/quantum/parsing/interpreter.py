@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from webapp.quantum.circuits import Circuit, Condition, Operation, measurement
+from webapp.quantum.circuits import Circuit, Condition, Operation, measurement, share
 from webapp.quantum.gates import BARRIER, MEASURE, RESET
 from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS
 from webapp.quantum.parsing.allowance import Allowance
@@ -167,7 +167,7 @@ class Interpreter:
     def _reset(self, statement: Reset) -> None:
         """Set qubits to 0."""
         for qubit in self._environment.select_qubits(statement.operand)[0]:
-            self._append(Operation(RESET, (qubit,)), statement.position)
+            self._append(Operation(RESET, share((qubit,))), statement.position)
 
     def _barrier(self, statement: Barrier) -> None:
         """Keep gates on both sides of a barrier apart."""
