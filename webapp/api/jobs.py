@@ -23,6 +23,7 @@ from webapp.api.schemas import JobListQuery, answers, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time
+from webapp.core.large_work import large_work_in_turn
 from webapp.core.money import format_credits
 from webapp.extensions import runtime
 from webapp.hooks import get_principal
@@ -55,18 +56,19 @@ CREATE_CONFLICT = (
 )
 def create_job() -> Response:
     """Run a circuit, a batch or a sweep and give what came of it, or queue it for a worker."""
-    request, key = read_request(), read_idempotency_key()
-    preferences = read_preferences()
+    submitter, preferences = get_submitter(), read_preferences()
     # Written once: what is saved for a repeat is what is sent now.
     write_answer = cache(answer_job)
-    answer = operations.submit_job(
-        submitter=get_submitter(),
-        request=request,
-        service=runtime().jobs,
-        wants_worker=preferences.respond_async,
-        repeatable=Repeatable(key, request.digest, write_answer) if key else None,
-        at=clock.now(),
-    )
+    with large_work_in_turn(submitter.organisation_id):
+        request, key = read_request(), read_idempotency_key()
+        answer = operations.submit_job(
+            submitter=submitter,
+            request=request,
+            service=runtime().jobs,
+            wants_worker=preferences.respond_async,
+            repeatable=Repeatable(key, request.digest, write_answer) if key else None,
+            at=clock.now(),
+        )
     if isinstance(answer, SavedAnswer):
         return repeat_answer(answer)
     job = answer.job
@@ -91,14 +93,16 @@ def create_job() -> Response:
 @answers({200: "What the job would cost, and what every gate says."})
 def estimate_job() -> EstimateJson:
     """Tell what a job would cost, where it would run, and what every gate says of it; nothing is run or held."""
-    found = estimate.estimate_job(
-        submitter=get_submitter(),
-        request=read_request(),
-        service=runtime().jobs,
-        wants_worker=read_preferences().respond_async,
-        at=clock.now(),
-    )
-    return render_estimate(found)
+    submitter = get_submitter()
+    with large_work_in_turn(submitter.organisation_id):
+        found = estimate.estimate_job(
+            submitter=submitter,
+            request=read_request(),
+            service=runtime().jobs,
+            wants_worker=read_preferences().respond_async,
+            at=clock.now(),
+        )
+        return render_estimate(found)
 
 
 @api.post("/jobs/<job_id>/cancel")

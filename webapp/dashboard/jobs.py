@@ -14,6 +14,7 @@ from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import UpcubeError
+from webapp.core.large_work import large_work_in_turn
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
 from webapp.dashboard.exports import send_file
@@ -102,7 +103,8 @@ def job(job_id: str) -> ResponseReturnValue:
     tag = f"{found.status}-{found.attempt}-{place.position if place else 0}"
     if request.if_none_match.contains(tag):
         return "", 304
-    answer = make_response(render_job(found, place))
+    with large_work_in_turn(found.organisation_id):
+        answer = make_response(render_job(found, place))
     answer.set_etag(tag)
     return answer
 
@@ -217,7 +219,10 @@ def make_rerun_body(job: Job) -> dict[str, object]:
 
 
 def find_circuit(job: Job, index: int) -> Circuit | None:
-    """Give one of the job's circuits, unless its template or its format is no longer read as it was."""
+    """Give one of the job's circuits, unless its template or its format is no longer read as it was.
+
+    Nor while other large programs are being read: the page's result does not wait for those.
+    """
     try:
         return next(islice(task_of(job).list_works(), index, None)).make_circuit()
     except UpcubeError:
