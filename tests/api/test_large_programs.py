@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core import large_work
 from webapp.core.errors import MAX_DETAILS
 from webapp.core.large_work import LARGE_BYTES, turns
+from webapp.jobs.readers import MAX_READERS, readers
 
 SMALL = 'include "stdgates.inc"; qubit[2] q; h q[0]; cx q[0], q[1];'
 LARGE: dict[str, dict[str, Any]] = {
@@ -118,6 +120,25 @@ def test_the_page_of_a_large_job_is_shown_without_its_circuit_meanwhile(
     assert (whole.status_code, page.status_code) == (200, 200)
     assert "OPENQASM 3.0;" in whole.text
     assert "OPENQASM 3.0;" not in page.text
+
+
+def test_a_job_with_a_large_program_is_read_from_a_place_of_large_results(app: Flask, key: Key) -> None:
+    client = app.test_client()
+    circuit = {"format": "openqasm3", "source": f"{SMALL} // {'☃' * 100_000}"}
+    headers = key.headers | {"Prefer": "respond-async", "Idempotency-Key": "large"}
+    sent = client.post(f"{API}/jobs", json={"shots": 1, "circuit": circuit}, headers=headers)
+    address = sent.headers["Location"]
+    with ExitStack() as stack:
+        for place in range(MAX_READERS):
+            stack.enter_context(readers.place(f"account {place}"))
+        read_error(client.get(address, headers=key.headers), 503, "results_busy")
+        cancelled = client.post(f"{address}/cancel", headers=key.headers)
+    read = client.get(address, headers=key.headers)
+    assert (sent.status_code, cancelled.status_code, read.status_code) == (202, 200, 200)
+    for answer in (read, cancelled, sent):
+        assert (answer.get_json()["circuit"], answer.get_json()["circuits"]) == (circuit, None)
+    repeated = client.post(f"{API}/jobs", json={"shots": 1, "circuit": circuit}, headers=headers)
+    assert repeated.get_json() == sent.get_json()
 
 
 @pytest.mark.parametrize("path", ["", "circuit."])

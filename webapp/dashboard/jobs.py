@@ -24,6 +24,7 @@ from webapp.extensions import runtime
 from webapp.jobs import operations
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.operations import JobEndedError
+from webapp.jobs.program_texts import add_program
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.jobs.readers import send_in_turn
 from webapp.jobs.results import is_small, load_result, read_result
@@ -157,8 +158,6 @@ def job_result(job_id: str) -> ResponseReturnValue:
     head = {
         "id": found.id,
         "templateId": found.template_id,
-        "circuit": found.circuit,
-        "circuits": found.circuits,
         "parameters": found.parameters,
         "options": found.options,
         "shots": found.shots,
@@ -166,7 +165,7 @@ def job_result(job_id: str) -> ResponseReturnValue:
         "bitOrder": "Classical bit 0 is the rightmost character.",
     }
     return send_file(
-        send_in_turn(found.organisation_id, head, read_result(found)),
+        send_in_turn(found.organisation_id, head, add_program(found, read_result(found), is_whole=False)),
         name=f"{found.id}.json",
         mimetype="application/json",
     )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from webapp.core.db import db
 from webapp.core.errors import StoreAwayError
 from webapp.jobs.models import Job, JobResult
-from webapp.jobs.tasks import Task, task_of
+from webapp.jobs.tasks import Task, derive_seed, take_point
 from webapp.quantum.engines import RunResult
 
 PIECE_CHARACTERS = 64 * 1024
@@ -119,8 +119,10 @@ def read_result(job: Job, outcome: Outcome | None = None) -> ResultText:
     if job.engines is None:
         return ResultText(write_single(pieces), is_whole)
     heads = [
-        write_members({"parameters": dict(work.parameters), "seed": work.seed, "engine": engine})
-        for work, engine in zip(task_of(job).list_works(), job.engines, strict=True)
+        write_members(
+            {"parameters": take_point(job.parameters, index), "seed": derive_seed(job.seed, index), "engine": engine}
+        )
+        for index, engine in enumerate(job.engines)
     ]
     return ResultText(write_several(pieces, heads), is_whole)
 
