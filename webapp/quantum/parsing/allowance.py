@@ -44,10 +44,13 @@ class Allowance:
         self._next_look = MAX_PROGRAM_STEPS
 
     def count_wires(self, wires: int) -> None:
-        """Count the qubits that operations hold."""
+        """Count the qubits that operations hold, and the bits that their conditions read."""
         self._wires += wires
         if self._wires > MAX_PROGRAM_WIRES:
-            raise ProgramTooLargeError(f"The operations of a program name at most {MAX_PROGRAM_WIRES} qubits in all.")
+            raise ProgramTooLargeError(
+                f"The operations of a program, with their conditions, name at most {MAX_PROGRAM_WIRES} qubits and bits "
+                "in all."
+            )
         if self._wires > LARGE_OPERATIONS:
             begin_large_work()
 
