@@ -134,6 +134,7 @@ def prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noq
     # Every commit reaches the disk: Redis drops what SQL has taken over, so SQL must not lose it to a power cut.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -512")
     cursor.close()
 
 

@@ -1,6 +1,7 @@
 """The programs of jobs as JSON text: a stored one is sent as it is stored, and never parsed for that."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
@@ -11,31 +12,34 @@ from webapp.jobs.models import Job
 from webapp.jobs.results import SMALL_BYTES, ResultText
 
 NO_PROGRAM = '"circuit": null, "circuits": null, '
-STORED_PROGRAMS = sa.select(sa.cast(Job.circuit, sa.Text), sa.cast(Job.circuits, sa.Text)).where(
-    Job.id == sa.bindparam("job_id")
-)
+CIRCUIT, CIRCUITS = sa.cast(Job.circuit, sa.Text), sa.cast(Job.circuits, sa.Text)
+# One of the two is null.
+SIZE = sa.func.length(sa.func.coalesce(CIRCUIT, CIRCUITS))
+IS_JOB = Job.id == sa.bindparam("job_id")
+STORED_PROGRAMS, STORED_SIZE = sa.select(CIRCUIT, CIRCUITS).where(IS_JOB), sa.select(SIZE).where(IS_JOB)
 
 
 def add_program(job: Job, result: ResultText, *, is_whole: bool) -> ResultText:
-    """Put the members that say what a job runs before those that say what came of it.
+    """Put the members that say what a job runs, as ASCII text, before those that say what came of it.
 
-    A large program makes the whole large, as a large result does, unless all of it is wanted at once.
+    A large program makes the whole large, as a large result does, unless all of it is wanted at once. It is read from
+    the database when it is sent, unless the job has it at hand.
     """
-    text = write_program(job)
+    if job.template_id is not None:
+        return replace(result, pieces=chain([NO_PROGRAM], result.pieces))
+    if sa.inspect(job).dict.keys() >= {"circuit", "circuits"}:
+        text = f'"circuit": {json.dumps(job.circuit)}, "circuits": {json.dumps(job.circuits)}, '
+        return replace(result, pieces=chain([text], result.pieces))
+    size_bytes = db.session.execute(STORED_SIZE, {"job_id": job.id}).scalar_one()
     return replace(
         result,
-        pieces=chain([text], result.pieces),
-        is_small=result.is_small and (is_whole or len(text) <= SMALL_BYTES),
+        pieces=chain(read_program(job.id), result.pieces),
+        is_small=result.is_small and (is_whole or size_bytes <= SMALL_BYTES),
     )
 
 
-def write_program(job: Job) -> str:
-    """Write the members, as ASCII text; from the database, unless the job has them at hand."""
-    if job.template_id is not None:
-        return NO_PROGRAM
-    if sa.inspect(job).dict.keys() >= {"circuit", "circuits"}:
-        circuit, circuits = json.dumps(job.circuit), json.dumps(job.circuits)
-    else:
-        stored = db.session.execute(STORED_PROGRAMS, {"job_id": job.id}).one()
-        circuit, circuits = (text or "null" for text in stored)
-    return f'"circuit": {circuit}, "circuits": {circuits}, '
+def read_program(job_id: str) -> Iterator[str]:
+    """Read a stored job's programs, with no transaction left open while they are sent."""
+    circuit, circuits = db.session.execute(STORED_PROGRAMS, {"job_id": job_id}).one()
+    db.session.rollback()
+    yield from ('"circuit": ', circuit or "null", ', "circuits": ', circuits or "null", ", ")
