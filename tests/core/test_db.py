@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,8 +11,11 @@ from flask import Flask
 
 from tests.factories import Account, make_account, now
 from webapp.accounts.models import Organisation, User
-from webapp.core.db import db, transaction
+from webapp.core.db import db, insert_rows, transaction
 from webapp.core.errors import StoreAwayError
+from webapp.jobs.models import Job, JobResult
+
+AT = datetime(2026, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -174,3 +177,65 @@ def test_a_lock_that_is_not_to_be_had_is_the_stores_fault(app: Flask, account: A
         with pytest.raises(StoreAwayError):
             rename_elsewhere(app, account, "refused")
         sa.event.remove(engine, "checkout", be_impatient)
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize("is_full", [False, True])
+def test_rows_inserted_by_hand_read_as_if_the_session_had_written_them(account: Account, *, is_full: bool) -> None:
+    by_hand, by_session = (
+        make_job("job_by_hand", account, is_full=is_full),
+        make_job("job_by", account, is_full=is_full),
+    )
+    with transaction() as session:
+        insert_rows(session, [by_hand])
+        session.add(by_session)
+    read = sa.select(*[column for column in Job.__table__.c if column.name != "id"], sa.text("error IS NULL"))
+    rows = [db.session.execute(read.where(Job.id == job_id)).one() for job_id in (by_hand.id, by_session.id)]
+    assert rows[0] == rows[1]
+    assert rows[0].created_at == AT
+
+
+@pytest.mark.usefixtures("context")
+def test_many_rows_are_inserted_at_once(account: Account) -> None:
+    with transaction() as session:
+        insert_rows(session, [make_job("job_by_hand", account)])
+        insert_rows(
+            session,
+            [JobResult(job_id="job_by_hand", circuit=0, piece=piece, content=f"% ü {piece}") for piece in (0, 1)],
+        )
+    contents = db.session.scalars(sa.select(JobResult.content).order_by(JobResult.piece))
+    assert contents.all() == ["% ü 0", "% ü 1"]
+
+
+def make_job(job_id: str, account: Account, *, is_full: bool = False) -> Job:
+    """Make a job's row with a value in each column that may be null, or in none."""
+    full = {
+        "name": "ü % :x",
+        "circuit": {"format": "openqasm3", "source": 'bit[2] c; // "?" %s'},
+        "engines": ["qulacs", "stim"],
+        "error": {"code": "engine_failed", "message": "ü"},
+        "result_bytes": 2**31 - 1,
+        "completed_at": AT,
+    }
+    return Job(
+        id=job_id,
+        organisation_id=account.organisation_id,
+        status="completed",
+        lane="inline",
+        attempt=0,
+        losses=0,
+        parameters={"qubits": 3, "list": [0.5, None]},
+        options={},
+        backend="local-simulator",
+        engine="qulacs",
+        engine_reason="It is.",
+        qubits=2,
+        shots=100,
+        seed=2**53 - 1,
+        price_list="4",
+        estimated_microcredits=2**40,
+        held_microcredits=2**40,
+        charged_microcredits=0,
+        created_at=AT,
+        **(full if is_full else {}),
+    )

@@ -10,7 +10,7 @@ from webapp.core.db import db
 from webapp.core.redis import Store
 
 
-def test_an_inline_job_takes_five_statements_one_commit_and_three_round_trips(
+def test_an_inline_job_takes_four_statements_one_commit_and_three_round_trips(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with app.app_context():
@@ -41,7 +41,6 @@ def test_an_inline_job_takes_five_statements_one_commit_and_three_round_trips(
         sa.event.remove(engine, "commit", note_commit)
     assert asked == [
         "Redis",
-        "SELECT organisations.confirm_above_microcredits FROM",
         "Redis",
         "INSERT INTO usage",
         "INSERT INTO jobs",

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from config import ROOT, Settings
 from tests.accounts.steps import add_authenticator, get_user, list_subjects, log_in_by_form
-from tests.factories import API, PASSWORD, Account, Key, invite_by_mail, make_account, make_key, now, post_bell
+from tests.factories import API, PASSWORD, Account, Key, invite_by_mail, make_account, make_key, now
 from tests.live import environment, free_port
 from webapp.accounts.audit import HERE, OPERATOR, user_actor
 from webapp.accounts.invitations import InvitationOverError, accept
@@ -20,7 +20,7 @@ from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import store
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, JobTag, SavedAnswer
 from webapp.keys.models import ApiKey
 from webapp.ledger.queries import list_transfers
 from webapp.metering.flush import flush
@@ -38,7 +38,10 @@ def account(app: Flask) -> Account:
 def key(app: Flask, account: Account, client: FlaskClient) -> Key:
     with app.app_context():
         key = make_key(account, name="Ada's laptop")
-    assert post_bell(client, key, name="Ada's job").status_code == 201
+    words = {"name": "Ada's job", "tags": ["Ada's"], "metadata": {"whose": "Ada's"}}
+    key_headers = key.headers | {"Idempotency-Key": "once"}
+    body = {"templateId": "bell-state", "shots": 1000, **words}
+    assert client.post(f"{API}/jobs", json=body, headers=key_headers).status_code == 201
     return key
 
 
@@ -80,7 +83,9 @@ def test_keys_and_sessions_end_at_once_and_what_is_personal_is_gone(
         row = db.session.scalars(sa.select(ApiKey)).one()
         assert (row.name, row.revoked_at is not None) == ("Deleted", True)
         kept = [
-            vars(each) for model in (User, Organisation, ApiKey, Job) for each in db.session.scalars(sa.select(model))
+            vars(each)
+            for model in (User, Organisation, ApiKey, Job, JobTag, SavedAnswer)
+            for each in db.session.scalars(sa.select(model))
         ]
         assert "Ada" not in str(kept)
         assert "ada@" not in str(kept)

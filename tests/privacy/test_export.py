@@ -29,7 +29,7 @@ def account(app: Flask) -> Account:
 def key(app: Flask, account: Account, client: FlaskClient) -> Key:
     with app.app_context():
         key = make_key(account, name='a "key" </script>')
-    assert post_bell(client, key).status_code == 201
+    assert post_bell(client, key, tags=["thesis"], metadata={"run": "7"}).status_code == 201
     with app.app_context():
         flush(at=now())
     return key
@@ -49,6 +49,7 @@ def test_it_holds_everything_of_its_owner(app: Flask, client: FlaskClient, accou
     assert list(document) == SECTIONS
     assert document["profile"]["email"] == "ada@example.com"
     assert [each["name"] for each in document["keys"]] == ['a "key" </script>']
+    assert (document["jobs"][0]["tags"], document["jobs"][0]["metadata"]) == (["thesis"], {"run": "7"})
     [result] = document["results"]
     assert (result["jobId"], result["circuit"]) == (document["jobs"][0]["id"], 0)
     assert result["counts"]

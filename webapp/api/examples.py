@@ -84,6 +84,8 @@ CONFLICT_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 QUEUED_JOB: Final[dict[str, Any]] = {
     "id": JOB_ID,
     "name": "a wide Fourier transform",
+    "tags": ["thesis"],
+    "metadata": {"run": "7"},
     "status": "queued",
     "lane": "worker",
     "templateId": "quantum-fourier-transform",
@@ -116,6 +118,8 @@ QUEUED_JOB: Final[dict[str, Any]] = {
 }
 COMPLETED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
     "name": None,
+    "tags": [],
+    "metadata": {},
     "status": "completed",
     "lane": "inline",
     "templateId": "bell-state",

@@ -43,6 +43,14 @@ def check_optional(value: object) -> object:
     return None if value is None else check_text_or_object(value)
 
 
+# What the sender of a job writes on it, on one line.
+MAX_TAGS = 16
+MAX_NOTES = 20
+Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(refuse_control_characters)]
+Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(refuse_control_characters)]
+Note = Annotated[str, Field(max_length=200), AfterValidator(refuse_control_characters)]
+
+
 def is_finite(value: float) -> bool:
     """Tell whether a number is one that a float can hold."""
     try:
@@ -76,6 +84,16 @@ class JobBody(Schema):
     backend: str = Field(default=DEFAULT_BACKEND_ID, description="the id of a backend: see GET /backends")
     name: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
         default=None, min_length=1, max_length=80, description="1 to 80 characters without control characters"
+    )
+    tags: list[Tag] = Field(
+        default_factory=list,
+        max_length=MAX_TAGS,
+        description=f"at most {MAX_TAGS} texts of 1 to 64 characters",
+    )
+    metadata: dict[Name, Note] = Field(
+        default_factory=dict,
+        max_length=MAX_NOTES,
+        description=f"an object: at most {MAX_NOTES} names of 1 to 40 characters with texts of at most 200",
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict,

@@ -5,7 +5,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from flask import Response, stream_with_context, url_for
+from flask import Response, stream_with_context
 
 from webapp.api import api
 from webapp.api.job_schemas import JobBody, read_job_body
@@ -24,6 +24,7 @@ from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.large_work import large_work_in_turn
 from webapp.core.money import format_credits
+from webapp.endpoints import API_PREFIX
 from webapp.extensions import runtime
 from webapp.hooks import get_principal
 from webapp.jobs import estimate, operations
@@ -134,6 +135,7 @@ def read_jobs() -> JobListJson:
         cursor=query.cursor,
         status=query.status,
         backend=query.backend,
+        tag=query.tag,
     )
     return {"jobs": [render_summary(job) for job in page.rows], "nextCursor": page.next_cursor}
 
@@ -172,6 +174,9 @@ def read_request() -> JobRequest:
         digest=digest,
         seed=body.seed,
         name=body.name,
+        # A tag that is there twice is there.
+        tags=tuple(dict.fromkeys(body.tags)),
+        metadata=body.metadata,
         max_microcredits=body.max_credits,
         quote_id=body.confirm,
     )
@@ -179,7 +184,7 @@ def read_request() -> JobRequest:
 
 def job_address(job_id: str) -> str:
     """Give the path of a job."""
-    return url_for("api.read_job", job_id=job_id)
+    return f"{API_PREFIX}/jobs/{job_id}"
 
 
 def answer_job(job: Job) -> tuple[JobHeadJson, int]:
@@ -276,6 +281,8 @@ def render_summary(job: Job) -> JobSummaryJson:
     return {
         "id": job.id,
         "name": job.name,
+        "tags": job.tags or [],
+        "metadata": job.notes or {},
         "status": job.status,
         "lane": job.lane,
         "templateId": job.template_id,

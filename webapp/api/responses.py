@@ -188,6 +188,8 @@ class JobSummaryJson(TypedDict):
 
     id: str
     name: str | None
+    tags: list[str]
+    metadata: dict[str, str]
     status: str
     lane: str
     templateId: str | None

@@ -146,6 +146,9 @@ class JobListQuery(PageQuery):
     backend: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
         default=None, description="the id of a backend"
     )
+    tag: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
+        default=None, description="a tag that the jobs have"
+    )
 
 
 class UsageQuery(Schema):

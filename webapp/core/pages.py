@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from webapp.core.db import db
 
 Row = TypeVar("Row")
+read_id = attrgetter("id")
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,12 @@ class Page(Generic[Row]):
 def read_page(
     statement: sa.Select[Row], order_by: InstrumentedAttribute[str], *, limit: int, cursor: str | None
 ) -> Page[Row]:
-    """Read the rows before the cursor, one more than asked for to see whether there is a next page."""
+    """Read the rows before the cursor, which is an id, one more than asked for to see whether there is a next page.
+
+    `order_by` is the column that has the ids: the rows' own, or one that refers to it.
+    """
     if cursor:
         statement = statement.where(order_by < cursor)
     rows = db.session.scalars(statement.order_by(order_by.desc()).limit(limit + 1)).all()
-    next_cursor = getattr(rows[limit - 1], order_by.key) if len(rows) > limit else None
+    next_cursor = read_id(rows[limit - 1]) if len(rows) > limit else None
     return Page(rows=rows[:limit], next_cursor=next_cursor)

@@ -32,7 +32,7 @@ TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
 NO_RUN_ID = "unknown"
 # Part of every epoch. It changes when records come to mean something else, so that no server must be emptied for that.
-LAYOUT = "5"
+LAYOUT = "6"
 # Beyond any clock, and still exact as a double.
 NEVER_US = 2**52
 

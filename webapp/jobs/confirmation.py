@@ -2,24 +2,19 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, select
-
 from webapp.accounts.audit import Action, Actor, record_event
 from webapp.accounts.models import Organisation
 from webapp.accounts.organisations import organisation_target
-from webapp.accounts.queries import get_organisation
 from webapp.core.clock import format_time
-from webapp.core.db import ROW_LOCK, db, transaction
+from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.jobs.gates import AccountState, GateVerdict, judge_confirmation
-from webapp.jobs.plans import JobLimits, JobRequest, Plan
+from webapp.jobs.plans import JobRequest, Plan
 from webapp.jobs.quotes import Quote, QuoteBook
-from webapp.metering.budgets import BudgetExceededError, read_account_budgets
-from webapp.metering.holds import InsufficientCreditsError, TooManyHoldsError
-from webapp.metering.reconcile import peek_account, reconcile_account
-
-CONFIRM_ABOVE = select(Organisation.confirm_above_microcredits).where(Organisation.id == bindparam("organisation_id"))
+from webapp.metering.budgets import read_account_budgets
+from webapp.metering.holds import ConfirmationWantedError, Hold, hold_credits
+from webapp.metering.reconcile import chill_account, peek_account, reconcile_account
 
 
 class ConfirmationRequiredError(UpcubeError):
@@ -43,70 +38,54 @@ class ConfirmationRequiredError(UpcubeError):
         )
 
 
-def check_confirmation(
+def hold_price(
     plan: Plan,
     request: JobRequest,
     *,
+    hold_id: str,
     organisation_id: str,
+    shard_tag: str,
     spender: str,
-    limits: JobLimits,
+    max_holds: int,
     quotes: QuoteBook,
     at: datetime,
-) -> None:
-    """Refuse a job whose price is yet to be confirmed.
+) -> Hold:
+    """Set the price of a job aside, where the account can pay it and has confirmed it if it wants to.
 
-    Budgets, the balance and the concurrency are gates before this one, though the hold is what decides on them: a price
-    is not put to an account that could not pay it. Raises ConfirmationRequiredError, BudgetExceededError,
-    InsufficientCreditsError, TooManyHoldsError or StoreAwayError.
+    Raises BudgetExceededError, InsufficientCreditsError, TooManyHoldsError, ConfirmationRequiredError or
+    StoreAwayError.
     """
-    limit = read_limit(organisation_id)
-    if limit is None or plan.price.total <= limit:
-        return
-    organisation = get_organisation(organisation_id)
-    if is_confirmed(plan, request, organisation, quotes=quotes, at=at):
-        return
-    account = look_at_account(organisation, spender)
-    if not all(budget.allows(plan.price.total) for budget in account.budgets):
-        raise BudgetExceededError(account.budgets, required=plan.price.total, at=at)
-    if account.available_microcredits < plan.price.total:
-        raise InsufficientCreditsError(required=plan.price.total, available=account.available_microcredits)
-    if account.open_jobs >= limits.max_concurrent_jobs:
-        raise TooManyHoldsError(limits.max_concurrent_jobs)
-    raise ConfirmationRequiredError(
-        judge_confirmation(plan, account, is_confirmed=False),
-        make_quote(plan, request, organisation, quotes=quotes, at=at),
-        microcredits=plan.price.total,
-    )
+    try:
+        return hold_credits(
+            shard_tag=shard_tag,
+            hold_id=hold_id,
+            microcredits=plan.price.total,
+            max_holds=max_holds,
+            spender=spender,
+            is_confirmed=is_confirmed(plan, request, organisation_id, quotes=quotes, at=at),
+        )
+    except ConfirmationWantedError as wanted:
+        raise ConfirmationRequiredError(
+            judge_confirmation(plan, wanted.above_microcredits, is_confirmed=False),
+            make_quote(plan, request, organisation_id, quotes=quotes, at=at),
+            microcredits=plan.price.total,
+        ) from wanted
 
 
-def read_limit(organisation_id: str) -> int | None:
-    """Read above which price the account wants to be asked.
-
-    Every job asks this, and nearly none asks more: on a connection, without the ORM's session, it takes a third.
-    """
-    with db.engine.connect() as connection:
-        limit: int | None = connection.scalar(CONFIRM_ABOVE, {"organisation_id": organisation_id})
-    return limit
-
-
-def is_confirmed(
-    plan: Plan, request: JobRequest, organisation: Organisation, *, quotes: QuoteBook, at: datetime
-) -> bool:
+def is_confirmed(plan: Plan, request: JobRequest, organisation_id: str, *, quotes: QuoteBook, at: datetime) -> bool:
     """Tell whether the request came with a quote of its price."""
     return quotes.confirms(
         request.quote_id,
-        organisation_id=organisation.id,
+        organisation_id=organisation_id,
         digest=request.digest,
         microcredits=plan.price.total,
         at=at,
     )
 
 
-def make_quote(
-    plan: Plan, request: JobRequest, organisation: Organisation, *, quotes: QuoteBook, at: datetime
-) -> Quote:
+def make_quote(plan: Plan, request: JobRequest, organisation_id: str, *, quotes: QuoteBook, at: datetime) -> Quote:
     """Quote the job's price."""
-    return quotes.make(organisation_id=organisation.id, digest=request.digest, microcredits=plan.price.total, at=at)
+    return quotes.make(organisation_id=organisation_id, digest=request.digest, microcredits=plan.price.total, at=at)
 
 
 def look_at_account(organisation: Organisation, spender: str) -> AccountState:
@@ -126,7 +105,10 @@ def look_at_account(organisation: Organisation, spender: str) -> AccountState:
 
 
 def set_confirmation(*, organisation_id: str, above_microcredits: int | None, actor: Actor, at: datetime) -> None:
-    """Have jobs that may cost more than this confirmed, or with None, none."""
+    """Have jobs that may cost more than this confirmed, or with None, none: from the next job on.
+
+    Raises StoreAwayError, with nothing changed.
+    """
     with transaction() as session:
         organisation = session.get_one(Organisation, organisation_id, with_for_update=ROW_LOCK)
         organisation.confirm_above_microcredits = above_microcredits
@@ -139,3 +121,6 @@ def set_confirmation(*, organisation_id: str, above_microcredits: int | None, ac
             details={"above": None if above_microcredits is None else format_credits(above_microcredits)},
             at=at,
         )
+        session.flush()
+        # The next job waits for this transaction, and finds the new amount.
+        chill_account(organisation.shard_tag)

@@ -36,11 +36,11 @@ def estimate_job(
             plan,
             look_at_account(organisation, submitter.spender),
             service.limits,
-            is_confirmed=is_confirmed(plan, request, organisation, quotes=service.quotes, at=at),
+            is_confirmed=is_confirmed(plan, request, organisation.id, quotes=service.quotes, at=at),
         )
     )
     if all(verdict.passed for verdict in verdicts if verdict.name in {"backend", "size"}):
         check_engine(plan)
     wants_confirmation = any(verdict.name == "confirmation" and not verdict.passed for verdict in verdicts)
-    quote = make_quote(plan, request, organisation, quotes=service.quotes, at=at) if wants_confirmation else None
+    quote = make_quote(plan, request, organisation.id, quotes=service.quotes, at=at) if wants_confirmation else None
     return Estimate(plan=plan, verdicts=verdicts, quote=quote)

@@ -73,7 +73,7 @@ def judge(plan: Plan, account: AccountState, limits: JobLimits, *, is_confirmed:
     yield judge_budget(plan, account, "account")
     yield judge_balance(plan, account)
     yield judge_concurrency(account, limits)
-    yield judge_confirmation(plan, account, is_confirmed=is_confirmed)
+    yield judge_confirmation(plan, account.confirm_above_microcredits, is_confirmed=is_confirmed)
 
 
 def judge_plan(plan: Plan, limits: JobLimits) -> Iterator[GateVerdict]:
@@ -210,9 +210,8 @@ def judge_concurrency(account: AccountState, limits: JobLimits) -> GateVerdict:
     )
 
 
-def judge_confirmation(plan: Plan, account: AccountState, *, is_confirmed: bool) -> GateVerdict:
-    """Let through jobs cheap enough for the account, and those whose price was confirmed."""
-    limit = account.confirm_above_microcredits
+def judge_confirmation(plan: Plan, limit: int | None, *, is_confirmed: bool) -> GateVerdict:
+    """Let through jobs cheap enough for the account, and those whose price was confirmed. The hold decides here too."""
     price = format_credits(plan.price.total)
     return refused_unless(
         is_confirmed or limit is None or plan.price.total <= limit,

@@ -57,6 +57,9 @@ class Job(Base):
     key_id: Mapped[str | None] = mapped_column(sa.ForeignKey(ApiKey.id), index=True)
     created_by_id: Mapped[str | None] = mapped_column(sa.ForeignKey(User.id))
     name: Mapped[str | None] = mapped_column(sa.String(80))
+    # What its sender wants to find it again by, and to know of it; `metadata` is a name of SQLAlchemy's own.
+    tags: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
+    notes: Mapped[dict[str, str] | None] = mapped_column("metadata", sa.JSON(none_as_null=True))
     status: Mapped[str] = mapped_column(sa.String(10))
     lane: Mapped[str] = mapped_column(sa.String(10))
     attempt: Mapped[int] = mapped_column(default=0)
@@ -111,6 +114,16 @@ class JobResult(Base):
     circuit: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     piece: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     content: Mapped[str] = mapped_column(sa.Text)
+
+
+class JobTag(Base):
+    """A job's tag, by which the jobs that have it are found in their order."""
+
+    __tablename__ = "job_tags"
+
+    organisation_id: Mapped[str] = mapped_column(sa.ForeignKey(Organisation.id), primary_key=True)
+    tag: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey(Job.id), primary_key=True)
 
 
 class JobTurn(Base):

@@ -11,11 +11,11 @@ from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
-from webapp.core.db import CommitLostError, insert_row, transaction
+from webapp.core.db import CommitLostError, insert_rows, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
-from webapp.jobs.confirmation import check_confirmation
+from webapp.jobs.confirmation import hold_price
 from webapp.jobs.ending import (
     Failure,
     add_job_charge,
@@ -33,7 +33,7 @@ from webapp.jobs.idempotency import (
     find_answer,
     save_answer,
 )
-from webapp.jobs.models import Job, JobResult, JobStatus, Lane, SavedAnswer
+from webapp.jobs.models import Job, JobResult, JobStatus, JobTag, Lane, SavedAnswer
 from webapp.jobs.plans import JobLimits, JobRequest, Plan, check_engine, make_plan
 from webapp.jobs.queries import get_job
 from webapp.jobs.quotes import QuoteBook
@@ -41,7 +41,7 @@ from webapp.jobs.results import Outcome, store_outcome, write_outcome
 from webapp.jobs.states import move_new_job
 from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
-from webapp.metering.holds import Hold, hold_credits, hurry_hold, keep_hold
+from webapp.metering.holds import Hold, hurry_hold, keep_hold
 from webapp.metering.reconcile import reconcile_account
 from webapp.metering.spenders import spender_of
 from webapp.quantum.engines import get_engine
@@ -135,22 +135,17 @@ def submit_once(
     plan = make_plan(request, limits=service.limits, wants_worker=wants_worker, is_test=submitter.is_test)
     check_plan(plan, service.limits)
     check_engine(plan)
-    check_confirmation(
+    job = make_job(submitter, request, plan, at=at)
+    hold = hold_price(
         plan,
         request,
+        hold_id=job.id,
         organisation_id=submitter.organisation_id,
+        shard_tag=submitter.shard_tag,
         spender=submitter.spender,
-        limits=service.limits,
+        max_holds=service.limits.max_concurrent_jobs,
         quotes=service.quotes,
         at=at,
-    )
-    job = make_job(submitter, request, plan, at=at)
-    hold = hold_credits(
-        shard_tag=submitter.shard_tag,
-        hold_id=job.id,
-        microcredits=job.held_microcredits,
-        max_holds=service.limits.max_concurrent_jobs,
-        spender=submitter.spender,
     )
     fault("job_after_hold")
     outcome = None
@@ -201,6 +196,8 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
         key_id=submitter.key_id,
         created_by_id=submitter.user_id,
         name=request.name,
+        tags=list(request.tags) or None,
+        notes=dict(request.metadata) or None,
         status=JobStatus.QUEUED,
         lane=plan.lane,
         attempt=0,
@@ -269,8 +266,11 @@ def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
 
 
 def add_job(session: Session, job: Job, repeatable: Repeatable | None) -> None:
-    """Add the job, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
-    insert_row(session, job)
+    """Add the job with its tags, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
+    insert_rows(session, [job])
+    if job.tags:
+        organisation_id = job.organisation_id
+        insert_rows(session, [JobTag(organisation_id=organisation_id, tag=tag, job_id=job.id) for tag in job.tags])
     if repeatable is not None:
         save_answer(session, job, repeatable, at=job.created_at)
 

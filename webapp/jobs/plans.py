@@ -5,7 +5,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from webapp.core.errors import UpcubeError
@@ -51,6 +51,8 @@ class JobRequest:
     digest: str
     seed: int | None = None
     name: str | None = None
+    tags: Sequence[str] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
     max_microcredits: int | None = None
     # The quote that confirms the price.
     quote_id: str | None = None

@@ -8,7 +8,7 @@ from sqlalchemy.orm import defer
 from webapp.core.db import db
 from webapp.core.errors import NotFoundError
 from webapp.core.pages import Page, read_page
-from webapp.jobs.models import Job, JobStatus
+from webapp.jobs.models import Job, JobStatus, JobTag
 from webapp.metering.queries import GroupedUsage
 
 PROGRAMS = (Job.circuit, Job.circuits)
@@ -38,8 +38,9 @@ def list_jobs(
     cursor: str | None = None,
     status: str | None = None,
     backend: str | None = None,
+    tag: str | None = None,
 ) -> Page[Job]:
-    """Give the organisation's jobs, newest first: those before the cursor, with this status and backend.
+    """Give the organisation's jobs, newest first: those before the cursor, with this status, backend and tag.
 
     Their programs, which may be large, are not read and cannot be asked for.
     """
@@ -49,7 +50,12 @@ def list_jobs(
         statement = statement.where(Job.status == status)
     if backend:
         statement = statement.where(Job.backend == backend)
-    return read_page(statement, Job.id, limit=limit, cursor=cursor)
+    if tag is None:
+        return read_page(statement, Job.id, limit=limit, cursor=cursor)
+    # In the order of the tags' own index, so that a page is read without sorting all that have the tag.
+    statement = statement.join(JobTag, JobTag.job_id == Job.id)
+    statement = statement.where(JobTag.organisation_id == organisation_id, JobTag.tag == tag)
+    return read_page(statement, JobTag.job_id, limit=limit, cursor=cursor)
 
 
 def list_usage_by_backend(organisation_id: str, *, since: datetime, until: datetime) -> list[GroupedUsage]:

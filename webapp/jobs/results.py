@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, bindparam, insert, select, tuple_
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
-from webapp.core.db import db
+from webapp.core.db import db, insert_rows
 from webapp.core.errors import StoreAwayError
 from webapp.jobs.models import Job, JobResult
 from webapp.jobs.tasks import Task, derive_seed, take_point
@@ -35,7 +35,6 @@ FURTHER_PIECES = (
     .order_by(*PLACE)
     .limit(PIECES_AT_A_TIME)
 )
-NEW_PIECE = insert(cast("Table", JobResult.__table__))
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,11 @@ def write_members(found: dict[str, Any]) -> str:
 def store_outcome(session: Session, job_id: str, outcome: Outcome) -> None:
     """Store what came of a job, in the transaction that ends it."""
     pieces = [
-        {"job_id": job_id, "circuit": circuit, "piece": piece, "content": text[start : start + PIECE_CHARACTERS]}
+        JobResult(job_id=job_id, circuit=circuit, piece=piece, content=text[start : start + PIECE_CHARACTERS])
         for circuit, text in enumerate(outcome.texts)
         for piece, start in enumerate(range(0, len(text), PIECE_CHARACTERS))
     ]
-    session.execute(NEW_PIECE, pieces)
+    insert_rows(session, pieces)
 
 
 def no_result() -> ResultText:

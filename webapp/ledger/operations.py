@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.core.clock import format_time
-from webapp.core.db import insert_row, is_violation_of
+from webapp.core.db import insert_rows, is_violation_of
 from webapp.core.errors import FieldError, InvalidFieldsError, StoreAwayError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.money import MAX_MICROCREDITS, format_credits
@@ -175,7 +175,7 @@ def add_transfer(
         created_at=at,
     )
     try:
-        insert_row(session, transfer)
+        insert_rows(session, [transfer])
     except IntegrityError as error:
         if is_violation_of(error, "is void"):
             raise VoidReferenceError(GIVEN_UP) from error

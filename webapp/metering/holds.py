@@ -62,6 +62,14 @@ class TooManyHoldsError(UpcubeError):
         )
 
 
+class ConfirmationWantedError(Exception):
+    """The account wants to be asked before it pays so much; it could pay it, and nothing is held."""
+
+    def __init__(self, *, above_microcredits: int) -> None:
+        super().__init__(f"prices above {above_microcredits} micro-credits want confirming")
+        self.above_microcredits = above_microcredits
+
+
 @dataclass(frozen=True)
 class Hold:
     """Credits set aside for one job."""
@@ -72,17 +80,28 @@ class Hold:
 
 
 def hold_credits(
-    *, shard_tag: str, hold_id: str, microcredits: int, max_holds: int, spender: str | None = None
+    *,
+    shard_tag: str,
+    hold_id: str,
+    microcredits: int,
+    max_holds: int,
+    spender: str | None = None,
+    is_confirmed: bool = False,
 ) -> Hold:
     """Set credits aside, once per id; they count against the budgets of who spends them and of the account.
 
-    Where nobody spends them, because they expire, say, they count against none. Raises TooManyHoldsError,
-    BudgetExceededError, InsufficientCreditsError or StoreAwayError.
+    Where nobody spends them, because they expire, say, they count against none, and nobody is asked. Raises, in this
+    order, BudgetExceededError, InsufficientCreditsError, TooManyHoldsError or ConfirmationWantedError; or
+    StoreAwayError.
     """
     keys = hold_keys(shard_tag)
     for _ in range(MAX_TRIES):
-        verdict, available, budgets = HOLD.run(
-            keys, [hold_id, microcredits, HOLD_SECONDS, shard_tag, max_holds, spender or ""]
+        verdict, number, budgets = HOLD.run(
+            keys,
+            [
+                *(hold_id, microcredits, HOLD_SECONDS, shard_tag),
+                *(max_holds, spender or "", "1" if is_confirmed else ""),
+            ],
         )
         if verdict == b"held":
             return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
@@ -94,7 +113,9 @@ def hold_credits(
         if verdict == b"budget":
             raise BudgetExceededError(read_budgets(budgets), required=microcredits, at=clock.now())
         if verdict == b"credits":
-            raise InsufficientCreditsError(required=microcredits, available=int(available))
+            raise InsufficientCreditsError(required=microcredits, available=int(number))
+        if verdict == b"confirm":
+            raise ConfirmationWantedError(above_microcredits=int(number))
         reconcile_account(shard_tag=shard_tag)
     raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
 

@@ -186,6 +186,7 @@ def describe_account(
         "state": "disabled" if organisation.disabled_at else "active",
         "balance": balance.available,
         "credited": str(balance.credited),
+        "confirm_above": "" if (above := organisation.confirm_above_microcredits) is None else str(above),
         "applied": list(settled.applied_batches),
         "charged": settled.charged_holds,
         "kept": list_kept_holds(session, organisation.id),

@@ -16,7 +16,7 @@ from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.redis import asking_redis, store
-from webapp.jobs.models import Job
+from webapp.jobs.models import Job, JobTag, SavedAnswer
 from webapp.keys.models import ApiKey
 from webapp.mail.models import MailMessage
 
@@ -131,4 +131,7 @@ def revoke_keys(session: Session, *, organisation_id: str, at: datetime) -> None
     keys = update(ApiKey).where(ApiKey.organisation_id == organisation_id)
     session.execute(keys.where(ApiKey.revoked_at.is_(None)).values(revoked_at=at))
     session.execute(keys.values(name=ERASED, description="", tags=[], addresses=[]))
-    session.execute(update(Job).where(Job.organisation_id == organisation_id).values(name=None))
+    for model in (JobTag, SavedAnswer):
+        session.execute(delete(model).where(model.organisation_id == organisation_id))
+    words = {"name": None, "tags": None, "notes": None}
+    session.execute(update(Job).where(Job.organisation_id == organisation_id).values(words))

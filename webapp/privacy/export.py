@@ -44,7 +44,7 @@ KEY: Columns = (
 )
 JOB: Columns = (
     *(Job.id, Job.key_id, Job.created_by_id, Job.name, Job.status, Job.template_id),
-    *(Job.circuit, Job.circuits, Job.parameters),
+    *(Job.tags, Job.notes, Job.circuit, Job.circuits, Job.parameters),
     *(Job.options, Job.backend, Job.engine, Job.shots, Job.seed),
     *(Job.error, Job.estimated_microcredits, Job.held_microcredits, Job.charged_microcredits),
     *(Job.created_at, Job.started_at, Job.completed_at),
@@ -117,7 +117,7 @@ def list_sections(user_id: str) -> list[Section]:
 
 def write_section(section: Section) -> Iterator[str]:
     """Write one list, a row on each line."""
-    names = [to_camel_case(column.key) for column in section.columns]
+    names = [to_camel_case(column.name) for column in section.columns]
     statement = sa.select(*section.columns).where(section.where).order_by(section.columns[0])
     yield f',\n"{section.name}": ['
     separator = "\n"

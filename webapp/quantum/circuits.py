@@ -66,6 +66,19 @@ class Circuit:
         """Its measures, taken once; of a checked circuit."""
         return measure(self)
 
+    @cached_property
+    def problem(self) -> "Problem | None":
+        """The first thing that is wrong with it, looked for once."""
+        return _find_first_problem(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a circuit, and where."""
+
+    message: str
+    target: str
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -233,21 +246,25 @@ def check_circuit(circuit: Circuit) -> None:
 
     Raises InvalidCircuitError at the first thing that is wrong.
     """
-    _check_size("qubits", circuit.qubits, minimum=1, maximum=MAX_CIRCUIT_QUBITS)
-    _check_size("classical bits", circuit.clbits, minimum=0, maximum=MAX_CIRCUIT_CLBITS)
-    _check_size("operations", len(circuit.operations), minimum=0, maximum=MAX_CIRCUIT_OPERATIONS)
+    problem = circuit.problem
+    if problem is not None:
+        raise InvalidCircuitError(problem.message, target=problem.target)
+
+
+def _find_first_problem(circuit: Circuit) -> Problem | None:
+    """Find the first thing that is wrong with a circuit: its totals before its operations."""
+    for what, size, minimum, maximum in (
+        ("qubits", circuit.qubits, 1, MAX_CIRCUIT_QUBITS),
+        ("classical bits", circuit.clbits, 0, MAX_CIRCUIT_CLBITS),
+        ("operations", len(circuit.operations), 0, MAX_CIRCUIT_OPERATIONS),
+    ):
+        if not minimum <= size <= maximum:
+            return Problem(f"A circuit has from {minimum} to {maximum} {what}.", "circuit")
     for index, op in enumerate(circuit.operations):
-        problem = _find_problem(circuit, op)
-        if problem is not None:
-            raise InvalidCircuitError(
-                f"Operation {index} ({op.gate[:32]}): {problem}", target=f"circuit.operations[{index}]"
-            )
-
-
-def _check_size(what: str, size: int, *, minimum: int, maximum: int) -> None:
-    """Check one of the circuit's totals."""
-    if not minimum <= size <= maximum:
-        raise InvalidCircuitError(f"A circuit has from {minimum} to {maximum} {what}.", target="circuit")
+        found = _find_problem(circuit, op)
+        if found is not None:
+            return Problem(f"Operation {index} ({op.gate[:32]}): {found}", f"circuit.operations[{index}]")
+    return None
 
 
 def _find_problem(circuit: Circuit, op: Operation) -> str | None:

@@ -5,7 +5,8 @@
 -- ARGV: 1 account's tag   2 what SQL says, as JSON (below)   3 the epoch that the caller saw this in; should it be over, what
 --       is written here counts for nothing
 --
---   state, balance, credited   as SQL has them; credited is all that ever came to the account
+--   state, balance, credited, confirm_above   as SQL has them: credited is all that ever came to the account, and
+--             confirm_above the price above which it wants to be asked, or ''
 --   applied   ids of batches that SQL has applied
 --   charged   by the id of a hold that is still here, the micro-credits that SQL charged for it
 --   kept      by the id of an open job's hold, its value: it is given back where it is missing
@@ -77,5 +78,5 @@ end
 
 local text = string.format('%.0f', available)
 redis.call('HSET', KEYS[1], 'tag', ARGV[1], 'state', said.state, 'available', text, 'credited', said.credited,
-    'epoch', is_lost and '' or ARGV[3])
+    'confirm_above', said.confirm_above, 'epoch', is_lost and '' or ARGV[3])
 return text

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from webapp.quantum.circuits import Circuit
@@ -47,13 +48,20 @@ class Template:
 
     def create_circuit(self, given: Mapping[str, object]) -> Circuit:
         """Create the circuit for these parameters. Raises InvalidFieldsError."""
-        return self.build(self.check_parameters(given))
+        return _build_circuit(self.build, self.check_parameters(given))
 
     def expected_distribution(self, given: Mapping[str, object]) -> Distribution | None:
         """Compute the exact probability of each possible bitstring, without those that are 0 by the formula."""
         if self.distribution is None:
             return None
         return {bits: value for bits, value in self.distribution(self.check_parameters(given)).items() if value > 0}
+
+
+# The same few circuits are run over and over, and one that was made before is measured and checked already.
+@lru_cache(maxsize=64)
+def _build_circuit(build: Callable[[ParameterValues], Circuit], values: ParameterValues) -> Circuit:
+    """Build a template's circuit."""
+    return build(values)
 
 
 def fixed(qubits: int) -> QubitRange:

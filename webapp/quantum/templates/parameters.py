@@ -102,6 +102,12 @@ class ParameterValues:
     def __init__(self, values: Mapping[str, ParameterValue]) -> None:
         self._values = dict(values)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParameterValues) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
     def integer(self, name: str) -> int:
         """Get a whole number."""
         value = self._values[name]
