@@ -86,7 +86,7 @@ def test_a_native_bell_state_has_its_two_outcomes() -> None:
 def test_what_is_wrong_is_named_with_its_place(step: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidProgramError) as caught:
         read([{"gate": "x", "target": 0}, step])
-    assert caught.value.message.startswith("Circuit[1]: ")
+    assert caught.value.message.startswith("circuit[1]: ")
     assert message in caught.value.message
 
 

@@ -103,7 +103,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _refuse(message: str) -> NoReturn:
     """Raise what is wrong, where it is told by the message itself."""
-    raise InvalidProgramError(message[0].upper() + message[1:])
+    # The place of a gate is written as in the program.
+    raise InvalidProgramError(message if message.startswith("circuit[") else message[0].upper() + message[1:])
 
 
 def _read_qubits(value: object) -> int:
