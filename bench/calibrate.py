@@ -1,22 +1,25 @@
-"""Measure how long each method of simulation takes, and write webapp/quantum/engines/calibration.json.
+"""Measure how long each method of simulation takes, and write calibration.json and the price list that follows from it.
 
-`python -m bench.calibrate` prints beside it each rate in picoseconds, twice over: what the price list is made of.
+`python -m bench.calibrate` keeps the list's version, so it is for a list that has not been published; `python -m
+bench.calibrate 6` writes list 6. It prints how far the rates are off the examples that they are fitted to.
 """
 
 import json
 import math
 import os
+import statistics
+import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, astuple, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, astuple, dataclass
 from itertools import chain
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import least_squares, nnls
 
-from bench.circuits import Example, clifford, dynamic, ghz, layers, qaoa, qft
+from bench.circuits import Example, clifford, dynamic, ghz, layers, pairs, qaoa, qft, turns
 from bench.report import show
 from config import ROOT
 from webapp.quantum.circuits import Circuit, gate, measure, measurement
@@ -33,67 +36,106 @@ from webapp.quantum.engines.costs import (
     count_units,
 )
 from webapp.quantum.noise import NoiseModel
-from webapp.quantum.pricing import PRICE_MARGIN
+from webapp.quantum.pricing import PRICE_LIST_VERSION, list_picocredits
 
 PATH = ROOT / "webapp" / "quantum" / "engines" / "calibration.json"
+PRICE_LIST_PATH = ROOT / "webapp" / "quantum" / "price_list.json"
 
 _ROUNDS = 5
+# What fits any example worse than a nanosecond is not there.
+_SMALLEST_SHARE_SECONDS = 1e-9
+
 _NOISE = NoiseModel(depolarizing=0.001, two_qubit_depolarizing=0.01)
+_DAMPING = NoiseModel(amplitude_damping=0.005)
+_ALL_NOISE = NoiseModel(0.001, 0.01, 0.005, 0.01, 0.02)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The rates of a method, and of each of its examples what it took and what the rates say."""
+
+    rates: Rates
+    examples: list[Example]
+    measured: list[float]
+    estimated: list[float]
+
+    def describe(self) -> str:
+        """Say how far the rates are off: typically, and at worst both ways."""
+        ratios = [told / took for told, took in zip(self.estimated, self.measured, strict=True)]
+        typical = math.exp(statistics.fmean(abs(math.log(ratio)) for ratio in ratios))
+        low, high = min(ratios), max(ratios)
+        return (
+            f"typically {typical:.2f} times off; lowest {low:.2f} ({_describe(self.examples[ratios.index(low)])}), "
+            f"highest {high:.2f} ({_describe(self.examples[ratios.index(high)])})"
+        )
 
 
 def main() -> None:
-    """Calibrate every method."""
+    """Calibrate every method, and make the price list."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    version = sys.argv[1] if len(sys.argv) > 1 else PRICE_LIST_VERSION
     rates: dict[str, Rates] = {}
     for engine, methods in METHODS.items():
         for method in methods:
-            rates[method] = calibrate(engine, method)
-            picocredits = [math.ceil(PRICE_MARGIN * rate * 1e12) for rate in astuple(rates[method])]
-            show(f"{method}: {rates[method]}, priced {picocredits}")
-    PATH.write_text(json.dumps({method: asdict(rate) for method, rate in rates.items()}, indent=2) + "\n")
+            fit = calibrate(engine, method)
+            rates[method] = fit.rates
+            show(f"{method}: {fit.rates}\n  {fit.describe()}")
+    picocredits = {method: asdict(list_picocredits(each)) for method, each in rates.items()}
+    _write(PATH, {method: asdict(each) for method, each in rates.items()})
+    _write(PRICE_LIST_PATH, {"version": version, "picocredits": picocredits})
 
 
-def calibrate(engine: str, method: Method) -> Rates:
-    """Fit a method's rates to what its examples took, each by its share: small and large circuits count alike."""
-    rows, seconds = [], []
-    for example in _EXAMPLES[method]():
-        # The bits of these are few.
-        rows.append(astuple(_count(method, example))[:-1])
-        seconds.append(_time(engine, method, example))
-    matrix, times = np.array(rows, dtype=float), np.array(seconds)
+def _write(path: Path, content: object) -> None:
+    """Write a file of JSON."""
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def calibrate(engine: str, method: Method) -> Fit:
+    """Fit a method's rates to what its examples took."""
+    examples = list(_EXAMPLES[method]())
+    units = [count_units(method, measure(each.circuit), Demands(each.shots, each.noise)) for each in examples]
+    measured = _time_in_turns(engine, method, examples)
+    rates = fit_rates(units, measured)
+    return Fit(rates, examples, measured, [add_seconds(rates, each) for each in units])
+
+
+def fit_rates(units: Iterable[Units], measured: list[float]) -> Rates:
+    """Find the rates whose estimates are, by ratio, nearest to what was measured: half and twice are as far off.
+
+    Small and large circuits count alike.
+    """
+    matrix, times = np.array([astuple(each) for each in units], dtype=float), np.array(measured)
     # Columns of very different sizes are brought to one, or the fit would lose the small ones.
     scale = np.maximum(matrix.max(axis=0), 1)
-    solution, _ = nnls(matrix / times[:, None] / scale, np.ones(len(times)))
-    rates = Rates(*[*(solution / scale).tolist(), 0.0])
-    return replace(rates, bit_seconds=measure_bits(engine, method, rates))
+    shares = matrix / scale
+    start, _ = nnls(shares / times[:, None], np.ones(len(times)))
+    solution = least_squares(
+        lambda rates: np.log(shares @ rates / times), start + times.min() / 100, bounds=(0, np.inf), x_scale="jac"
+    ).x
+    is_there = (matrix.max(axis=0) > 0) & (solution > _SMALLEST_SHARE_SECONDS)
+    return Rates(*np.where(is_there, solution / scale, 0.0).tolist())
 
 
-def measure_bits(engine: str, method: Method, rates: Rates) -> float:
-    """Give the most that a bit of a wide circuit's shots takes, beside what the other rates account for."""
-    rests = [
-        (_time(engine, method, example) - add_seconds(rates, units)) / units.bits
-        for example in _WIDE[method]()
-        for units in [_count(method, example)]
-    ]
-    return max(0.0, *rests)
+def _time_in_turns(engine: str, method: Method, examples: list[Example]) -> list[float]:
+    """Time examples in rounds over all of them, so that a disturbance does not meet one alone; the least counts."""
+    rounds = [[time_run(engine, method, each, seed) for each in examples] for seed in range(_ROUNDS)]
+    return [min(times) for times in zip(*rounds, strict=True)]
 
 
-def _count(method: Method, example: Example) -> Units:
-    """Count what an example's run consists of."""
-    return count_units(method, measure(example.circuit), Demands(example.shots, example.noise))
-
-
-def _time(engine: str, method: Method, example: Example) -> float:
-    """Run an example with one method, and give the least CPU time of several: other programs take none of it."""
-    profile = measure(example.circuit)
-    forced = Cost(method, Units(0, 0, 0, 0, 0, 0, 0), count_memory(method, profile), 0.0)
-    times = []
+def time_run(engine: str, method: Method, example: Example, seed: int) -> float:
+    """Run an example with one method, and give its CPU time: other programs take none of it."""
+    forced = Cost(method, Units(0, 0, 0, 0, 0, 0, 0, 0), count_memory(method, measure(example.circuit)), 0.0)
     with patch.object(base, "find_cheapest", lambda *_: forced):
-        for seed in range(_ROUNDS):
-            started = time.process_time()
-            get_engine(engine).run(example.circuit, RunRequest(example.shots, seed, example.noise))
-            times.append(time.process_time() - started)
-    return min(times)
+        started = time.process_time()
+        get_engine(engine).run(example.circuit, RunRequest(example.shots, seed, example.noise))
+        return time.process_time() - started
+
+
+def _describe(example: Example) -> str:
+    """Name an example by its measures."""
+    profile = measure(example.circuit)
+    noise = "" if example.noise is None else ", noisy"
+    return f"{profile.qubits} qubits, {profile.gates} gates, {profile.clbits} bits, {example.shots} shots{noise}"
 
 
 def _state_vectors(largest: int) -> Iterator[Example]:
@@ -101,20 +143,31 @@ def _state_vectors(largest: int) -> Iterator[Example]:
     for shots in (1, 1_000, 20_000):
         yield Example("", ghz(2), shots)
         yield Example("", layers(8, 20), shots)
-    for qubits in range(10, largest + 1, 2):
+    for qubits in range(4, largest + 1, 2):
         yield Example("", layers(qubits, 10))
         yield Example("", qft(qubits))
         yield Example("", qaoa(qubits))
-        yield Example("", ghz(qubits))
         yield Example("", clifford(qubits, 10))
+        yield Example("", layers(qubits, 4), 20_000)
 
 
-def _noisy() -> Iterator[Example]:
+def _noisy(largest: int) -> Iterator[Example]:
+    """List circuits whose gates fail."""
+    for qubits in range(2, largest + 1, 2):
+        for noise in (_NOISE, _DAMPING, _ALL_NOISE):
+            yield Example("", layers(qubits, 5), 200, noise)
+            yield Example("", turns(qubits, 40), 200, noise)
+            yield Example("", pairs(qubits, 40), 200, noise)
+
+
+def _densities() -> Iterator[Example]:
     """List circuits for a density matrix."""
+    yield from _noisy(10)
     for qubits in range(2, 11, 2):
-        yield Example("", layers(qubits, 5), noise=_NOISE)
         yield Example("", qft(qubits), noise=_NOISE)
-        yield Example("", ghz(qubits), shots=10_000)
+        yield Example("", layers(qubits, 5))
+        yield Example("", ghz(qubits), 10_000)
+        yield Example("", pairs(qubits, 40), noise=NoiseModel(readout_0_to_1=0.01))
 
 
 def _one_by_one(largest: int, *, is_clifford: bool = False, is_noisy: bool = True) -> Iterator[Example]:
@@ -140,6 +193,7 @@ def _slightly_entangled() -> Iterator[Example]:
     """List circuits for matrix product states."""
     for qubits in (10, 20, 50):
         for depth in (2, 4, 8, 12):
+            yield Example("", layers(qubits, depth), 10)
             yield Example("", layers(qubits, depth))
         yield Example("", ghz(qubits), 10_000)
 
@@ -153,24 +207,14 @@ def _wide(qubits: int, shots: int, bits: int = 1_000) -> Iterator[Example]:
 
 
 _EXAMPLES: dict[Method, Callable[[], Iterator[Example]]] = {
-    "qulacs": partial(_state_vectors, 20),
-    "qsim": partial(_state_vectors, 20),
-    "stim": _cliffords,
-    "aer_statevector": lambda: chain(_state_vectors(18), _one_by_one(10)),
-    "aer_density_matrix": lambda: chain(_noisy(), _one_by_one(5, is_noisy=False)),
-    "aer_stabilizer": lambda: chain(_cliffords(), _one_by_one(20, is_clifford=True)),
-    "aer_matrix_product_state": lambda: chain(_slightly_entangled(), _one_by_one(6, is_noisy=False)),
-}
-
-_WIDE: dict[Method, Callable[[], Iterator[Example]]] = {
-    "qulacs": partial(_wide, 15, 20_000),
-    "qsim": partial(_wide, 15, 20_000),
-    "stim": lambda: chain(_wide(20, 20_000), _wide(1_000, 20_000), _wide(1_000, 100_000)),
-    "aer_statevector": partial(_wide, 10, 20_000),
-    "aer_density_matrix": partial(_wide, 5, 20_000),
-    "aer_stabilizer": lambda: chain(_wide(2, 5_000), _wide(20, 5_000)),
+    "qulacs": lambda: chain(_state_vectors(20), _wide(15, 20_000)),
+    "qsim": lambda: chain(_state_vectors(20), _wide(15, 20_000)),
+    "stim": lambda: chain(_cliffords(), _wide(20, 20_000), _wide(1_000, 20_000), _wide(1_000, 100_000)),
+    "aer_statevector": lambda: chain(_state_vectors(18), _one_by_one(10), _noisy(12), _wide(10, 20_000)),
+    "aer_density_matrix": lambda: chain(_densities(), _one_by_one(5, is_noisy=False), _wide(5, 20_000)),
+    "aer_stabilizer": lambda: chain(_cliffords(), _one_by_one(20, is_clifford=True), _wide(2, 5_000), _wide(20, 5_000)),
     "aer_matrix_product_state": lambda: chain(
-        _wide(10, 2_000), _wide(200, 2_000), _wide(1_000, 500), [Example("", ghz(50)), Example("", ghz(200))]
+        _slightly_entangled(), _one_by_one(6, is_noisy=False), _wide(50, 2_000), _wide(200, 2_000), _wide(1_000, 500)
     ),
 }
 

@@ -22,6 +22,7 @@ class Example:
 def list_examples() -> list[Example]:
     """List the published set."""
     noise = NoiseModel(depolarizing=0.001, two_qubit_depolarizing=0.01, readout_0_to_1=0.02, readout_1_to_0=0.02)
+    damping = NoiseModel(amplitude_damping=0.005)
     return [
         Example("Bell", ghz(2)),
         Example("QFT, 8 qubits", qft(8)),
@@ -42,6 +43,13 @@ def list_examples() -> list[Example]:
         Example("low entanglement, 50 qubits", layers(50, 4)),
         Example("noisy QAOA, 10 qubits", qaoa(10), noise=noise),
         Example("noisy Clifford, 10 qubits", clifford(10, 10), noise=noise),
+        Example("noisy random, 4 qubits, 20,000 shots", layers(4, 5), 20_000, noise),
+        Example("noisy random, 8 qubits, 100 shots", layers(8, 5), 100, noise),
+        Example("noisy random, 9 qubits", layers(9, 5), noise=noise),
+        Example("noisy random, 12 qubits, 100 shots", layers(12, 5), 100, noise),
+        Example("damped QFT, 8 qubits", qft(8), noise=damping),
+        Example("damped random, 10 qubits", layers(10, 5), noise=damping),
+        Example("damped pairs, 10 qubits, 5,000 shots", pairs(10, 30), 5_000, damping),
     ]
 
 
@@ -84,6 +92,21 @@ def clifford(qubits: int, depth: int) -> Circuit:
         operations += [gate(chance.choice(["h", "s", "sx", "x"]), qubit) for qubit in range(qubits)]
         order = chance.sample(range(qubits), qubits)
         operations += [gate(chance.choice(["cx", "cz"]), a, b) for a, b in zip(order[::2], order[1::2], strict=False)]
+    return measured_circuit(qubits, operations)
+
+
+def turns(qubits: int, gates: int) -> Circuit:
+    """Turn one qubit after the other."""
+    return measured_circuit(qubits, [gate("rx", turn % qubits, angles=(0.3 + turn,)) for turn in range(gates)])
+
+
+def pairs(qubits: int, gates: int) -> Circuit:
+    """Entangle one pair of qubits after the other, by cx and rzz in turn."""
+    operations = []
+    for turn in range(gates):
+        first, step = turn % qubits, 1 + turn // qubits % max(1, qubits - 1)
+        second = (first + step) % qubits
+        operations.append(gate("rzz", first, second, angles=(0.3,)) if turn % 2 else gate("cx", first, second))
     return measured_circuit(qubits, operations)
 
 

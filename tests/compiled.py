@@ -6,7 +6,11 @@ import pytest
 from flask import Flask
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from werkzeug.routing import Rule
+
+from webapp.core.db import POOL
 
 
 class CompiledTemplates(BytecodeCache):
@@ -38,3 +42,13 @@ def keep_compiled(patch: pytest.MonkeyPatch) -> None:
         return builders[key]
 
     patch.setattr(Rule, "_compile_builder", compile_once)
+    keep_statements(patch)
+
+
+def keep_statements(patch: pytest.MonkeyPatch) -> None:
+    """Compile each statement once for each kind of database: engines would each do so, and nothing in it is theirs."""
+    patch.setitem(POOL, "execution_options", {"compiled_cache": {}})
+    for dialect in (SQLiteDialect_pysqlite, PGDialect_psycopg):
+        # Both caches, this one and that of the mappers, look statements up by the dialect among others.
+        patch.setattr(dialect, "__hash__", lambda self: hash(type(self)))
+        patch.setattr(dialect, "__eq__", lambda self, other: type(self) is type(other))

@@ -147,6 +147,11 @@ def read_memory(pid: int, name: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process stands still at a point where it is to stop."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
     with socket.socket() as probe:

@@ -1,6 +1,7 @@
 """Every error, rendered in one place: JSON for programs, a page for people."""
 
 import logging
+import re
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -47,7 +48,8 @@ def render_http(error: HTTPException) -> ResponseReturnValue:
     ours.status = error.code
     ours.code = error.name.lower().replace(" ", "_")
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        ours.headers = {"Allow": ", ".join(sorted(error.valid_methods))}
+        allowed = ", ".join(sorted(error.valid_methods))
+        ours.message, ours.headers = f"{request.method} is not allowed here; allowed are {allowed}.", {"Allow": allowed}
     return render_error(ours)
 
 
@@ -77,7 +79,7 @@ def leave_trace(error: UpcubeError) -> None:
         note_refusal(organisation_id=organisation_id, actor=actor, wanted=error.wanted, at=clock.now())
     elif isinstance(error, BeyondKeyError):
         # Without the places in lists, which are up to whoever asks.
-        wanted = ", ".join(dict.fromkeys(detail.path.partition(".")[0] for detail in error.details))
+        wanted = ", ".join(dict.fromkeys(re.split(r"[.\[]", detail.path)[0] for detail in error.details))
         organisation_id = get_principal().organisation_id
         note_refusal(
             organisation_id=organisation_id, actor=get_key_actor(), wanted=f"{wanted} of a key", at=clock.now()
@@ -98,4 +100,4 @@ def render_envelope(error: UpcubeError) -> dict[str, Any]:
 
 def render_detail(detail: FieldError) -> dict[str, Any]:
     """Write one wrong field."""
-    return {"path": detail.path, "message": detail.message, "allowed": detail.allowed}
+    return {"path": detail.path, "message": detail.sentence, "allowed": detail.allowed}

@@ -8,8 +8,7 @@ from webapp.accounts.password_changes import answer_reset_requests
 from webapp.accounts.sessions import prune_sessions
 from webapp.core import clock
 from webapp.extensions import runtime
-from webapp.jobs import idempotency, running
-from webapp.jobs import operations as jobs
+from webapp.jobs import idempotency, pruning, running
 from webapp.keys import notices
 from webapp.mail import operations as mail
 from webapp.mail.delivery import deliver_due_mail
@@ -38,7 +37,7 @@ def prune() -> None:
     flush.prune_batches(before=before)
     mail.prune_messages(before=before)
     idempotency.prune_answers(at=clock.now())
-    jobs.prune_results(before=clock.now() - runtime().results_kept_for)
+    pruning.prune_results(before=clock.now() - runtime().results_kept_for)
 
 
 def deliver_mail() -> None:

@@ -8,13 +8,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.factories import API, Account, Key, count_jobs
+from tests.factories import API, Account, Key, count_jobs, now
+from webapp.jobs.running import claim_job, complete_job
 from webapp.ledger.queries import list_transfers
 from webapp.metering.credits import get_credits
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
+from webapp.quantum.engines import RunResult
 
 SNAKE_CASE = re.compile(r"[a-z]+(_[a-z]+)*")
+RESULT = RunResult({"00": 100}, {"00": 1.0}, "odd", "1", 0.0)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,21 @@ def read_error(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
     assert error["requestId"] == answer.headers["X-Request-Id"]
     assert isinstance(error["details"], list)
     return error
+
+
+def post(client: FlaskClient, key: Key, path: str = "/jobs", /, **options: Any) -> TestResponse:  # noqa: ANN401 - any header or field
+    """Post the Bell state; `headers` and fields by name."""
+    headers = options.pop("headers", {})
+    body = {"templateId": "bell-state", "shots": 100, "seed": 1} | options
+    return client.post(API + path, json=body, headers=key.headers | headers)
+
+
+def run_next(app: Flask) -> None:
+    """Run the job whose turn it is."""
+    with app.app_context():
+        assignment = claim_job(at=now())
+        assert assignment is not None
+        assert complete_job(assignment, [RESULT], at=now())
 
 
 def assert_nothing_happened(account: Account) -> None:

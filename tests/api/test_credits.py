@@ -20,12 +20,6 @@ def account(app: Flask) -> Account:
         return make_account(microcredits=10_000_000)
 
 
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
 def test_the_parts_add_up_and_the_lines_tell_why(client: FlaskClient, key: Key) -> None:
     job = body(post_bell(client, key))
     found = body(client.get(CREDITS, headers=key.headers))

@@ -66,6 +66,16 @@ def test_a_malformed_body_is_refused(refusing: Service, body: bytes) -> None:
     assert len(error["message"]) < 200
 
 
+def test_an_empty_body_is_said_to_be_empty(refusing: Service) -> None:
+    answer = refusing.client.post(
+        f"{API}/jobs",
+        headers=refusing.key.headers,
+        content_type="application/json",
+        environ_overrides={"CONTENT_LENGTH": "0"},
+    )
+    assert "is empty" in read_error(answer, 400, "malformed_json")["message"]
+
+
 def test_nesting_that_python_can_read_is_no_more_than_a_wrong_field(refusing: Service) -> None:
     nested = '{"a":' * 500 + "1" + "}" * 500
     error = read_error(refusing.post(bell_and(f'"parameters": {nested}')), 422, "invalid_fields")
@@ -159,6 +169,7 @@ def test_every_other_method_is_refused_with_those_allowed(refusing: Service) -> 
             answer = refusing.client.open(path, method=method)
             read_error(answer, 405, "method_not_allowed")
             assert answer.headers["Allow"] == ", ".join(sorted(methods))
+            assert answer.get_json()["error"]["message"].endswith(f"allowed are {answer.headers['Allow']}.")
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/job_1", "/templates", "/templates/bell-state", "/backends", "/me"])

@@ -1,7 +1,5 @@
-"""How POST /jobs answers: at once, later, or after a wait; repeated; confirmed; and cancelled."""
+"""How POST /jobs answers: at once, later, or after a wait; confirmed; and cancelled."""
 
-import itertools
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -11,57 +9,30 @@ from urllib.request import Request, urlopen
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from config import Settings
-from tests.api.helpers import assert_nothing_happened, read_error
+from tests.api.helpers import assert_nothing_happened, post, read_error, run_next
 from tests.factories import API, Account, Key, count_jobs, log_in, make_account, make_key, now, post_bell, queue_bell
 from tests.live import call, job_worker, wait_until, web_process
 from webapp.accounts.audit import OPERATOR
 from webapp.core.db import db
-from webapp.core.redis import store
-from webapp.core.redis_names import unanswered_request
-from webapp.jobs import idempotency, waiting
+from webapp.jobs import waiting
 from webapp.jobs.confirmation import set_confirmation
-from webapp.jobs.idempotency import prune_answers
-from webapp.jobs.models import Job, SavedAnswer
-from webapp.jobs.operations import prune_results
+from webapp.jobs.models import Job
+from webapp.jobs.pruning import prune_results
 from webapp.jobs.quotes import QuoteBook
-from webapp.jobs.running import claim_job, complete_job
+from webapp.jobs.running import claim_job
 from webapp.metering.budgets import set_budget
 from webapp.metering.credits import get_credits
 from webapp.metering.verify import verify
-from webapp.quantum.engines import RunResult
 
 BELL_MICROCREDITS = 1_101
-RESULT = RunResult({"00": 100}, {"00": 1.0}, "odd", "1", 0.0)
 
 
 @pytest.fixture
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=1_000_000)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
-def post(client: FlaskClient, key: Key, path: str = "/jobs", /, **options: Any) -> TestResponse:  # noqa: ANN401 - any header or field
-    """Post the Bell state; `headers` and fields by name."""
-    headers = options.pop("headers", {})
-    body = {"templateId": "bell-state", "shots": 100, "seed": 1} | options
-    return client.post(API + path, json=body, headers=key.headers | headers)
-
-
-def run_next(app: Flask) -> None:
-    """Run the job whose turn it is."""
-    with app.app_context():
-        assignment = claim_job(at=now())
-        assert assignment is not None
-        assert complete_job(assignment, [RESULT], at=now())
 
 
 class TestLanes:
@@ -156,124 +127,6 @@ def watch(address: str, session: str) -> list[int]:
     return statuses
 
 
-class TestIdempotency:
-    """A request with an Idempotency-Key runs once."""
-
-    HEADERS = {"Idempotency-Key": "order-1"}  # noqa: RUF012 - never changed
-
-    @pytest.mark.parametrize("prefer", ["", "respond-async"])
-    def test_a_repeat_is_given_the_first_answer_and_runs_nothing(
-        self, app: Flask, client: FlaskClient, account: Account, key: Key, prefer: str
-    ) -> None:
-        headers = self.HEADERS | {"Prefer": prefer}
-        first = post(client, key, headers=headers, seed=None, shots=1000)
-        if prefer:
-            run_next(app)
-        again = post(client, key, headers=headers, seed=None, shots=1000)
-        assert "Idempotency-Replayed" not in first.headers
-        assert again.headers["Idempotency-Replayed"] == "true"
-        assert again.headers["Location"] == first.headers["Location"]
-        assert (again.status_code, again.get_json()) == (first.status_code, first.get_json())
-        with app.app_context():
-            assert count_jobs(account.organisation_id) == 1
-            assert get_credits(account.organisation_id).spent == 2_001
-            assert verify() == []
-
-    def test_another_body_is_a_conflict_however_it_is_written(self, client: FlaskClient, key: Key) -> None:
-        post(client, key, headers=self.HEADERS)
-        error = read_error(post(client, key, headers=self.HEADERS, shots=101), 409, "idempotency_conflict")
-        assert error["target"] == "Idempotency-Key"
-        body = b'{ "seed":1,"shots":100,  "templateId":"bell-state"}'
-        headers = key.headers | self.HEADERS | {"Content-Type": "application/json"}
-        assert client.post(f"{API}/jobs", data=body, headers=headers).headers["Idempotency-Replayed"] == "true"
-
-    def test_a_key_is_its_accounts_own(self, app: Flask, client: FlaskClient, key: Key) -> None:
-        with app.app_context():
-            stranger = make_key(make_account())
-        mine, theirs = (post(client, each, headers=self.HEADERS) for each in (key, stranger))
-        assert (mine.status_code, theirs.status_code) == (201, 201)
-        assert mine.get_json()["id"] != theirs.get_json()["id"]
-
-    def test_a_refusal_is_not_saved(self, app: Flask, client: FlaskClient, account: Account, key: Key) -> None:
-        read_error(post(client, key, headers=self.HEADERS, maxCredits="0"), 403, "gate_refused")
-        read_error(post(client, key, headers=self.HEADERS, shots=0), 422, "invalid_fields")
-        with app.app_context():
-            assert_nothing_happened(account)
-        assert post(client, key, headers=self.HEADERS).status_code == 201
-
-    @pytest.mark.parametrize("bad", ["", " ", "a b", "x" * 256, "schlüssel".encode().decode("latin-1")])
-    def test_a_key_is_short_and_visible(self, client: FlaskClient, key: Key, bad: str) -> None:
-        error = read_error(post(client, key, headers={"Idempotency-Key": bad}), 422, "invalid_fields")
-        assert error["details"][0]["path"] == "Idempotency-Key"
-
-    def test_of_twenty_at_once_one_runs(self, app: Flask, account: Account, key: Key) -> None:
-        together = threading.Barrier(20)
-
-        def send(_: int) -> TestResponse:
-            together.wait(timeout=10)
-            return post(app.test_client(), key, headers=self.HEADERS)
-
-        with ThreadPoolExecutor(max_workers=20) as threads:
-            answers = list(threads.map(send, range(20)))
-        first = {answer.get_json()["id"] for answer in answers if answer.status_code == 201}
-        assert len(first) == 1
-        for answer in answers:
-            if answer.status_code != 201:
-                read_error(answer, 409, "idempotency_in_progress")
-                assert answer.headers["Retry-After"] == "1"
-        self.check_one(app, account)
-
-    def test_where_the_note_in_redis_is_lost_sql_still_lets_one_through(
-        self, app: Flask, account: Account, key: Key, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        together = threading.Barrier(2)
-        find = idempotency.find_answer
-        calls = itertools.count()
-
-        def find_together(*arguments: Any) -> SavedAnswer | None:  # noqa: ANN401 - whatever it takes
-            found = find(*arguments)
-            if next(calls) < 2:
-                store.client.delete(unanswered_request(account.shard_tag, account.organisation_id, "order-1"))
-                together.wait(timeout=10)
-            return found
-
-        def send(_: int) -> TestResponse:
-            return post(app.test_client(), key, headers=self.HEADERS)
-
-        monkeypatch.setattr("webapp.jobs.operations.find_answer", find_together)
-        with ThreadPoolExecutor(max_workers=2) as threads:
-            first = threads.submit(send, 1)
-            wait_until(lambda: together.n_waiting == 1)
-            answers = [send(2), first.result()]
-        assert [answer.status_code for answer in answers] == [201, 201]
-        assert len({answer.get_json()["id"] for answer in answers}) == 1
-        self.check_one(app, account)
-
-    def check_one(self, app: Flask, account: Account) -> None:
-        with app.app_context():
-            assert count_jobs(account.organisation_id) == 1
-            found = get_credits(account.organisation_id)
-            assert (found.held, found.spent) == (0, BELL_MICROCREDITS)
-            assert verify() == []
-
-    def test_what_came_after_a_wait_is_what_is_repeated(
-        self, settings: Settings, client: FlaskClient, key: Key
-    ) -> None:
-        headers = self.HEADERS | {"Prefer": "respond-async, wait=30"}
-        with job_worker(settings):
-            first = post(client, key, headers=headers)
-        again = post(client, key, headers=headers)
-        assert first.status_code == again.status_code == 201
-        assert again.get_json() == first.get_json()
-
-    def test_an_answer_is_kept_for_a_day(self, app: Flask, client: FlaskClient, key: Key) -> None:
-        post(client, key, headers=self.HEADERS)
-        with app.app_context():
-            assert prune_answers(at=now() + timedelta(hours=23)) == 0
-            assert prune_answers(at=now() + timedelta(hours=25)) == 1
-        assert "Idempotency-Replayed" not in post(client, key, headers=self.HEADERS).headers
-
-
 class TestEstimate:
     """POST /jobs/estimate tells everything and does nothing."""
 
@@ -356,7 +209,9 @@ class TestConfirmation:
         assert post(client, key).status_code == 201
         error = read_error(post(client, key, shots=1000), 409, "confirmation_required")
         assert (error["price"], error["limit"], error["gate"]) == ("0.002001", "0.0015", "confirmation")
-        read_error(post(client, key, shots=1001, confirm=error["quoteId"]), 409, "confirmation_required")
+        assert "another request" not in error["message"]
+        unfit = read_error(post(client, key, shots=1001, confirm=error["quoteId"]), 409, "confirmation_required")
+        assert "another request, of another price, or older" in unfit["message"]
         read_error(post(client, key, shots=1000, confirm=error["quoteId"][:-1]), 409, "confirmation_required")
         confirmed = post(client, key, shots=1000, confirm=error["quoteId"])
         assert (confirmed.status_code, confirmed.get_json()["cost"]["charged"]) == (201, "0.002001")

@@ -11,6 +11,7 @@ from config import Settings
 from tests.api.helpers import Service, read_error
 from tests.factories import API, Key, make_account, make_key
 from tests.live import job_worker
+from webapp.core import text
 
 BELL_2 = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0],q[1]; measure q -> c;'
 BELL_3 = 'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c; h q[0]; cx q[0], q[1]; c = measure q;'
@@ -118,7 +119,7 @@ def test_an_observable_longer_than_the_circuit_is_refused_before_anything_is_hel
         ({"circuit": BELL, "noise": "perfect"}, "noise"),
         ({"circuit": BELL, "noise": {"depolarizing": 2}}, "noise.depolarizing"),
         ({"circuit": BELL, "observables": "ZZ"}, "observables"),
-        ({"circuit": BELL, "observables": [7]}, "observables.0"),
+        ({"circuit": BELL, "observables": [7]}, "observables[0]"),
         ({"circuit": BELL, "observables": ["AB"]}, "observables[0]"),
         ({"circuit": BELL, "observables": ["Z"] * 65}, "observables"),
         ({"circuit": BELL, "memory": 1}, "memory"),
@@ -129,3 +130,38 @@ def test_a_wrong_field_is_named(refusing: Service, fields: dict[str, object], pa
     answer = refusing.client.post(f"{API}/jobs", json={"shots": 10} | fields, headers=refusing.key.headers)
     paths = [detail["path"] for detail in read_error(answer, 422, "invalid_fields")["details"]]
     assert set(paths) == {path}
+
+
+def test_a_named_simulators_refusal_tells_the_memory_that_it_needs(client: FlaskClient, key: Key) -> None:
+    source = "qubit[28] q; h q; t q; for int i in [0:26] { cx q[i], q[i + 1]; ry(0.3) q[i]; }"
+    circuit = {"format": "openqasm3", "source": source}
+    error = read_error(post(client, key, circuit=circuit, backend="qsim"), 403, "gate_refused")
+    assert (error["gate"], error["limit"], error["value"]) == ("size", "1 GiB", "2 GiB")
+    assert "28 qubits need 2 GiB of memory" in error["message"]
+
+
+def test_an_estimate_tells_the_memory_of_the_run_rather_than_of_a_state_vector(client: FlaskClient, key: Key) -> None:
+    source = "qubit[1000] q; h q[0]; for int i in [0:998] { cx q[i], q[i + 1]; }"
+    answer = post(client, key, "/jobs/estimate", circuit={"format": "openqasm3", "source": source})
+    assert answer.get_json()["memoryBytes"] < 2**24
+
+
+def test_mistyped_names_inside_of_fields_are_answered_with_those_that_were_meant(client: FlaskClient, key: Key) -> None:
+    wrong = {"noise": {"depolarising": 0.1}, "templateId": "ghz-state", "parameters": {"qbits": [2, 3]}}
+    details = read_error(post(client, key, **wrong), 422, "invalid_fields")["details"]
+    assert {detail["path"]: detail["message"] for detail in details} == {
+        "noise.depolarising": "There is no such kind of noise; did you mean depolarizing?",
+        "parameters.qbits[0]": "There is no such parameter; did you mean qubits?",
+        "parameters.qbits[1]": "There is no such parameter; did you mean qubits?",
+    }
+
+
+@pytest.mark.parametrize("field", ["noise", "parameters"])
+def test_only_as_many_names_are_compared_as_are_shown(
+    client: FlaskClient, key: Key, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    monkeypatch.setattr(text, "find_meant", lambda name, _known: compared.append(name))
+    names = {f"depolarising{number}": 0.1 for number in range(5_000)}
+    error = read_error(post(client, key, templateId="ghz-state", **{field: names}), 422, "invalid_fields")
+    assert len(compared) == len(error["details"]) == 100

@@ -118,6 +118,43 @@ class TestFields:
     def test_an_unknown_field_is_refused(self, refusing: Service, field: str) -> None:
         self.check(refusing, {field: 1}, field)
 
+    @pytest.mark.parametrize(
+        ("field", "meant"),
+        [
+            ("template", "templateId"),
+            ("template_id", "templateId"),
+            ("nshots", "shots"),
+            ("params", "parameters"),
+            ("noise_model", "noise"),
+            ("max_credits", "maxCredits"),
+        ],
+    )
+    def test_a_mistyped_field_is_answered_with_the_one_that_was_meant(
+        self, refusing: Service, field: str, meant: str
+    ) -> None:
+        [detail] = read_error(refusing.post_json(**{field: 1}), 422, "invalid_fields")["details"]
+        assert detail["message"] == f"There is no such field; did you mean {meant}?"
+        assert detail["allowed"].startswith("only templateId, circuit, circuits, shots")
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"shots": "100"}, "It must be a whole number, without quotes."),
+            ({"shots": 10.5}, "It must be a whole number."),
+            ({"shots": 10**9}, "It must be at most 100000."),
+            ({"name": "a" * 81}, "It must have at most 80 characters."),
+            ({"name": ""}, "It must have at least 1 character."),
+            ({"memory": "yes"}, "It must be true or false."),
+            ({"parameters": [1]}, "It must be an object."),
+            ({"observables": ["Z"] * 65}, "It must have at most 64 elements."),
+        ],
+    )
+    def test_what_is_wrong_is_said_without_words_of_python(
+        self, refusing: Service, fields: dict[str, Any], message: str
+    ) -> None:
+        [detail] = read_error(refusing.post_json(**fields), 422, "invalid_fields")["details"]
+        assert detail["message"] == message
+
     @pytest.mark.parametrize("template_id", [1, None, True, [], {}])
     def test_a_template_id_is_a_string(self, refusing: Service, template_id: object) -> None:
         self.check(refusing, {"templateId": template_id}, "templateId")
@@ -130,7 +167,7 @@ class TestFields:
         answer = service.post_json(**fields)
         [detail] = read_error(answer, 422, "invalid_fields")["details"]
         assert detail["path"] == path
-        assert detail["message"].endswith(".")
+        assert detail["message"].endswith((".", "?"))
         assert allowed is None or detail["allowed"] == allowed
         # What was sent is not repeated: it may be huge, or secret.
         assert len(answer.data) < 1_000

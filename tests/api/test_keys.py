@@ -29,12 +29,6 @@ NEW = {"name": "a new key", "scopes": ["jobs:read"]}
 
 
 @pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
 def manager(app: Flask, account: Account) -> Key:
     with app.app_context():
         return make_key(account, name="manager", scopes=MANAGING)
@@ -113,7 +107,7 @@ class TestLife:
             (NEW | {"name": "", "addresses": ["x"], "tags": ["!"]}, ["name", "addresses", "tags"]),
             (NEW | {"expiresAt": "2030-01-01T00:00:00"}, ["expiresAt"]),
             (NEW | {"expiresAt": "2020-01-01T00:00:00Z"}, ["expiresAt"]),
-            (NEW | {"rateLimits": [{"calls": 0, "seconds": 1}]}, ["rateLimits.0.calls"]),
+            (NEW | {"rateLimits": [{"calls": 0, "seconds": 1}]}, ["rateLimits[0].calls"]),
         ):
             error = read_error(client.post(KEYS, headers=manager.headers, json=sent), 422, "invalid_fields")
             if paths is None:
@@ -183,7 +177,7 @@ class TestBounds:
             free = make_key(account, scopes=("jobs:read",))
             put_day_budget(account, manager)
         wide = NEW | {"budgets": [{"period": "total", "limit": "9"}, {"period": "day", "limit": "5.000001"}]}
-        assert beyond(client.post(KEYS, headers=manager.headers, json=wide)) == ["budgets.1.limit"]
+        assert beyond(client.post(KEYS, headers=manager.headers, json=wide)) == ["budgets[1].limit"]
         chosen = [
             {"period": "day", "limit": "4.5", "refuses": True},
             {"period": "total", "limit": "9", "refuses": False},
@@ -207,8 +201,8 @@ class TestBounds:
     def test_wrong_budgets_are_named(self, client: FlaskClient, manager: Key) -> None:
         day = {"period": "day", "limit": "1"}
         for wrong, paths in (
-            ([{"period": "week", "limit": "-1"}], ["budgets.0.period", "budgets.0.limit"]),
-            ([{"limit": 1.5, "refuses": "no"}], ["budgets.0.period", "budgets.0.limit", "budgets.0.refuses"]),
+            ([{"period": "week", "limit": "-1"}], ["budgets[0].period", "budgets[0].limit"]),
+            ([{"limit": 1.5, "refuses": "no"}], ["budgets[0].period", "budgets[0].limit", "budgets[0].refuses"]),
             ([day, day], ["budgets"]),
             ("5", ["budgets"]),
         ):

@@ -4,11 +4,10 @@ import hashlib
 import json
 import socket
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
+from http.client import IncompleteRead
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,9 +19,8 @@ from tests import stores
 from tests.api.helpers import read_error
 from tests.factories import API, Account, Key, log_in, make_account, make_key, now, queue_bell
 from tests.live import call, wait_until, web_server
-from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.errors import StoreAwayError
-from webapp.jobs.operations import prune_results
+from webapp.jobs.pruning import prune_results
 from webapp.jobs.queries import get_job
 from webapp.jobs.readers import MAX_READERS, MAX_READERS_OF_ONE_ACCOUNT, readers
 from webapp.jobs.result_sizes import MAX_RESULT_BYTES
@@ -35,22 +33,10 @@ SHOTS = MAX_RESULT_BYTES // (BITS + 4) - 1
 CIRCUIT = {"format": "openqasm3", "source": "qubit[2] q;"}
 
 
-@pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
-def make_large_job(app: Flask, key: Key, *, circuits: int = 1) -> str:
+def make_large_job(app: Flask, key: Key, *, circuits: int = 1, **body: object) -> str:
     """Run a job whose result is as large as one may be."""
     batch = {"templateId": None, "circuits": [CIRCUIT] * circuits} if circuits > 1 else {}
-    job_id = queue_bell(app.test_client(), key, **batch)
+    job_id = queue_bell(app.test_client(), key, **batch, **body)
     run_next(app, circuits=circuits)
     return job_id
 
@@ -74,6 +60,19 @@ def test_a_large_result_is_whole(app: Flask, client: FlaskClient, key: Key) -> N
     for result in batch["results"]:
         assert (result["engine"], result["engineVersion"], result["parameters"]) == ("qulacs", "1", {})
         assert [int(bits, 2) for bits in result["memory"]] == list(range(SHOTS // 3))
+
+
+@pytest.mark.parametrize("circuits", [1, 3])
+def test_it_is_told_beforehand_how_long_it_is(
+    app: Flask, client: FlaskClient, account: Account, key: Key, circuits: int
+) -> None:
+    job_id = make_large_job(app, key, circuits=circuits, name="größer")
+    log_in(client, account)
+    for address in (f"{API}/jobs/{job_id}", f"/console/jobs/{job_id}/result.json"):
+        answer = client.get(address, headers=key.headers)
+        assert answer.content_length == len(answer.data) > MAX_RESULT_BYTES * 0.99
+        head = client.head(address, headers=key.headers)
+        assert (head.content_length, head.data) == (answer.content_length, b"")
 
 
 def test_a_page_offers_it_as_a_file(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:
@@ -137,9 +136,9 @@ def test_a_result_that_is_deleted_while_it_is_read_does_not_pass_for_a_shorter_o
         assert next(begun)
         assert '"counts"' in next(begun) + next(begun)
         assert prune_results(before=now() + timedelta(seconds=1)) == 1
-        with pytest.raises(StoreAwayError, match="deleted while it was read"):
-            list(begun)
-        assert json.loads(f"{{{''.join(unbegun)}}}")["results"] is None
+        for pieces in (begun, unbegun):
+            with pytest.raises(StoreAwayError, match="deleted while it was read"):
+                list(pieces)
 
 
 def test_memory_that_would_not_be_kept_is_refused_beforehand(client: FlaskClient, key: Key) -> None:
@@ -152,14 +151,10 @@ def test_memory_that_would_not_be_kept_is_refused_beforehand(client: FlaskClient
     assert client.post(f"{API}/jobs/estimate", json=body | {"memory": False}, headers=key.headers).status_code == 200
 
 
+# One kind of database: it is a process that is tested here.
+@pytest.mark.parametrize("database_url", stores.DATABASES[:1], indirect=True)
 class TestWithARealServer:
     """What it takes of the web process: memory, and threads."""
-
-    @pytest.fixture
-    def database_url(self, databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
-        """One kind of database: it is a process that is tested here."""
-        with databases[stores.DATABASES[0]].fresh(tmp_path) as url:
-            yield url
 
     def test_readers_at_one_time_take_little_memory_and_leave_threads_to_others(
         self, settings: Settings, app: Flask, key: Key
@@ -182,6 +177,24 @@ class TestWithARealServer:
                 grown = server.read_memory("VmHWM") - before
             wait_until(lambda: call("GET", address, raw_key=key.raw).status == 200)
         assert grown < 64 * 1024 * 1024
+
+    @pytest.mark.parametrize("circuits", [1, 3])
+    def test_every_client_notices_that_a_result_was_cut(
+        self, settings: Settings, app: Flask, key: Key, circuits: int
+    ) -> None:
+        job_id = make_large_job(app, key, circuits=circuits)
+        with web_server(settings) as server:
+            address = f"{server.api}/jobs/{job_id}"
+            request = urllib.request.Request(address, headers=key.headers)  # noqa: S310 - loopback only
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback only
+                assert answer.read(100).startswith(b'{"id"')
+                with app.app_context():
+                    assert prune_results(before=now() + timedelta(seconds=1)) == 1
+                with pytest.raises(IncompleteRead):
+                    answer.read()
+            again = call("GET", address, raw_key=key.raw)
+            assert (again.status, again.body["results"]) == (200, None)
+            assert again.body["resultDeletedAt"]
 
 
 def digest(address: str, key: Key) -> str:

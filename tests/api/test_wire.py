@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from config import Settings
 from tests.api.helpers import assert_nothing_happened
-from tests.factories import API, Account, Key, make_account, make_key
+from tests.factories import API, Account, Key
 from tests.live import web_process
 from tests.stores import PostgresqlStore, SqliteStore
 
@@ -72,18 +72,6 @@ def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: 
     """One database: what a server makes of bytes has nothing to do with which."""
     with databases["sqlite"].fresh(tmp_path) as url:
         yield url
-
-
-@pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 @contextmanager

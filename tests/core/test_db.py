@@ -161,7 +161,11 @@ class TestMisuse:
         assert db.session.get_one(User, account.user_id).disabled_at is None
 
 
-def test_a_lock_that_is_not_to_be_had_is_the_stores_fault(app: Flask, account: Account) -> None:
+def test_a_lock_that_is_not_to_be_had_is_the_stores_fault(
+    app: Flask, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The line of this process's writers; the waits of the databases themselves are set below.
+    monkeypatch.setattr("webapp.core.db.SQLITE_BUSY_SECONDS", 0.05)
     with app.app_context():
         engine = db.engine
     impatient = {"sqlite": "PRAGMA busy_timeout = 1", "postgresql": "SET lock_timeout = 1"}[engine.dialect.name]

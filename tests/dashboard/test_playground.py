@@ -165,7 +165,7 @@ class TestForm:
             (
                 {"kind": "openqasm3", "source": "input float a; qubit q;"},
                 "inputs",
-                "a: The program declares this input.",
+                "a: The program declares this input, and no value was sent.",
             ),
         ],
     )

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import re
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import PASSWORD, Account, make_account, make_key, now, post_bell
 from webapp.accounts.audit import OPERATOR
+from webapp.dashboard import credit_ledger
 from webapp.metering.credits import grant_credits
 
 HEADER = ["time", "kind", "amount", "balance", "from", "to", "reason", "reference"]
@@ -53,3 +56,23 @@ def test_it_needs_a_login_and_shows_nobody_elses_lines(app: Flask, client: Flask
         make_account(microcredits=5)
         account = make_account(microcredits=0)
     assert read_statement(client, account) == [HEADER]
+
+
+def test_the_page_of_the_ledger_is_read_to_its_end(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credit_ledger, "SHOWN_TRANSFERS", 2)
+    with app.app_context():
+        account = make_account(microcredits=5_000_000)
+        key = make_key(account)
+    for _ in range(2):
+        assert post_bell(client, key).status_code == 201
+    client.post("/login", data={"email": account.email, "password": PASSWORD})
+    page = client.get("/console/credits").text
+    assert page.count('data-label="What"') == 2
+    older = re.search(r'href="(/console/credits\?cursor=tr_[0-9a-z]{26})"', page)
+    assert older
+    last = client.get(older[1]).text
+    assert "Starting credits" in last
+    assert "Older lines" not in last
+    assert client.get("/console/credits?cursor=%27").text.count('data-label="What"') == 2

@@ -1,7 +1,5 @@
 """Workers and engines killed in the middle of a batch or a sweep: all of it is done and paid once, or none of it."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from tests import stores
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, queue_bell
 from tests.jobs.odd_engine import WAITING_QUBITS
 from tests.live import job_worker, wait_until
-from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
 from webapp.jobs.models import Job, JobResult
 from webapp.jobs.running import LEASE, recover_jobs
@@ -35,11 +32,8 @@ BATCH: dict[str, Any] = {
 SWEEP: dict[str, Any] = {"templateId": "ghz-state", "parameters": {"qubits": [2, WAITING_QUBITS, 3]}}
 
 
-@pytest.fixture
-def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
-    """One kind of database: it is processes that are tested here."""
-    with databases[stores.DATABASES[-1]].fresh(tmp_path) as url:
-        yield url
+# One kind of database: it is processes that are tested here.
+pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[-1:], indirect=True)
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -16,8 +14,7 @@ from config import Settings
 from tests import stores
 from tests.factories import API, Account, Key, make_account, make_holds_overdue, now, queue_bell
 from tests.faults.service import BELL_MICROCREDITS
-from tests.live import WorkerProcess, job_worker, wait_until
-from tests.stores import PostgresqlStore, SqliteStore
+from tests.live import is_stopped, job_worker, wait_until
 from webapp.core.db import db
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits
@@ -27,22 +24,14 @@ from webapp.metering.verify import verify
 GRANTED = 1_000_000
 
 
-@pytest.fixture
-def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
-    """One kind of database: it is processes that are tested here."""
-    with databases[stores.DATABASES[-1]].fresh(tmp_path) as url:
-        yield url
+# One kind of database: it is processes that are tested here.
+pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[-1:], indirect=True)
 
 
 @pytest.fixture
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=GRANTED)
-
-
-def is_stopped(worker: WorkerProcess) -> bool:
-    """Tell whether the worker stands still at its point."""
-    return Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def cancel(app: Flask, key: Key, job_id: str) -> TestResponse:
@@ -81,7 +70,7 @@ def test_a_job_ends_once_whenever_it_is_cancelled(  # noqa: PLR0917 - fixtures
 ) -> None:
     job_id = queue_bell(client, key)
     with job_worker(settings, UPCUBE_FAULT=f"{point}:stop") as worker, ThreadPoolExecutor(max_workers=1) as threads:
-        wait_until(lambda: is_stopped(worker))
+        wait_until(lambda: is_stopped(worker.process.pid))
         cancelling = threads.submit(cancel, app, key, job_id)
         if status == "cancelled":
             # Nothing keeps it. With results written and not committed, it waits for the worker instead.

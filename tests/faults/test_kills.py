@@ -1,5 +1,6 @@
 """Real processes killed with SIGKILL at the worst moments; the ledger must come out exact."""
 
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
@@ -10,7 +11,7 @@ from flask import Flask
 from config import Settings
 from tests.factories import Account, Key, count_jobs, make_account, make_holds_overdue, make_key, now
 from tests.faults.service import BELL, BELL_MICROCREDITS, CALL_MICROCREDITS
-from tests.live import call, run_command, web_process
+from tests.live import call, is_stopped, run_command, wait_until, web_process, web_server
 from webapp.accounts.audit import OPERATOR
 from webapp.keys.queries import list_keys
 from webapp.metering.budgets import set_budget
@@ -20,6 +21,7 @@ from webapp.metering.holds import end_overdue_holds
 from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
+from worker.reaper import list_session
 
 GRANTED = 10_000
 
@@ -78,6 +80,33 @@ def test_a_web_process_killed_around_a_job_charges_exactly_what_it_stored(
         assert end_overdue_holds(at=now()) == 1
         assert peek_account(tag).available == GRANTED - CALL_MICROCREDITS - jobs * BELL_MICROCREDITS
     check_ledger(app)
+
+
+@pytest.mark.parametrize("prefer", ["", "respond-async"])
+def test_a_web_process_that_slept_past_its_hold_gets_no_job_and_no_charge(
+    settings: Settings, app: Flask, key: Key, prefer: str
+) -> None:
+    tag = key.raw[-12:-6]
+    with (
+        web_server(settings, CALL_PRICE_CREDITS="0.0001", UPCUBE_FAULT="job_after_hold:stop") as server,
+        ThreadPoolExecutor(max_workers=1) as threads,
+    ):
+        asking = threads.submit(call, "POST", f"{server.api}/jobs", raw_key=key.raw, body=BELL, prefer=prefer)
+        wait_until(lambda: any(map(is_stopped, list_session(server.session))))
+        with app.app_context():
+            assert len(peek_account(tag).holds) == 1
+            make_holds_overdue()
+            assert end_overdue_holds(at=now()) == 1
+            assert peek_account(tag).available == GRANTED - CALL_MICROCREDITS
+        for pid in list_session(server.session):
+            os.kill(pid, signal.SIGCONT)
+        answer = asking.result()
+    assert (answer.status, answer.body["error"]["code"]) == (503, "store_unavailable")
+    check_ledger(app)
+    with app.app_context():
+        assert count_jobs(key.row.organisation_id) == 0
+        found = peek_account(tag)
+        assert (found.available, found.holds) == (GRANTED - CALL_MICROCREDITS, {})
 
 
 def test_a_hundred_parallel_jobs_in_two_processes_spend_what_is_there(settings: Settings, app: Flask) -> None:

@@ -1,8 +1,6 @@
 """A web process killed while it answers a request with an Idempotency-Key: a repeat comes to the same one job."""
 
-from collections.abc import Iterator
 from http.client import HTTPException
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -13,7 +11,6 @@ from tests import stores
 from tests.factories import Account, Key, make_account, make_holds_overdue, now
 from tests.faults.service import BELL_MICROCREDITS
 from tests.live import Answer, call, job_worker, wait_until, web_process
-from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import db
 from webapp.core.redis import store
 from webapp.core.redis_names import unanswered_request
@@ -27,11 +24,8 @@ BELL = {"templateId": "bell-state", "shots": 100}
 GRANTED = 1_000_000
 
 
-@pytest.fixture
-def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
-    """One kind of database: it is processes that are tested here."""
-    with databases[stores.DATABASES[0]].fresh(tmp_path) as url:
-        yield url
+# One kind of database: it is processes that are tested here.
+pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[:1], indirect=True)
 
 
 @pytest.fixture

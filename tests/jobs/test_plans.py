@@ -53,7 +53,7 @@ def test_what_is_small_runs_while_its_request_waits(source: str, shots: int, opt
         pytest.param(measure_again_and_again(20), 100_000, {}, id="shots that part ways, each with gates of its own"),
         pytest.param("qreg q[18]; ry(0.3) q;", 100, {"observables": many_terms(18)}, id="many terms, many amplitudes"),
         pytest.param("qreg q[8]; ry(0.3) q;", 100, {"observables": many_terms(8)}, id="many terms"),
-        pytest.param("qreg q[1];" + "t q[0];" * 30_000, 1, {}, id="many gates"),
+        pytest.param("qreg q[1];" + "t q[0];" * 80_000, 1, {}, id="many gates"),
         pytest.param(
             "qreg q[1000]; creg c[1]; h q; measure q[0] -> c[0];",
             20_000,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests import stores
 from tests.api.helpers import assert_nothing_happened, read_error
 from tests.factories import API, Account, Key, count_jobs, make_account, make_key, now, post_bell
 from tests.jobs import broken_engine
@@ -105,6 +106,7 @@ def largest_parameters(template: Template) -> dict[str, object]:
     }
 
 
+@pytest.mark.parametrize("database_url", stores.DATABASES[:1], indirect=True)
 def test_every_template_runs_as_it_is_and_at_its_largest(app: Flask, client: FlaskClient) -> None:
     with app.app_context():
         key = make_key(make_account(microcredits=1_000_000_000))

@@ -7,12 +7,14 @@ from flask.testing import FlaskClient
 from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
+from webapp.core.db import SQLITE_BUSY_SECONDS
 from webapp.core.redis import store
 from webapp.jobs import operations
 from webapp.jobs.queries import list_jobs
 from webapp.keys.operations import revoke_key
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import (
+    NEW_HOLD_SECONDS,
     Hold,
     InsufficientCreditsError,
     TooManyHoldsError,
@@ -23,7 +25,7 @@ from webapp.metering.holds import (
     settle_hold,
 )
 from webapp.metering.rebuild import rebuild
-from webapp.metering.reconcile import HOLD_SECONDS, peek_account, reconcile_account
+from webapp.metering.reconcile import KEPT_HOLD_SECONDS, peek_account, reconcile_account
 from webapp.metering.verify import verify
 
 BELL_MICROCREDITS = 1_101
@@ -77,6 +79,7 @@ class TestHolds:
         with pytest.raises(TooManyHoldsError) as caught:
             hold(3)
         assert caught.value.extra == {"gate": "concurrency", "limit": "3", "value": "4"}
+        assert int(caught.value.headers["Retry-After"]) >= 1
         assert available(account) == 497
         settle_hold(hold(0), charged_microcredits=0)
         hold(3)
@@ -95,7 +98,14 @@ class TestHolds:
         assert end_overdue_holds(at=now()) == 1
         assert available(account) == 500
         assert end_overdue_holds(at=now()) == 0
-        assert HOLD_SECONDS > 60
+
+    def test_a_new_hold_is_looked_at_when_sql_can_no_longer_be_waiting_for_its_lock(self, account: Account) -> None:
+        hold_credits(shard_tag=account.shard_tag, hold_id="lost", microcredits=75, max_holds=MAX_HOLDS)
+        deadlines = names.hold_deadlines(names.group_of(account.shard_tag))
+        deadline = store.client.zscore(deadlines, f"{account.shard_tag}:lost")
+        assert deadline is not None
+        seconds = deadline - store.client.time()[0]
+        assert 2 * SQLITE_BUSY_SECONDS < seconds <= NEW_HOLD_SECONDS < KEPT_HOLD_SECONDS
 
     def test_a_renewed_hold_is_not_overdue(self, account: Account) -> None:
         hold = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)

@@ -16,9 +16,10 @@ def test_every_backend_can_be_got_by_its_id() -> None:
         assert get_backend(backend.id) is backend
 
 
-def test_the_operator_sets_how_wide_simulated_circuits_may_be() -> None:
-    assert get_backend("qulacs", max_qubits=10).qubits == 10
-    assert get_backend("ionq-forte", max_qubits=10).qubits == 36
+def test_a_backend_takes_what_the_memory_of_its_engine_holds_and_says_so() -> None:
+    # 2^25 amplitudes of 24 bytes and 2^27 of 8 fit one gibibyte.
+    assert [get_backend(name).qubits for name in ("qulacs", "qsim", "stim")] == [25, 27, 1_024]
+    assert "up to 27 qubits" in get_backend("local-simulator").description
 
 
 def test_hardware_is_disabled_and_says_why() -> None:
@@ -42,7 +43,7 @@ def test_simulators_offer_no_gate_and_no_width_that_none_of_their_engines_has() 
         if backend.engines:
             engines = [get_capabilities(engine) for engine in backend.engines]
             assert all(any(name in engine.gates for engine in engines) for name in backend.gates)
-            assert backend.qubits <= max(engine.max_qubits for engine in engines)
+            assert backend.qubits == max(engine.max_qubits for engine in engines)
 
 
 def test_every_engine_is_a_backend_of_its_own() -> None:

@@ -267,3 +267,12 @@ def _mean_of(circuit: Circuit, paulis: str) -> float:
 def _assert_fit_in_single_precision(counts: dict[str, int], expected: dict[str, float]) -> None:
     """Compare counts, letting single precision leave a trace of what is impossible in double precision."""
     assert_counts_fit(counts, {bits: value + 1e-9 for bits, value in expected.items()})
+
+
+@pytest.mark.parametrize("engine", ["qulacs", "aer"])
+def test_what_is_computed_has_no_digits_of_rounding_noise(engine: str) -> None:
+    bell = measured_circuit(2, [gate("h", 0), gate("cx", 0, 1)])
+    request = RunRequest(10, 1, observables=tuple(map(read_observable, ("ZZ", "XX", "ZI"))))
+    result = get_engine(engine).run(bell, request)
+    assert result.probabilities == {"00": 0.5, "11": 0.5}
+    assert [str(mean.value) for mean in result.expectation_values] == ["1.0", "1.0", "0.0"]

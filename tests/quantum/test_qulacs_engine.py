@@ -16,7 +16,7 @@ from webapp.quantum.engines import (
     qulacs_engine,
 )
 from webapp.quantum.engines.costs import format_bytes
-from webapp.quantum.limits import DEFAULT_MAX_QUBITS, MAX_SEED, MAX_SHOTS
+from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
 
 from .factories import random_circuit, scrambled_measurements
 from .reference import exact_distribution
@@ -152,10 +152,6 @@ def test_a_circuit_too_large_for_memory_is_refused_before_anything_is_allocated(
         get_engine("qulacs").run(measured_circuit(qubits, [gate("h", 0)]), RunRequest(1, 1))
     assert caught.value.status == 403
     assert caught.value.extra["limitBytes"] == 2**30
-
-
-def test_the_default_width_of_the_backends_fits_the_memory_limit() -> None:
-    assert get_capabilities("qulacs").max_qubits >= DEFAULT_MAX_QUBITS
 
 
 def test_the_widest_circuit_that_fits_is_accepted_and_the_next_is_not() -> None:

@@ -15,7 +15,6 @@ from tests.factories import API, Account, Key, make_account, make_key, queue_bel
 from tests.jobs.odd_engine import Seed
 from tests.jobs.steps import wait_for_end
 from tests.live import job_worker, wait_until
-from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core.db import transaction
 from webapp.jobs.models import Job
 from webapp.metering.credits import get_credits
@@ -30,11 +29,8 @@ def environ() -> dict[str, str]:
     return {"JOB_TIMEOUT_SECONDS": "1", "JOB_MEMORY_MIB": "768"}
 
 
-@pytest.fixture
-def database_url(databases: dict[str, SqliteStore | PostgresqlStore], tmp_path: Path) -> Iterator[str]:
-    """One kind of database: it is processes that are tested here."""
-    with databases[stores.DATABASES[0]].fresh(tmp_path) as url:
-        yield url
+# One kind of database: it is processes that are tested here.
+pytestmark = pytest.mark.parametrize("database_url", stores.DATABASES[:1], indirect=True)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ ERROR_EXAMPLES: Final[dict[int, dict[str, Any]]] = {
         details=[
             {
                 "path": "shots",
-                "message": "Input should be greater than or equal to 1.",
+                "message": "It must be at least 1.",
                 "allowed": "a whole number from 1 to 100000",
             }
         ],

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
@@ -20,7 +21,7 @@ from webapp.jobs.plans import digest_request
 from webapp.jobs.tasks import MAX_CIRCUITS
 from webapp.quantum.backends import DEFAULT_BACKEND_ID
 from webapp.quantum.limits import MAX_OBSERVABLES, MAX_SEED, MAX_SHOTS
-from webapp.quantum.noise import read_noise
+from webapp.quantum.noise import NOISE_NAMES, PRESETS, read_noise
 from webapp.quantum.observables import read_observables
 from webapp.quantum.templates import TemplateNotFoundError, get_template
 
@@ -62,8 +63,12 @@ def is_finite(value: float) -> bool:
 class CircuitBody(Schema):
     """A program."""
 
-    format: Literal["openqasm2", "openqasm3", "ionq.circuit.v1"]
-    source: Annotated[Any, AfterValidator(check_text_or_object), TEXT_OR_OBJECT]
+    format: Literal["openqasm2", "openqasm3", "ionq.circuit.v1"] = Field(
+        description="openqasm2, openqasm3 or ionq.circuit.v1"
+    )
+    source: Annotated[Any, AfterValidator(check_text_or_object), TEXT_OR_OBJECT] = Field(
+        description="the program: OpenQASM as a string, IonQ's format as an object or its text"
+    )
 
 
 class JobBody(Schema):
@@ -101,10 +106,14 @@ class JobBody(Schema):
     )
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description=f"a whole number from 0 to {MAX_SEED}")
     noise: Annotated[Any, AfterValidator(check_optional), TEXT_OBJECT_OR_NULL] = Field(
-        default=None, description="the name of a preset, or an object of probabilities"
+        default=None,
+        description=f"the name of a preset ({', '.join(PRESETS)}), "
+        f"or an object of probabilities: {', '.join(NOISE_NAMES)}",
     )
     observables: list[Annotated[Any, AfterValidator(check_text_or_object), TEXT_OR_OBJECT]] = Field(
-        default_factory=list, max_length=MAX_OBSERVABLES, description="a list of sums of Pauli strings"
+        default_factory=list,
+        max_length=MAX_OBSERVABLES,
+        description=f'a list of up to {MAX_OBSERVABLES} sums of Pauli strings: "ZZI", or {{"XX": 0.5, "ZZ": -1}}',
     )
     memory: bool = Field(default=False, description="true for the bitstring of every shot, in order")
     statevector: bool = Field(default=False, description="true for the amplitudes before the last measurements")
@@ -164,8 +173,8 @@ def inner_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:
 
 
 def read_known_observables(given: Sequence[Any]) -> None:
-    """Read the observables, unless one is of a type that was refused already. Raises InvalidFieldsError."""
-    if all(isinstance(item, str | dict) for item in given):
+    """Read the observables, unless their number or a type was refused already. Raises InvalidFieldsError."""
+    if len(given) <= MAX_OBSERVABLES and all(isinstance(item, str | dict) for item in given):
         read_observables(given)
 
 
@@ -212,7 +221,7 @@ def value_errors(template_id: object, parameters: Mapping[str, Any]) -> Iterator
         if isinstance(values, list):
             for place, value in enumerate(values):
                 for error in check(template_id, {name: value}):
-                    yield FieldError(f"{error.path}[{place}]", error.message, error.allowed)
+                    yield replace(error, path=f"{error.path}[{place}]")
 
 
 def input_errors(_: object, inputs: Mapping[str, object]) -> Iterator[FieldError]:

@@ -214,10 +214,11 @@ def send_job(
     A program alone is no reason for that where its answer `is_whole`: to who has just sent it, or cancelled the job.
     """
     result = add_program(job, result, is_whole=is_whole)
-    sent = send_in_turn(job.organisation_id, head, result)
-    if not result.is_small:
-        sent = stream_with_context(iter(sent))
-    return Response(sent, status=status, headers=dict(headers), mimetype="application/json")
+    text = send_in_turn(job.organisation_id, head, result)
+    pieces = text.pieces if result.is_small else stream_with_context(iter(text.pieces))
+    response = Response(pieces, status=status, headers=dict(headers), mimetype="application/json")
+    response.content_length = text.size_bytes
+    return response
 
 
 def render_estimate(found: estimate.Estimate) -> EstimateJson:

@@ -26,7 +26,8 @@ DESCRIPTION = (
 REFUSALS = {
     401: "No API key, or one that is malformed, unknown, expired or revoked.",
     402: "Not enough credits: required, available and limitSource say more.",
-    403: "The key lacks the scope, or a gate refused the job; the message says which and what to change.",
+    403: "The key lacks the scope, or a gate refused the job; the message says which and what to change. "
+    "Too many jobs open at one time is a gate that opens again: Retry-After says when to come back.",
     404: "There is no such thing in this account.",
     422: "A field is wrong; details names each with its path and what is allowed.",
     429: "Too many calls: Retry-After says when to come back.",

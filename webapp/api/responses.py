@@ -1,9 +1,19 @@
 """The shapes of the API's answers; the OpenAPI document is made from them."""
 
-from typing import Any
+from typing import Annotated, Any, get_args
+
+from pydantic import WithJsonSchema
 
 # pydantic reads the standard library's own TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
+
+from webapp.jobs.models import JobStatus, Lane
+from webapp.quantum.backends import BackendKind, BackendStatus
+
+
+def one_of(*values: str) -> WithJsonSchema:
+    """Describe text that is one of these."""
+    return WithJsonSchema({"type": "string", "enum": [str(value) for value in values]})
 
 
 class ParameterJson(TypedDict):
@@ -55,8 +65,8 @@ class BackendJson(TypedDict):
     id: str
     name: str
     description: str
-    kind: str
-    status: str
+    kind: Annotated[str, one_of(*get_args(BackendKind))]
+    status: Annotated[str, one_of(*get_args(BackendStatus))]
     statusReason: str | None
     qubits: int
     maxShots: int
@@ -190,8 +200,8 @@ class JobSummaryJson(TypedDict):
     name: str | None
     tags: list[str]
     metadata: dict[str, str]
-    status: str
-    lane: str
+    status: Annotated[str, one_of(*JobStatus)]
+    lane: Annotated[str, one_of(*Lane)]
     templateId: str | None
     parameters: dict[str, Any]
     options: dict[str, Any]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast, get_args
 
 from flask import request
 from pydantic import (
@@ -19,12 +19,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from webapp.core.errors import MAX_DETAILS, FieldError, InvalidFieldsError, LengthRequiredError, UpcubeError
 from webapp.core.large_work import LARGE_BYTES, begin_large_work, large_work_in_turn
 from webapp.core.money import InvalidAmountError, parse_credits
-from webapp.core.text import has_control_characters
+from webapp.core.text import count_of, has_control_characters
 from webapp.hooks import get_principal
 from webapp.jobs.models import JobStatus
 
@@ -239,6 +240,8 @@ def read_json_object(*, max_bytes: int) -> dict[str, Any]:
 def read_json(*, max_bytes: int) -> Any:  # noqa: ANN401 - any JSON value
     """Read the request's body as JSON; a large one when its turn has come. Raises LargeWorkBusyError."""
     check_body_headers(max_bytes=max_bytes)
+    if request.content_length == 0:
+        raise MalformedJsonError("The body is empty; send a JSON object: { … }.")
     data = read_whole_body()
     # Its sender, who may be slow, takes no turn: only what is made of it does.
     if len(data) > LARGE_BYTES:
@@ -314,25 +317,95 @@ def refuse_constant(name: str) -> NoReturn:
 
 
 def field_errors(schema: type[Schema], errors: Sequence[ErrorDetails]) -> list[FieldError]:
-    """Put pydantic's findings into ours; what was sent is never repeated."""
-    allowed = {field.alias: field.description for field in schema.model_fields.values()}
+    """Put pydantic's findings into ours; what was sent is never repeated, but for the names of fields."""
     return [
         FieldError(
-            path=".".join(str(part) for part in error["loc"])[:MAX_PATH_CHARACTERS],
+            path=write_path(error["loc"])[:MAX_PATH_CHARACTERS],
             message=describe(error),
-            allowed=allowed.get(str(error["loc"][0])),
+            allowed=find_allowed(schema, error["loc"]),
+            known=find_known(schema, error),
         )
         for error in errors
     ]
 
 
+def write_path(location: Sequence[int | str]) -> str:
+    """Write where a field is: circuits[1].format."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+
+
+def find_allowed(schema: type[Schema], location: Sequence[int | str]) -> str | None:
+    """Say what is right there: what the field's description says, or that of the field around it."""
+    owner = find_schema(schema, location[:-1])
+    fields = fields_of(owner) if owner else {}
+    last = str(location[-1])
+    if last in fields:
+        return fields[last].description
+    if owner is not None and isinstance(location[-1], str):
+        return f"only {', '.join(fields)}"
+    return find_allowed(schema, location[:-1]) if len(location) > 1 else None
+
+
+def find_known(schema: type[Schema], error: ErrorDetails) -> tuple[str, ...]:
+    """Give the fields that there are where one was sent that there is not."""
+    owner = find_schema(schema, error["loc"][:-1]) if error["type"] == "extra_forbidden" else None
+    return tuple(fields_of(owner)) if owner else ()
+
+
+def find_schema(schema: type[Schema], location: Sequence[int | str]) -> type[Schema] | None:
+    """Find the schema of the object at a place; None where it is no object of ours."""
+    found: type[Schema] | None = schema
+    for part in location:
+        if found is not None and isinstance(part, str):
+            field = fields_of(found).get(part)
+            found = find_schema_in(field.annotation) if field else None
+    return found
+
+
+def find_schema_in(annotation: object) -> type[Schema] | None:
+    """Find the schema in a field's type, such as that of a list or of what may be null."""
+    if isinstance(annotation, type) and issubclass(annotation, Schema):
+        return annotation
+    return next(filter(None, map(find_schema_in, get_args(annotation))), None)
+
+
+def fields_of(schema: type[Schema]) -> dict[str, FieldInfo]:
+    """Give a schema's fields by the names that are sent."""
+    return {field.alias or name: field for name, field in schema.model_fields.items()}
+
+
+# What pydantic finds, in words that need no Python; the braces hold what pydantic says besides.
+KINDS = {
+    "missing": "This field is required.",
+    "extra_forbidden": "There is no such field.",
+    "int_type": "It must be a whole number.",
+    "int_from_float": "It must be a whole number.",
+    "bool_type": "It must be true or false.",
+    "string_type": "It must be a string.",
+    "list_type": "It must be a list.",
+    "dict_type": "It must be an object.",
+    "model_type": "It must be an object.",
+    "string_pattern_mismatch": "It does not have the form of one.",
+    "greater_than_equal": "It must be at least {ge}.",
+    "less_than_equal": "It must be at most {le}.",
+    "literal_error": "It must be {expected}.",
+    "enum": "It must be {expected}.",
+    "value_error": "{error}",
+}
+
+
 def describe(error: ErrorDetails) -> str:
-    """Say what is wrong with a field in a sentence."""
-    match error["type"]:
-        case "missing":
-            return "This field is required."
-        case "extra_forbidden":
-            return "There is no such field."
-        case "value_error":
-            return str(error["ctx"]["error"])
-    return f"{error['msg']}."
+    """Say in a sentence what is wrong with a field."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "int_type" and isinstance(error["input"], str):
+        return "It must be a whole number, without quotes."
+    if "min_length" in context:
+        return f"It must have at least {count_of(context['min_length'], unit_of(error))}."
+    if "max_length" in context:
+        return f"It must have at most {count_of(context['max_length'], unit_of(error))}."
+    return KINDS.get(kind, "{}.").format(error["msg"], **context)
+
+
+def unit_of(error: ErrorDetails) -> str:
+    """Say what the length of a value is counted in."""
+    return "character" if isinstance(error["input"], str) else "element"

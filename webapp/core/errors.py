@@ -4,17 +4,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from webapp.core.text import ask_whether_meant
+
 # A body can have more wrong fields than anybody would read.
 MAX_DETAILS = 100
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field: where it is, what is wrong, and what would be right."""
+    """One wrong field: where it is, what is wrong, and what would be right.
+
+    `known` are the names that there are, where the path ends in one that there is not.
+    """
 
     path: str
     message: str
     allowed: str | None = None
+    known: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Say what is wrong, and which name was probably meant: worked out only for those errors that are shown."""
+        name = self.path.rpartition(".")[2].partition("[")[0]
+        question = ask_whether_meant(name, self.known)
+        return f"{self.message.removesuffix('.')}{question}" if question else self.message
 
 
 class UpcubeError(Exception):

@@ -1,8 +1,9 @@
 """Credits: where they are, and every movement of them."""
 
+import re
 from collections.abc import Iterable, Iterator
 
-from flask import Response, render_template
+from flask import Response, render_template, request
 
 from webapp.accounts.audit import Action, record_export
 from webapp.accounts.roles import Permission
@@ -17,19 +18,22 @@ from webapp.ledger.models import Account, Transfer
 from webapp.ledger.queries import each_transfer, list_transfers
 from webapp.metering.credits import get_credits
 
-SHOWN_TRANSFERS = 100
+SHOWN_TRANSFERS = 50
+CURSOR = re.compile(r"tr_[0-9a-z]{26}")
 
 
 @dashboard.get("/console/credits")
 @permission_required(Permission.CREDITS_READ)
 def credit_ledger() -> str:
-    """Show what became of the credits that were granted, and the ledger's last lines."""
+    """Show what became of the credits that were granted, and the ledger, newest lines first."""
     organisation = get_own_organisation()
+    cursor = request.args.get("cursor", "")
+    cursor = cursor if CURSOR.fullmatch(cursor) else ""
     return render_template(
         "credit_ledger.html",
         credits=get_credits(organisation.id),
-        transfers=list_transfers(organisation.id, limit=SHOWN_TRANSFERS).rows,
-        shown=SHOWN_TRANSFERS,
+        page=list_transfers(organisation.id, limit=SHOWN_TRANSFERS, cursor=cursor or None),
+        cursor=cursor,
     )
 
 

@@ -9,9 +9,10 @@ from webapp.extensions import runtime
 from webapp.jobs.result_sizes import MAX_RESULT_BYTES
 from webapp.jobs.tasks import MAX_CIRCUITS
 from webapp.keys.scopes import SCOPES
-from webapp.quantum import pricing
+from webapp.quantum import limits, pricing
 from webapp.quantum.backends import list_backends
-from webapp.quantum.limits import MAX_SHOTS
+from webapp.quantum.engines.costs import MEMORY_LIMIT_BYTES
+from webapp.quantum.noise import PRESETS
 from webapp.quantum.templates import list_templates
 
 
@@ -26,8 +27,11 @@ def docs() -> str:
         scopes=SCOPES,
         pricing=pricing,
         backends=list_backends(),
+        limits=limits,
         max_circuits=MAX_CIRCUITS,
         max_result_bytes=MAX_RESULT_BYTES,
-        max_shots=MAX_SHOTS,
+        max_shots=limits.MAX_SHOTS,
+        memory_limit_bytes=MEMORY_LIMIT_BYTES,
+        noise_presets=PRESETS,
         templates=list_templates(),
     )

@@ -139,17 +139,26 @@ def highlight(tokens: re.Pattern[str], text: str) -> Markup:
 
 
 def format_curl(
-    path: str, *, body: Mapping[str, Any] | None = None, prefer: str | None = None, key: str | None = KEY_VARIABLE
+    path: str,
+    *,
+    body: Mapping[str, Any] | None = None,
+    prefer: str | None = None,
+    idempotency_key: str | None = None,
+    key: str | None = KEY_VARIABLE,
 ) -> str:
     """Write the curl command that calls this service's API: GET, or POST where there is a body."""
-    parts = [f"curl {get_site_url()}/{API_ROOT}{path}"]
+    # A shell would take ? and & for its own.
+    address = f"{get_site_url()}/{API_ROOT}{path}"
+    parts = [f"curl {shlex.quote(address) if '?' in path else address}"]
     if key:
         parts.append(f'-H "Authorization: Bearer {key}"')
     if prefer:
         parts.append(f'-H "Prefer: {prefer}"')
+    if idempotency_key:
+        parts.append(f'-H "Idempotency-Key: {idempotency_key}"')
     if body is not None:
         parts.append('-H "Content-Type: application/json"')
-        parts.append(f"-d {shlex.quote(json.dumps(body))}")
+        parts.append(f"-d {shlex.quote(json.dumps(body, ensure_ascii=False))}")
     return " \\\n  ".join(parts)
 
 

@@ -19,7 +19,7 @@ from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
 from webapp.dashboard.exports import send_file
 from webapp.dashboard.playground_drafts import fits_playground
-from webapp.dashboard.visitor import get_own_organisation
+from webapp.dashboard.visitor import get_asked_key, get_own_organisation
 from webapp.extensions import runtime
 from webapp.jobs import operations
 from webapp.jobs.models import Job, JobStatus
@@ -83,16 +83,18 @@ class Part:
 @dashboard.get("/console/jobs")
 @permission_required(Permission.JOBS_READ)
 def jobs() -> str:
-    """List the organisation's jobs, newest first."""
+    """List the organisation's jobs, newest first: all, or those of one key."""
     status = request.args.get("status", "")
     cursor = request.args.get("cursor", "")
+    key = get_asked_key()
     page = list_jobs(
         organisation_id=get_own_organisation().id,
+        key_id=key.id if key else None,
         limit=JOBS_PER_PAGE,
         cursor=cursor if CURSOR.fullmatch(cursor) else None,
         status=status if status in set(JobStatus) else None,
     )
-    return render_template("jobs.html", page=page, status=status, statuses=list(JobStatus), cursor=cursor)
+    return render_template("jobs.html", page=page, status=status, statuses=list(JobStatus), cursor=cursor, key=key)
 
 
 @dashboard.get("/console/jobs/<job_id>")
@@ -164,11 +166,10 @@ def job_result(job_id: str) -> ResponseReturnValue:
         "seed": found.seed,
         "bitOrder": "Classical bit 0 is the rightmost character.",
     }
-    return send_file(
-        send_in_turn(found.organisation_id, head, add_program(found, read_result(found), is_whole=False)),
-        name=f"{found.id}.json",
-        mimetype="application/json",
-    )
+    text = send_in_turn(found.organisation_id, head, add_program(found, read_result(found), is_whole=False))
+    file = send_file(text.pieces, name=f"{found.id}.json", mimetype="application/json")
+    file.content_length = text.size_bytes
+    return file
 
 
 def make_chart(result: Mapping[str, Any], *, shots: int) -> Chart:

@@ -10,7 +10,7 @@ from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.dashboard import dashboard
-from webapp.dashboard.visitor import get_own_organisation
+from webapp.dashboard.visitor import get_asked_key, get_own_organisation
 from webapp.keys.models import ApiKey
 from webapp.metering.queries import HourlyUsage, list_hourly_usage
 
@@ -51,15 +51,17 @@ class UsageDay:
 @dashboard.get("/console/usage")
 @permission_required(Permission.USAGE_READ)
 def usage() -> str:
-    """Show the last days, by key and day or hour, or by endpoint."""
+    """Show the last days of all keys, or of one, by key and day or hour, or by endpoint."""
     by = request.args.get("by", "")
     by = by if by in GROUPINGS else GROUPINGS[0]
     since = start_of_day(clock.now()) - (SHOWN_DAYS - 1) * DAY
-    rows = list_hourly_usage(get_own_organisation().id, since=since)
+    key = get_asked_key()
+    rows = list_hourly_usage(get_own_organisation().id, since=since, key_id=key.id if key else None)
     days = add_days(rows, since=since)
     return render_template(
         "usage.html",
         by=by,
+        key=key,
         groupings=GROUPINGS,
         lines=add_endpoints(rows) if by == "endpoint" else add_lines(rows, by_hour=by == "hour"),
         days=days,

@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Any, cast
 
-from flask import g, session
+from flask import g, request, session
 from flask_login import UserMixin, current_user
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
@@ -17,6 +17,8 @@ from webapp.core import clock
 from webapp.dashboard import dashboard
 from webapp.extensions import login_manager, runtime
 from webapp.hooks import get_origin
+from webapp.keys.models import ApiKey
+from webapp.keys.queries import get_own_key
 
 
 class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
@@ -75,6 +77,12 @@ def load_visitor(token: str) -> Visitor | None:
 def get_visitor() -> Visitor:
     """Give who is logged in, on a page that asks for it."""
     return cast("Visitor", cast("Any", current_user)._get_current_object())  # noqa: SLF001 - Werkzeug's way to unwrap a proxy
+
+
+def get_asked_key() -> ApiKey | None:
+    """Give the key that the query asks for, if it names one. Raises NotFoundError, for somebody else's too."""
+    key_id = request.args.get("key", "").replace("\0", "")
+    return get_own_key(organisation_id=get_own_organisation().id, key_id=key_id) if key_id else None
 
 
 def get_actor() -> Actor:

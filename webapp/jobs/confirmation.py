@@ -1,5 +1,6 @@
 """Confirmation: a job that may cost more than the account wants to spend unasked is sent back with a quote."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from webapp.accounts.audit import Action, Actor, record_event
@@ -15,6 +16,8 @@ from webapp.jobs.quotes import Quote, QuoteBook
 from webapp.metering.budgets import read_account_budgets
 from webapp.metering.holds import ConfirmationWantedError, Hold, hold_credits
 from webapp.metering.reconcile import chill_account, peek_account, reconcile_account
+
+UNFIT_QUOTE = "The quoteId that was sent is of another request, of another price, or older than ten minutes."
 
 
 class ConfirmationRequiredError(UpcubeError):
@@ -65,8 +68,11 @@ def hold_price(
             is_confirmed=is_confirmed(plan, request, organisation_id, quotes=quotes, at=at),
         )
     except ConfirmationWantedError as wanted:
+        verdict = judge_confirmation(plan, wanted.above_microcredits, is_confirmed=False)
+        if request.quote_id is not None:
+            verdict = replace(verdict, message=f"{UNFIT_QUOTE} {verdict.message}")
         raise ConfirmationRequiredError(
-            judge_confirmation(plan, wanted.above_microcredits, is_confirmed=False),
+            verdict,
             make_quote(plan, request, organisation_id, quotes=quotes, at=at),
             microcredits=plan.price.total,
         ) from wanted

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from webapp.core.errors import UpcubeError
 from webapp.core.money import MICROCREDITS_PER_CREDIT, format_credits
+from webapp.core.text import count_of
 from webapp.jobs.plans import JobLimits, Plan
 from webapp.metering.budgets import BudgetState
 from webapp.metering.letters import describe_period
@@ -108,16 +109,6 @@ def judge_backend(backend: Backend) -> GateVerdict:
 
 def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
     """Let through circuits that fit the backend, and that it can run in the time that a job may take."""
-    qubits, most_qubits = plan.qubits, plan.backend.qubits
-    if qubits > most_qubits:
-        return refused_unless(
-            False,  # noqa: FBT003 - it reads as a sentence
-            "size",
-            limit=f"{most_qubits} qubits",
-            value=f"{qubits} qubits",
-            message=f"{qubits} qubits need {plan.memory_bytes} bytes of memory. "
-            f"{plan.backend.id} takes up to {most_qubits} qubits.",
-        )
     if isinstance(plan.misfit, CircuitTooLargeError):
         return refused_unless(
             False,  # noqa: FBT003 - it reads as a sentence
@@ -126,15 +117,25 @@ def judge_size(plan: Plan, limits: JobLimits) -> GateVerdict:
             value=format_bytes(plan.misfit.required_bytes),
             message=plan.misfit.message,
         )
+    qubits, most_qubits = plan.qubits, plan.backend.qubits
+    if qubits > most_qubits:
+        return refused_unless(
+            False,  # noqa: FBT003 - it reads as a sentence
+            "size",
+            limit=f"{most_qubits} qubits",
+            value=f"{qubits} qubits",
+            message=f"The circuit has {qubits} qubits, and {plan.backend.id} takes up to {most_qubits}.",
+        )
     # One credit is one core-second.
     seconds = -(-plan.price.work // MICROCREDITS_PER_CREDIT)
     return refused_unless(
         seconds <= limits.timeout_seconds,
         "size",
-        limit=f"{limits.timeout_seconds} core-seconds",
-        value=f"{seconds} core-seconds",
-        message=f"The {'circuit takes' if plan.task.is_single else 'circuits take'} about {seconds} core-seconds and a "
-        f"job may take {limits.timeout_seconds}. Use fewer qubits or fewer gates"
+        limit=count_of(limits.timeout_seconds, "core-second"),
+        value=count_of(seconds, "core-second"),
+        message=f"The {'circuit takes' if plan.task.is_single else 'circuits take'} about "
+        f"{count_of(seconds, 'core-second')} "
+        f"and a job may take {limits.timeout_seconds}. Use fewer qubits or fewer gates"
         f"{'' if plan.task.is_single else ', or send fewer circuits at once'}.",
     )
 

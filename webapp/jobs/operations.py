@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from webapp.core import clock
@@ -33,7 +31,7 @@ from webapp.jobs.idempotency import (
     find_answer,
     save_answer,
 )
-from webapp.jobs.models import Job, JobResult, JobStatus, JobTag, Lane, SavedAnswer
+from webapp.jobs.models import Job, JobStatus, JobTag, Lane, SavedAnswer
 from webapp.jobs.plans import JobLimits, JobRequest, Plan, check_engine, make_plan
 from webapp.jobs.queries import get_job
 from webapp.jobs.quotes import QuoteBook
@@ -286,17 +284,3 @@ def cancel_job(*, organisation_id: str, job_id: str, at: datetime) -> Job:
         if job.status != JobStatus.CANCELLED:
             raise JobEndedError(job.status)
     return get_job(organisation_id=organisation_id, job_id=job_id, is_fresh=True)
-
-
-def prune_results(*, before: datetime) -> int:
-    """Delete the results of jobs that ended before this moment, and give how many there were; their rows stay."""
-    has_old_result = (Job.completed_at < before) & Job.result_bytes.is_not(None)
-    with transaction() as session:
-        session.execute(delete(JobResult).where(JobResult.job_id.in_(select(Job.id).where(has_old_result))))
-        result = session.execute(
-            update(Job)
-            .where(has_old_result)
-            .values(result_bytes=None, result_deleted_at=clock.now())
-            .execution_options(synchronize_session=False)
-        )
-        return cast("CursorResult[Any]", result).rowcount

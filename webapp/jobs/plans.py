@@ -110,8 +110,8 @@ class Plan:
 
     @property
     def memory_bytes(self) -> int:
-        """Give the largest circuit's state vector: circuits run one after the other."""
-        return max(run.profile.memory_bytes for run in self.runs)
+        """Give the memory of the largest run, or of its state vector where nothing runs it: they take turns."""
+        return max(run.route.cost.memory_bytes if run.route else run.profile.memory_bytes for run in self.runs)
 
     @property
     def shots(self) -> int:

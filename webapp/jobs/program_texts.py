@@ -26,16 +26,23 @@ def add_program(job: Job, result: ResultText, *, is_whole: bool) -> ResultText:
     the database when it is sent, unless the job has it at hand.
     """
     if job.template_id is not None:
-        return replace(result, pieces=chain([NO_PROGRAM], result.pieces))
+        return put_before(NO_PROGRAM, result)
     if sa.inspect(job).dict.keys() >= {"circuit", "circuits"}:
         text = f'"circuit": {json.dumps(job.circuit)}, "circuits": {json.dumps(job.circuits)}, '
-        return replace(result, pieces=chain([text], result.pieces))
+        return put_before(text, result)
     size_bytes = db.session.execute(STORED_SIZE, {"job_id": job.id}).scalar_one()
     return replace(
         result,
         pieces=chain(read_program(job.id), result.pieces),
+        # The other of the two is null.
+        size_bytes=result.size_bytes + len(NO_PROGRAM) - len("null") + size_bytes,
         is_small=result.is_small and (is_whole or size_bytes <= SMALL_BYTES),
     )
+
+
+def put_before(text: str, result: ResultText) -> ResultText:
+    """Put a text before a result."""
+    return replace(result, pieces=chain([text], result.pieces), size_bytes=result.size_bytes + len(text))
 
 
 def read_program(job_id: str) -> Iterator[str]:

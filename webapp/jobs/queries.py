@@ -38,9 +38,10 @@ def list_jobs(
     cursor: str | None = None,
     status: str | None = None,
     backend: str | None = None,
+    key_id: str | None = None,
     tag: str | None = None,
 ) -> Page[Job]:
-    """Give the organisation's jobs, newest first: those before the cursor, with this status, backend and tag.
+    """Give the organisation's jobs, newest first: those before the cursor, with this status, backend, key and tag.
 
     Their programs, which may be large, are not read and cannot be asked for.
     """
@@ -50,6 +51,8 @@ def list_jobs(
         statement = statement.where(Job.status == status)
     if backend:
         statement = statement.where(Job.backend == backend)
+    if key_id:
+        statement = statement.where(Job.key_id == key_id)
     if tag is None:
         return read_page(statement, Job.id, limit=limit, cursor=cursor)
     # In the order of the tags' own index, so that a page is read without sorting all that have the tag.

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
@@ -55,17 +56,30 @@ class Readers:
 readers = Readers()
 
 
-def send_in_turn(organisation_id: str, head: Mapping[str, Any], result: ResultText) -> Iterable[str]:
+@dataclass(frozen=True)
+class JobText:
+    """A JSON object as ASCII text in pieces, and how many bytes it has.
+
+    The size is told beforehand, as Content-Length: should the rest of a large one fail while it is sent, a client sees
+    that it was cut, and need not parse it for that.
+    """
+
+    pieces: Iterable[str]
+    size_bytes: int
+
+
+def send_in_turn(organisation_id: str, head: Mapping[str, Any], result: ResultText) -> JobText:
     """Write a JSON object of what is said of an account's job and of its result, whose members are text already.
 
     With a small result it is one text. A large one comes piece by piece from one of the places, and its beginning is
     read at once: what fails there is still answered with an error. Raises TooManyReadersError.
     """
-    start = f"{json.dumps(head)[:-1]}, "
+    start, end = f"{json.dumps(head)[:-1]}, ", "}"
+    size_bytes = len(start) + result.size_bytes + len(end)
     if result.is_small:
-        return [f"{start}{''.join(result.pieces)}}}"]
+        return JobText([start + "".join(result.pieces) + end], size_bytes)
     placed = hold_place(organisation_id, result.pieces)
-    return chain([start, next(placed)], placed, ["}"])
+    return JobText(chain([start, next(placed)], placed, [end]), size_bytes)
 
 
 def hold_place(organisation_id: str, pieces: Iterator[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -55,9 +56,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ResultText:
-    """The members of a job's JSON that say what came of it, as text in pieces; a small one may be put together."""
+    """The members of a job's JSON that say what came of it, as ASCII text in pieces; a small one may be put together.
+
+    `size_bytes` is exactly what the pieces come to, unless they end with an error.
+    """
 
     pieces: Iterator[str]
+    size_bytes: int
     is_small: bool = True
 
 
@@ -103,7 +108,7 @@ def store_outcome(session: Session, job_id: str, outcome: Outcome) -> None:
 
 def no_result() -> ResultText:
     """Give what is said while nothing has come of a job."""
-    return ResultText(iter([NO_RESULT]))
+    return ResultText(iter([NO_RESULT]), len(NO_RESULT))
 
 
 def read_result(job: Job, outcome: Outcome | None = None) -> ResultText:
@@ -115,44 +120,43 @@ def read_result(job: Job, outcome: Outcome | None = None) -> ResultText:
         return no_result()
     is_whole = is_small(job) or outcome is not None
     pieces = read_pieces(job.id, job.result_bytes) if outcome is None else enumerate(outcome.texts)
-    if job.engines is None:
-        return ResultText(write_single(pieces), is_whole)
-    heads = [
+    write = write_single if job.engines is None else partial(write_several, heads=list_heads(job))
+    # Around nothing, it writes all but the pieces.
+    around = write((circuit, "") for circuit in range(len(job.engines or [job.engine])))
+    return ResultText(write(pieces), job.result_bytes + sum(map(len, around)), is_whole)
+
+
+def list_heads(job: Job) -> list[str]:
+    """Give for each of several circuits the members that the job's row knows."""
+    return [
         write_members(
             {"parameters": take_point(job.parameters, index), "seed": derive_seed(job.seed, index), "engine": engine}
         )
-        for index, engine in enumerate(job.engines)
+        for index, engine in enumerate(job.engines or ())
     ]
-    return ResultText(write_several(pieces, heads), is_whole)
 
 
 def write_single(pieces: Iterable[tuple[int, str]]) -> Iterator[str]:
     """Write the result of a single circuit."""
-    rest = NO_RESULT
-    for _, content in pieces:
-        yield content
-        rest = ', "results": null'
-    # With no piece at all, it was deleted after the job's row was read.
-    yield rest
+    yield from (content for _, content in pieces)
+    yield ', "results": null'
 
 
-def write_several(pieces: Iterable[tuple[int, str]], heads: Sequence[str]) -> Iterator[str]:
-    """Write the results of several circuits; each head has the members that the job's row knows."""
-    before, rest = f'{NO_SINGLE_RESULT}, "results": [', NO_RESULT
+def write_several(pieces: Iterable[tuple[int, str]], *, heads: Sequence[str]) -> Iterator[str]:
+    """Write the results of several circuits, each with its head."""
+    before = f'{NO_SINGLE_RESULT}, "results": ['
     for circuit, own in groupby(pieces, key=itemgetter(0)):
         yield f"{before}{{{heads[circuit]}, "
-        for _, content in own:
-            yield content
+        yield from (content for _, content in own)
         yield "}"
-        before, rest = ", ", "]"
-    # As above, with no piece at all.
-    yield rest
+        before = ", "
+    yield "]"
 
 
 def read_pieces(job_id: str, size_bytes: int) -> Iterator[tuple[int, str]]:
     """Give the pieces of all circuits in order, each with its circuit's place.
 
-    Raises StoreAwayError where the rest was deleted after some were read: a part must not pass for the whole.
+    Raises StoreAwayError where some were deleted after the job's row was read: a part must not pass for the whole.
     """
     before = first = (-1, -1)
     sent_bytes = 0
@@ -163,7 +167,7 @@ def read_pieces(job_id: str, size_bytes: int) -> Iterator[tuple[int, str]]:
             db.session.rollback()
         yield from ((circuit, content) for circuit, _, content in rows)
         sent_bytes += sum(len(row.content) for row in rows)
-        if 0 < sent_bytes < size_bytes and is_last:
+        if is_last and sent_bytes < size_bytes:
             raise StoreAwayError("The result was deleted while it was read. Read the job again.")
         if is_last:
             return

@@ -240,7 +240,7 @@ def find_wide_budgets(bounds: Sequence[Budget], budgets: Sequence[BudgetTerms]) 
         for bound in bounds:
             if bound.refuses and bound.period == wanted.period and wanted.microcredits > bound.microcredits:
                 allowed = f"at most {format_credits(bound.microcredits)} credits"
-                yield FieldError(f"budgets.{index}.limit", "This key has less to spend itself.", allowed)
+                yield FieldError(f"budgets[{index}].limit", "This key has less to spend itself.", allowed)
                 break
 
 

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -18,13 +19,21 @@ from webapp.ledger.operations import check_reference, lock_balance, void_referen
 from webapp.metering.budgets import BudgetExceededError, read_budgets
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import OpenHold
-from webapp.metering.reconcile import BUDGETS, HOLD_SECONDS, SCRIPTS, hold_reference, reconcile_account
+from webapp.metering.reconcile import BUDGETS, KEPT_HOLD_SECONDS, SCRIPTS, hold_reference, reconcile_account
 
 HOLD = RedisScript(SCRIPTS / "hold.lua", library=BUDGETS, takes_epoch=True, takes_deadline=True)
 OVERDUE = RedisScript(SCRIPTS / "overdue.lua")
 RENEW = RedisScript(SCRIPTS / "renew.lua")
 SETTLE = RedisScript(SCRIPTS / "settle.lua", library=BUDGETS, takes_epoch=True)
 
+# A new hold that is older and not kept in SQL has lost its request: the web process died. What SQL would still take is
+# not given up: SQLite's two waits for its one writer, 20 s each (see core/db.py), and a run of 0.1 s on a machine that
+# is many times too busy come to less; PostgreSQL's waits are of 5 s. But a lost hold counts among the account's jobs at
+# one time until a task looks, which is every 10 s: so no longer either. It is a matter of waiting and not of credits:
+# SQL refuses the charge of a process that slept for longer, as its reference is void by then.
+NEW_HOLD_SECONDS = 45
+# When a job ends nobody knows. An account reaches its limit with jobs that wait for workers: each takes seconds.
+RETRY_AFTER_SECONDS = 5
 MAX_TRIES = 3
 
 
@@ -52,6 +61,7 @@ class TooManyHoldsError(UpcubeError):
 
     status = 403
     code = "gate_refused"
+    headers = MappingProxyType({"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     def __init__(self, limit: int) -> None:
         super().__init__(
@@ -99,7 +109,7 @@ def hold_credits(
         verdict, number, budgets = HOLD.run(
             keys,
             [
-                *(hold_id, microcredits, HOLD_SECONDS, shard_tag),
+                *(hold_id, microcredits, NEW_HOLD_SECONDS, shard_tag),
                 *(max_holds, spender or "", "1" if is_confirmed else ""),
             ],
         )
@@ -131,8 +141,8 @@ def settle_hold(hold: Hold, *, charged_microcredits: int) -> None:
 
 
 def renew_hold(hold: Hold) -> bool:
-    """Keep a hold from becoming overdue for as long as a new one; False when it has ended. Raises StoreAwayError."""
-    return bool(RENEW.run(hold_keys(hold.shard_tag)[1:], [hold.id, HOLD_SECONDS, hold.shard_tag]))
+    """Keep a hold from becoming overdue for a while; False when it has ended. Raises StoreAwayError."""
+    return bool(RENEW.run(hold_keys(hold.shard_tag)[1:], [hold.id, KEPT_HOLD_SECONDS, hold.shard_tag]))
 
 
 def hurry_hold(hold: Hold) -> None:

@@ -119,8 +119,8 @@ class HourlyUsage:
     microcredits: int
 
 
-def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUsage]:
-    """Give the organisation's usage from the hour that began at `since` or later, newest first."""
+def list_hourly_usage(organisation_id: str, *, since: datetime, key_id: str | None = None) -> list[HourlyUsage]:
+    """Give the usage of the organisation, or of one of its keys, from the hour that began at `since`, newest first."""
     statement = (
         select(ApiKey, Usage.hour, Usage.hours, Usage.operation, Usage.calls, Usage.microcredits)
         .select_from(Usage)
@@ -130,6 +130,8 @@ def list_hourly_usage(organisation_id: str, *, since: datetime) -> list[HourlyUs
         # An inner join by itself, which would leave out what has no key.
         .options(joinedload(ApiKey.created_by, innerjoin=False))
     )
+    if key_id:
+        statement = statement.where(Usage.key_id == key_id)
     return [HourlyUsage(*row) for row in db.session.execute(statement)]
 
 

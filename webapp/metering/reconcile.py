@@ -28,8 +28,8 @@ CHILL = RedisScript(SCRIPTS / "chill.lua")
 PRICES = RedisScript(SCRIPTS / "prices.lua")
 RECONCILE = RedisScript(SCRIPTS / "reconcile.lua", library=BUDGETS)
 
-# A hold that is older and not kept in SQL has lost its request: the web process died, or it was stopped for this long.
-HOLD_SECONDS = 120
+# How often an open job's hold is looked at, which SQL keeps for as long as the job is open.
+KEPT_HOLD_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def describe_account(
         "applied": list(settled.applied_batches),
         "charged": settled.charged_holds,
         "kept": list_kept_holds(session, organisation.id),
-        "kept_seconds": HOLD_SECONDS,
+        "kept_seconds": KEPT_HOLD_SECONDS,
     }
     if found.available is None:
         said["used"] = describe_used(session, organisation, budgets, found, settled)

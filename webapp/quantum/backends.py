@@ -1,13 +1,14 @@
 """The backends that a job may name: what each of them is, allows and costs."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 from webapp.core.errors import NotFoundError
+from webapp.core.text import ask_whether_meant
 from webapp.quantum.engines import ENGINE_NAMES, get_capabilities
 from webapp.quantum.gates import UNITARY_GATES
-from webapp.quantum.limits import DEFAULT_MAX_QUBITS, MAX_CIRCUIT_QUBITS, MAX_SHOTS
+from webapp.quantum.limits import MAX_SHOTS
 
 BackendKind = Literal["simulator", "hardware"]
 BackendStatus = Literal["online", "disabled"]
@@ -45,71 +46,70 @@ class Backend:
     price: str
 
 
-def list_backends(*, max_qubits: int = DEFAULT_MAX_QUBITS) -> tuple[Backend, ...]:
-    """List every backend, the default one first; `max_qubits` is the operator's limit for the simulators."""
-    return tuple(_backends_by_id(max_qubits).values())
+def list_backends() -> tuple[Backend, ...]:
+    """List every backend, the default one first."""
+    return tuple(_backends_by_id().values())
 
 
-def get_backend(backend_id: str, *, max_qubits: int = DEFAULT_MAX_QUBITS) -> Backend:
+def get_backend(backend_id: str) -> Backend:
     """Get one backend. Raises BackendNotFoundError."""
-    backends = _backends_by_id(max_qubits)
+    backends = _backends_by_id()
     if backend_id not in backends:
-        raise BackendNotFoundError(f"There is no such backend; there are {', '.join(backends)}.", target="backend")
+        question = ask_whether_meant(backend_id, backends) or "."
+        raise BackendNotFoundError(
+            f"There is no such backend{question} There are {', '.join(backends)}.", target="backend"
+        )
     return backends[backend_id]
 
 
-@lru_cache(maxsize=8)
-def _backends_by_id(max_qubits: int) -> dict[str, Backend]:
-    """Build the list once per limit: it is read on every job."""
-    return {backend.id: backend for backend in (*_simulators(max_qubits), *_hardware())}
+@cache
+def _backends_by_id() -> dict[str, Backend]:
+    """Build the list once: it is read on every job."""
+    return {backend.id: backend for backend in (*_simulators(), *_hardware())}
 
 
-def _simulators(max_qubits: int) -> tuple[Backend, ...]:
+def _simulators() -> tuple[Backend, ...]:
     """Describe what runs on our own machines."""
+    widest = get_capabilities("qsim").max_qubits
     return (
         _simulator(
             DEFAULT_BACKEND_ID,
             "Local simulator",
             "Looks at each circuit and runs it on the simulator that suits it best; the result says which and why. "
-            f"State vectors take up to {max_qubits} qubits; Clifford circuits and those with little entanglement, "
+            f"State vectors take up to {widest} qubits; Clifford circuits and those with little entanglement, "
             "hundreds.",
             ENGINE_NAMES,
-            MAX_CIRCUIT_QUBITS,
         ),
         _simulator(
             "qulacs",
             "Qulacs",
             "Computes the whole state vector exactly, in double precision. The quickest for small circuits.",
             ("qulacs",),
-            max_qubits,
         ),
         _simulator(
             "stim",
             "Stim",
             "Samples Clifford circuits of hundreds of qubits, with measurements and resets anywhere and Pauli noise.",
             ("stim",),
-            MAX_CIRCUIT_QUBITS,
         ),
         _simulator(
             "qsim",
             "qsim",
             "Computes the whole state vector in single precision with fused gates. The quickest for large circuits.",
             ("qsim",),
-            max_qubits,
         ),
         _simulator(
             "aer",
             "Aer",
             "State vectors, density matrices, stabilizers and matrix product states, with noise of every kind.",
             ("aer",),
-            MAX_CIRCUIT_QUBITS,
         ),
     )
 
 
-def _simulator(backend_id: str, name: str, description: str, engines: tuple[str, ...], max_qubits: int) -> Backend:
+def _simulator(backend_id: str, name: str, description: str, engines: tuple[str, ...]) -> Backend:
     """Describe one simulator."""
-    gate_sets = [get_capabilities(engine).gates for engine in engines]
+    capabilities = [get_capabilities(engine) for engine in engines]
     return Backend(
         id=backend_id,
         name=name,
@@ -117,9 +117,9 @@ def _simulator(backend_id: str, name: str, description: str, engines: tuple[str,
         kind="simulator",
         status="online",
         status_reason=None,
-        qubits=max_qubits,
+        qubits=max(each.max_qubits for each in capabilities),
         max_shots=MAX_SHOTS,
-        gates=tuple(name for name in UNITARY_GATES if any(name in known for known in gate_sets)),
+        gates=tuple(name for name in UNITARY_GATES if any(name in each.gates for each in capabilities)),
         engines=engines,
         price=_SIMULATOR_PRICE,
     )

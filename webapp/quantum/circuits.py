@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from webapp.core.errors import UpcubeError
+from webapp.core.text import count_of
 from webapp.quantum.gates import BARRIER, GATES, MEASURE, NOT_GATES, RESET, GateDefinition
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
 
@@ -92,6 +93,7 @@ class Profile:
     `is_dynamic` when it has any of them, or conditions. `has_only_pauli_feed_forward` when every conditional operation
     is X, Y or Z on one bit: what Stim can do. `entanglement_bits` bounds the base-2 logarithm of the bond dimension of
     a matrix product state, with the qubits in their own order: each gate across a cut adds at most one or two bits.
+    `gate_qubits` adds up the qubits of all gates.
     """
 
     qubits: int
@@ -108,6 +110,7 @@ class Profile:
     has_only_pauli_feed_forward: bool = True
     entanglement_bits: int = 0
     widest_gate: int = 1
+    gate_qubits: int = 0
 
     @property
     def is_dynamic(self) -> bool:
@@ -160,6 +163,7 @@ def measure(circuit: Circuit) -> Profile:
         has_only_pauli_feed_forward=all(map(_is_pauli_feed_forward, conditional)),
         entanglement_bits=_bound_entanglement(circuit.qubits, unitary),
         widest_gate=max((len(op.qubits) for op in unitary), default=1),
+        gate_qubits=sum(len(op.qubits) for op in unitary),
     )
 
 
@@ -273,7 +277,7 @@ def _find_problem(circuit: Circuit, op: Operation) -> str | None:
     if definition is None:
         return f"there is no such gate; allowed are {', '.join(GATES)}."
     if definition.qubits is not None and len(op.qubits) != definition.qubits:
-        return f"it acts on {definition.qubits} qubit(s), not {len(op.qubits)}."
+        return f"it acts on {count_of(definition.qubits, 'qubit')}, not {len(op.qubits)}."
     if not op.qubits:
         return "it acts on at least one qubit."
     return _find_qubit_problem(circuit, op) or _find_angle_problem(op, definition) or _find_clbit_problem(circuit, op)
@@ -291,7 +295,7 @@ def _find_qubit_problem(circuit: Circuit, op: Operation) -> str | None:
 def _find_angle_problem(op: Operation, definition: GateDefinition) -> str | None:
     """Say what is wrong with the angles of one operation, or None."""
     if len(op.parameters) != definition.parameters:
-        return f"it takes {definition.parameters} angle(s), not {len(op.parameters)}."
+        return f"it takes {count_of(definition.parameters, 'angle')}, not {len(op.parameters)}."
     if not all(map(math.isfinite, op.parameters)):
         return "an angle is not a finite number; any finite number of radians is allowed."
     return None

@@ -5,9 +5,6 @@ MAX_CIRCUIT_QUBITS = 1_024
 MAX_CIRCUIT_CLBITS = 1_024
 MAX_CIRCUIT_OPERATIONS = 200_000
 
-# What the state vector backends accept unless an operator says otherwise: 24 qubits are 256 MiB of amplitudes.
-DEFAULT_MAX_QUBITS = 24
-
 MAX_SHOTS = 100_000
 
 # The largest integer that every JSON reader keeps exact (RFC 8259, section 6).

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.core.text import ask_whether_meant
 
 _PROBABILITY = "a number from 0 to 1"
 
@@ -70,7 +71,7 @@ PRESETS: Final[Mapping[str, NoiseModel]] = MappingProxyType(
 )
 
 # The names that users write, in the style of the API, and the fields that they set.
-_NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+NOISE_NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "depolarizing": ("depolarizing",),
         "twoQubitDepolarizing": ("two_qubit_depolarizing",),
@@ -86,22 +87,30 @@ def read_noise(given: str | Mapping[str, object]) -> NoiseModel:
     """Read a preset's name, or an object of probabilities. Raises InvalidFieldsError with every wrong field."""
     if isinstance(given, str):
         if given not in PRESETS:
-            raise InvalidFieldsError([FieldError("noise", "There is no such preset.", f"one of {', '.join(PRESETS)}")])
+            raise InvalidFieldsError(
+                [
+                    FieldError(
+                        "noise",
+                        f"There is no such preset{ask_whether_meant(given, PRESETS) or '.'}",
+                        f"one of {', '.join(PRESETS)}",
+                    )
+                ]
+            )
         return PRESETS[given]
     wrong = [
         FieldError(f"noise.{str(name)[:64]}", *_describe(name))
         for name, value in given.items()
-        if name not in _NAMES or not _is_probability(value)
+        if name not in NOISE_NAMES or not _is_probability(value)
     ]
     if wrong:
         raise InvalidFieldsError(wrong)
     # `readout` first, so that one direction given besides it wins.
-    values = {field: given[name] for name, names in _NAMES.items() if name in given for field in names}
+    values = {field: given[name] for name, names in NOISE_NAMES.items() if name in given for field in names}
     return NoiseModel(**{field: float(value) for field, value in values.items() if isinstance(value, int | float)})
 
 
-def _describe(name: str) -> tuple[str, str]:
-    """Say what is wrong with a member of that name, and what would be right."""
-    if name in _NAMES:
-        return "It is not a probability.", _PROBABILITY
-    return "There is no such kind of noise.", f"only {', '.join(_NAMES)}"
+def _describe(name: str) -> tuple[str, str, tuple[str, ...]]:
+    """Say what is wrong with a member of that name, what would be right, and which names there are if it is none."""
+    if name in NOISE_NAMES:
+        return "It is not a probability.", _PROBABILITY, ()
+    return "There is no such kind of noise.", f"only {', '.join(NOISE_NAMES)}", tuple(NOISE_NAMES)

@@ -1,18 +1,17 @@
 """The versioned price list: what running a circuit costs, in integer micro-credits."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines import ENGINE_NAMES
-from webapp.quantum.engines.costs import Cost, Demands, Method, Units, count_units, estimate
-
-# One credit is one core-second of the reference machine, so one micro-credit is one core-microsecond. A change of any
-# number below needs a new version: jobs keep the version under which they were priced.
-PRICE_LIST_VERSION = "4"
+from webapp.quantum.engines.costs import Cost, Demands, Method, Rates, Units, count_units, estimate
 
 # Taking, storing and answering a job, whatever it computes: that, or as much computing.
 BASE_MICROCREDITS = 1_000
@@ -25,19 +24,16 @@ PRICE_MARGIN = 2
 
 PICOCREDITS_PER_MICROCREDIT = 1_000_000
 
-# What everything costs that a run consists of, in picocredits, which are core-picoseconds: the rates that `python -m
-# bench.calibrate` measured on one core of the reference machine, times the margin, rounded up to two digits. In
-# turn: a run, a gate handed over, a step of work, a shot, a shot by itself, a gate of one, and a bit of a shot.
+_PRICE_LIST: Final = json.loads(Path(__file__).with_name("price_list.json").read_text())
+
+# One credit is one core-second of the reference machine, so one micro-credit is one core-microsecond. A change of any
+# number in this file or in price_list.json needs a new version: jobs keep the version under which they were priced.
+PRICE_LIST_VERSION: Final[str] = _PRICE_LIST["version"]
+
+# What everything costs that a run consists of, in picocredits, which are core-picoseconds. `python -m bench.calibrate`
+# writes the list by `list_picocredits`.
 PICOCREDITS: Final[Mapping[Method, Units]] = MappingProxyType(
-    {
-        "qulacs": Units(94_000_000, 12_000_000, 1_400, 130_000, 0, 0, 150_000),
-        "stim": Units(86_000_000, 4_700_000, 1_500, 450_000, 0, 0, 40_000),
-        "qsim": Units(83_000_000, 11_000_000, 470, 170_000, 0, 0, 150_000),
-        "aer_statevector": Units(1_600_000_000, 53_000_000, 4_100, 1_200_000, 99_000_000, 690_000, 140_000),
-        "aer_density_matrix": Units(5_400_000_000, 250_000_000, 8_900, 730_000, 78_000_000, 120_000, 100_000),
-        "aer_stabilizer": Units(1_400_000_000, 36_000_000, 22_000, 1_300_000, 88_000_000, 550_000, 120_000),
-        "aer_matrix_product_state": Units(0, 430_000_000, 8_300, 40_000_000, 71_000_000, 1_100_000, 3_400_000),
-    }
+    {method: Units(**prices) for method, prices in _PRICE_LIST["picocredits"].items()}
 )
 
 # A hardware-like price, for when a provider is configured: each gate of each shot, and each shot.
@@ -87,6 +83,20 @@ def price_microcredits(
     work = max(1, computing - BASE_MICROCREDITS - shots_price)
     total = BASE_MICROCREDITS + work + shots_price
     return Price(PRICE_LIST_VERSION, base=BASE_MICROCREDITS, work=work, shots=shots_price, total=total)
+
+
+def list_picocredits(rates: Rates) -> Units:
+    """List the price of everything that a run consists of: what it was measured to take, times the margin.
+
+    Rounded up to two digits, as a measurement has no more.
+    """
+    return Units(*(_round_up(math.ceil(PRICE_MARGIN * seconds * 1e12)) for seconds in astuple(rates)))
+
+
+def _round_up(amount: int) -> int:
+    """Round up to two digits."""
+    unit: int = 10 ** max(0, len(str(amount)) - 2)
+    return divide_rounding_up(amount, unit) * unit
 
 
 def _add_picocredits(method: Method, units: Units) -> int:

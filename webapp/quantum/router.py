@@ -15,9 +15,10 @@ from webapp.quantum.engines.costs import (
     find_cheapest,
 )
 
-# What it takes to hand a job to a worker's child, where every engine but the light ones runs: the least that a round
-# trip through the queue was seen to take. A small circuit is never better off there.
-HANDOVER_SECONDS = 0.005
+# What it takes to hand a job to a worker's child, where every engine but the light ones runs: the least that a Bell
+# state took longer through the queue than in the request, 20 ms against 6 over HTTP; the median was 17 longer on two
+# processors at rest, and 50 on busy ones. A small circuit is never better off there.
+HANDOVER_SECONDS = 0.014
 
 # What an engine must be quicker by than Qulacs where both run in the web process. Stim gives no exact probabilities,
 # and is left unloaded where only the smallest circuits are run.

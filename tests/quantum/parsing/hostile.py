@@ -118,8 +118,8 @@ HOSTILE: dict[str, tuple[str, str]] = {
 def main() -> None:
     """Read every program in this process, and print for each what came of it: a line of JSON."""
     calm_collector()
-    collections: list[int] = []
-    gc.callbacks.append(lambda phase, info: collections.append(info["generation"]) if phase == "start" else None)
+    collections: list[dict[str, int]] = []
+    gc.callbacks.append(lambda phase, info: collections.append(info) if phase == "stop" else None)
     # The library is read once per process; that is not the programs' doing.
     read_program(Program("openqasm3", "qubit q; x q;"))
     for name, (form, source) in HOSTILE.items():
@@ -131,12 +131,16 @@ def main() -> None:
         except UpcubeError as error:
             outcome = f"{error.code}: {error.message}"
         after = resource.getrusage(resource.RUSAGE_SELF)
+        full_collections = sum(info["generation"] == 2 for info in collections)
+        gc.collect()
         report = {
             "name": name,
             "outcome": outcome,
             "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-            "full_collections": collections.count(2),
+            "full_collections": full_collections,
             "grown_bytes": (after.ru_maxrss - before.ru_maxrss) * 1024,
+            # What the collector had to free, as it held itself.
+            "held_by_themselves": sum(info["collected"] for info in collections),
         }
         sys.stdout.write(json.dumps(report) + "\n")
         sys.stdout.flush()

@@ -1,15 +1,10 @@
-import gc
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.quantum.parsing.hostile import HOSTILE
-from webapp.core.errors import UpcubeError
-from webapp.quantum.programs import Program, read_program
 
 _ROOT = Path(__file__).parents[3]
 
@@ -41,22 +36,5 @@ def test_every_hostile_program_is_refused_in_words_soon_and_leaves_the_process_s
     assert sum(report["grown_bytes"] for report in reports.values()) <= _MAX_GROWN_BYTES
     # By default the collector would go through everything twice for the half of them, and hold up every other thread.
     assert sum(report["full_collections"] for report in reports.values()) <= 3
-
-
-CYCLES = ["a mebibyte of modifiers", "a mebibyte of wide operands", "loops in loops", "a mebibyte of JSON members"]
-
-
-@pytest.mark.parametrize("name", CYCLES)
-def test_what_was_read_is_freed_at_once_without_the_collector(name: str) -> None:
-    # Other tests' applications let go of one another one after the other.
-    while gc.collect():
-        pass
-    gc.disable()
-    try:
-        with pytest.raises(UpcubeError):
-            read_program(Program(*HOSTILE[name]))  # type: ignore[arg-type]
-        held_by_themselves = gc.collect()
-    finally:
-        gc.enable()
-    # pytest's own note of the exception is a few; a parser that held itself was hundreds of thousands.
-    assert held_by_themselves < 200
+    # What was read is freed at once without it: a parser that held itself was hundreds of thousands of objects.
+    assert max(report["held_by_themselves"] for report in reports.values()) < 200

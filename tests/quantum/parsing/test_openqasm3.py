@@ -148,6 +148,42 @@ def test_inputs_that_are_missing_or_too_many_or_no_numbers_are_named(inputs: dic
     assert [detail.path for detail in caught.value.details] == [f"parameters.{path}"]
 
 
+def test_every_missing_input_is_named_at_once_and_an_unknown_one_with_those_that_there_are() -> None:
+    source = "input float theta; qubit[2] q; rx(theta) q[0]; input int k; x q[k];"
+    with pytest.raises(InvalidFieldsError) as missing:
+        read(source)
+    assert [detail.path for detail in missing.value.details] == ["parameters.theta", "parameters.k"]
+    assert [detail.allowed for detail in missing.value.details] == ["a number (float)", "a number (int)"]
+    with pytest.raises(InvalidFieldsError) as unknown:
+        read(source, theta=1.0, k=1, thta=1.0)
+    assert unknown.value.details[0].allowed == "only theta, k"
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"),
+    [
+        ("qubit[2] q; cnot q[0], q[1];", "cx"),
+        ("qubit[3] q; toffoli q[0], q[1], q[2];", "ccx"),
+        ("qubit q; H q;", "h"),
+        ("qubit q; Rx(1) q;", "rx"),
+        ("gate mygate a { x a; } qubit q; my_gate q;", "mygate"),
+        ("qbit q;", "qubit"),
+    ],
+)
+def test_a_gate_of_another_language_is_answered_with_ours(source: str, meant: str) -> None:
+    with pytest.raises(InvalidProgramError, match=f"did you mean '{meant}'"):
+        read(source)
+
+
+def test_a_pragma_is_refused_with_what_to_do_instead() -> None:
+    with pytest.raises(InvalidProgramError, match="pragmas are not supported; ask beside the program"):
+        read("qubit q; h q;\n#pragma braket result state_vector")
+
+
+def test_a_byte_order_mark_at_the_start_is_passed() -> None:
+    assert read_program(Program("openqasm3", "\ufeffqubit q; x q;")).operations[0] == gate("x", 0)
+
+
 def test_conditions_on_bits_and_registers_become_values() -> None:
     source = "qubit[2] q; bit[3] c; c[0] = measure q[0]; "
     both = Condition((0, 1, 2), frozenset({5}))
@@ -184,7 +220,7 @@ def test_conditions_on_bits_and_registers_become_values() -> None:
         ("qubit[2] q; pow(0.5) @ swap q[0], q[1];", "no whole number"),
         ("qubit q; ctrl(0) @ x q;", "from 1"),
         ("qubit[2] q; ctrl @ x q[0], q[0];", "the same qubit twice"),
-        ("qubit[2] q; ctrl @ x q[0];", "acts on 2 qubit(s), not 1"),
+        ("qubit[2] q; ctrl @ x q[0];", "acts on 2 qubits, not 1"),
         ("for int i in [0:1] { qubit q; }", "outside of blocks"),
         ("const int n = 3; n = 4;", "cannot be assigned"),
         ("qubit q; int k = 9223372036854775807; k = k * 4;", "at most 64 bits"),

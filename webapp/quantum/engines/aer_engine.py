@@ -23,7 +23,7 @@ from webapp.quantum.engines.aer_circuits import (
 )
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
 from webapp.quantum.engines.costs import MEMORY_LIMIT_BYTES, Method
-from webapp.quantum.engines.outcomes import Readout, write_bits
+from webapp.quantum.engines.outcomes import Readout, round_off, write_bits
 from webapp.quantum.engines.sampled_means import estimate_means
 
 _SMALLEST_PROBABILITY = 1e-12
@@ -134,7 +134,7 @@ class _Run:
         if not self._has_exact_means:
             return estimate_means(self._engine, self._circuit, self._request)
         return tuple(
-            ExpectationValue(observable.label, float(data[f"{SAVED_MEAN}{index}"]), 0.0)
+            ExpectationValue(observable.label, round_off(float(data[f"{SAVED_MEAN}{index}"])), 0.0)
             for index, observable in enumerate(self._request.observables)
         )
 
@@ -142,7 +142,7 @@ class _Run:
         """Read the exact probabilities of the classical bits."""
         probabilities = enumerate(data[SAVED_PROBABILITIES].tolist())
         totals = Readout(self._circuit).sum_up((outcome, value) for outcome, value in probabilities if value)
-        return {bits: value for bits, value in totals.items() if value >= _SMALLEST_PROBABILITY}
+        return {bits: round_off(value) for bits, value in totals.items() if value >= _SMALLEST_PROBABILITY}
 
 
 def _read_statevector(data: Mapping[str, Any]) -> list[tuple[float, float]]:

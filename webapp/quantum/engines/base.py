@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
+from webapp.core.text import count_of
 from webapp.quantum.circuits import Circuit, Profile, check_circuit, drop_last_measurements
 from webapp.quantum.engines.costs import (
     MEMORY_LIMIT_BYTES,
@@ -203,7 +204,11 @@ def _find_method(profile: Profile, request: RunRequest, engine: str) -> Cost:
 def _check_observables(circuit: Circuit, request: RunRequest) -> None:
     """Check that observables act on qubits that there are."""
     wrong = [
-        FieldError(f"observables[{index}]", f"It is longer than the circuit's {circuit.qubits} qubits.", "no longer")
+        FieldError(
+            f"observables[{index}]",
+            f"It is longer than the circuit's {count_of(circuit.qubits, 'qubit')}.",
+            f"at most {count_of(circuit.qubits, 'character')}",
+        )
         for index, observable in enumerate(request.observables)
         if observable.width > circuit.qubits
     ]

@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from webapp.core.errors import NotFoundError
 from webapp.quantum.engines.base import Capabilities, Engine
-from webapp.quantum.engines.costs import BYTES_PER_AMPLITUDE, MEMORY_LIMIT_BYTES
+from webapp.quantum.engines.costs import BYTES_PER_AMPLITUDE, MEMORY_LIMIT_BYTES, PROBABILITIES_MAX_QUBITS
 from webapp.quantum.gates import GATES, UNITARY_GATES
 
 
@@ -33,8 +33,7 @@ _ENTRIES: Final[Mapping[str, _Entry]] = {
             gates=_ALL_GATES,
             bytes_per_amplitude=BYTES_PER_AMPLITUDE["qulacs"],
             memory_limit_bytes=MEMORY_LIMIT_BYTES,
-            # Reading 2^12 amplitudes one by one takes 4 ms; it spares the web process numpy, 100 ms and 20 MB of it.
-            probabilities_max_qubits=12,
+            probabilities_max_qubits=PROBABILITIES_MAX_QUBITS,
             is_light=True,
         ),
     ),
@@ -70,7 +69,7 @@ _ENTRIES: Final[Mapping[str, _Entry]] = {
             gates=_ALL_GATES,
             bytes_per_amplitude=0,
             memory_limit_bytes=MEMORY_LIMIT_BYTES,
-            probabilities_max_qubits=12,
+            probabilities_max_qubits=PROBABILITIES_MAX_QUBITS,
             noise="any",
         ),
     ),

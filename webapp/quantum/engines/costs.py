@@ -5,6 +5,7 @@ measured by `python -m bench.calibrate` and kept in calibration.json.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from webapp.quantum.circuits import Profile
+from webapp.quantum.engines.gate_errors import count_errors
 from webapp.quantum.limits import MAX_STATEVECTOR_QUBITS
 from webapp.quantum.noise import NoiseModel
 
@@ -46,8 +48,10 @@ MEMORY_LIMIT_BYTES: Final = 1 << 30
 # A bond of dimension 2^8 costs 16 million steps a gate; beyond, a state vector is quicker or nothing is.
 MAX_ENTANGLEMENT_BITS: Final = 8
 
-# Drawing whether a gate fails, and how, takes Aer as long as so many gates on few qubits.
-_STEPS_PER_NOISY_GATE: Final = 10
+# Sampling a qubit of a matrix product state takes Aer as long as so many steps, however little it is entangled, and so
+# many for each element of its matrices: 1.7 us where two terms entangle, 14 where 32 do.
+_STEPS_PER_SITE: Final = 256
+_STEPS_PER_BOND: Final = 3
 
 # A term of an observable is handed to Qulacs as text, which takes as long as so many gates on few qubits.
 _GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 6})
@@ -56,8 +60,9 @@ _GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 6})
 _TURNS_PER_PAULI: Final = 2
 _OPERATIONS_PER_PAULI: Final = 3
 
-# An outcome that was not seen before takes an entry of its own and a place in the order, beside its bits.
-_BITS_PER_OUTCOME: Final = 16
+# Exact probabilities come with results of circuits up to this width: reading 2^12 amplitudes one by one takes Qulacs
+# 3 ms; it spares the web process numpy, 100 ms and 20 MB of it.
+PROBABILITIES_MAX_QUBITS: Final = 12
 
 _CALIBRATION = Path(__file__).with_name("calibration.json")
 
@@ -85,7 +90,8 @@ class Units:
     """What a run consists of, in the units in which a method is timed and priced.
 
     `work` is in the method's own steps; single shots and gates are those that Aer simulates one by one; `bits` are read
-    from the shots, those of sampled means included.
+    from the shots, those of sampled means included. `outcomes` are the different ones that the shots may have, and the
+    amplitudes that are read one by one for exact probabilities or a statevector.
     """
 
     runs: int
@@ -95,6 +101,7 @@ class Units:
     single_shots: int
     single_gates: int
     bits: int
+    outcomes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,7 @@ class Rates:
     """How long a method takes: for itself, for each gate whatever its size, each step of work, and each shot.
 
     And where shots are simulated one by one: for each of them besides, and for each gate of each. And for each bit that
-    is read from the shots.
+    is read from the shots, and each different outcome.
     """
 
     base_seconds: float
@@ -136,6 +143,7 @@ class Rates:
     single_shot_seconds: float
     single_gate_seconds: float
     bit_seconds: float
+    outcome_seconds: float
 
 
 @cache
@@ -170,9 +178,11 @@ def count_gates(method: Method, profile: Profile, demands: Demands) -> int:
     """Count the gates that a simulator is handed one by one, however small they are.
 
     Where shots part ways, Qulacs is handed the rest of the circuit for each course; the other engines are handed all of
-    it once. A term of an observable that is computed exactly is handed over like a gate.
+    it once, and Aer each error that may follow a gate. A term of an observable that is computed exactly is handed over
+    like a gate.
     """
-    handed, runs = profile.gates, count_runs(method, profile, demands)
+    handed = profile.gates + (count_errors(profile, demands.noise).total if method in METHODS["aer"] else 0)
+    runs = count_runs(method, profile, demands)
     if method == "qulacs" and profile.splits:
         handed = (handed + profile.splits) * count_courses(method, profile, demands)
     if runs == 1:
@@ -186,8 +196,7 @@ def count_courses(method: Method, profile: Profile, demands: Demands) -> int:
 
     Qulacs keeps together the shots that measured the same so far; Aer simulates each from the beginning.
     """
-    has_errors = demands.noise is not None and demands.noise.has_gate_errors
-    if has_errors and method != "aer_density_matrix":
+    if method != "aer_density_matrix" and count_errors(profile, demands.noise).total:
         return demands.shots
     if not profile.is_dynamic:
         return 1
@@ -204,11 +213,10 @@ def count_single_shots(method: Method, profile: Profile, demands: Demands) -> in
 
 def count_single_gates(method: Method, profile: Profile, demands: Demands) -> int:
     """Count the gates that Aer is handed again for each of those shots."""
-    has_errors = demands.noise is not None and demands.noise.has_gate_errors and method != "aer_density_matrix"
-    steps = _STEPS_PER_NOISY_GATE if has_errors else 1
+    draws = 1 if method == "aer_density_matrix" else count_errors(profile, demands.noise).draws_per_gate
     shots = count_single_shots(method, profile, demands)
     ends = _OPERATIONS_PER_PAULI * demands.observable_paulis if count_runs(method, profile, demands) > 1 else 0
-    return (shots * (profile.gates + profile.splits) + min(shots, demands.shots) * ends) * steps
+    return (shots * (profile.gates + profile.splits) + min(shots, demands.shots) * ends) * draws
 
 
 def count_bits(method: Method, profile: Profile, demands: Demands) -> int:
@@ -217,14 +225,38 @@ def count_bits(method: Method, profile: Profile, demands: Demands) -> int:
     A state vector of ours gives numbers, of which each different one is read once; other engines write each shot's
     bits. Terms are sampled beside what the circuit measures on its way.
     """
-    wide = profile.clbits if profile.is_dynamic else min(profile.clbits, profile.qubits)
-    outcomes = demands.shots if demands.wants_memory else min(demands.shots, 1 << min(wide, 60))
-    written = outcomes if method in {"qulacs", "qsim"} else demands.shots
-    bits = written * profile.clbits + outcomes * _BITS_PER_OUTCOME + demands.shots * profile.splits
+    written = _count_different(profile, demands) if method in {"qulacs", "qsim"} else demands.shots
+    bits = written * profile.clbits + demands.shots * profile.splits
     if count_runs(method, profile, demands) == 1:
         return bits
-    kept = (profile.clbits + profile.splits if profile.is_dynamic else 0) + _BITS_PER_OUTCOME
+    kept = profile.clbits + profile.splits if profile.is_dynamic else 0
     return bits + demands.shots * (kept * demands.observable_terms + demands.observable_paulis)
+
+
+def count_outcomes(method: Method, profile: Profile, demands: Demands) -> int:
+    """Count the outcomes that are written, each different one once, and the amplitudes that are read."""
+    outcomes = _count_different(profile, demands)
+    if method in {"qulacs", "aer_statevector"}:
+        has_probabilities = not profile.is_dynamic and demands.noise is None
+        if has_probabilities and profile.qubits <= PROBABILITIES_MAX_QUBITS:
+            outcomes += 1 << profile.qubits
+        if demands.wants_statevector:
+            outcomes += 1 << min(profile.qubits, MAX_STATEVECTOR_QUBITS)
+    further = demands.observable_terms if count_runs(method, profile, demands) > 1 else 0
+    return outcomes + demands.shots * further
+
+
+def _count_different(profile: Profile, demands: Demands) -> int:
+    """Count the outcomes that are written down: every shot's, or those that differ, on average and where all are alike.
+
+    N outcomes leave a shot's aside with the chance 1 - 1/N, so s shots have N (1 - (1 - 1/N)^s) of them, or about
+    N (1 - exp(-s/N)); other chances give fewer.
+    """
+    if demands.wants_memory:
+        return demands.shots
+    wide = profile.clbits if profile.is_dynamic else min(profile.clbits, profile.qubits)
+    possible = 1 << min(wide, 60)
+    return min(demands.shots, math.ceil(possible * -math.expm1(-demands.shots / possible)))
 
 
 def count_units(method: Method, profile: Profile, demands: Demands) -> Units:
@@ -238,6 +270,7 @@ def count_units(method: Method, profile: Profile, demands: Demands) -> Units:
         single_shots=count_single_shots(method, profile, demands),
         single_gates=count_single_gates(method, profile, demands),
         bits=count_bits(method, profile, demands),
+        outcomes=count_outcomes(method, profile, demands),
     )
 
 
@@ -268,6 +301,7 @@ def add_seconds(rates: Rates, units: Units) -> float:
         + rates.single_shot_seconds * units.single_shots
         + rates.single_gate_seconds * units.single_gates
         + rates.bit_seconds * units.bits
+        + rates.outcome_seconds * units.outcomes
     )
 
 
@@ -275,9 +309,11 @@ def count_work(method: Method, profile: Profile, demands: Demands) -> int:
     """Count the steps of a method, whether or not it can run the circuit."""
     count, runs = _COUNTERS[method], count_runs(method, profile, demands)
     if runs == 1:
-        # A term that is computed exactly is as much work as a gate.
+        # A term that is computed exactly is as much work as a gate, one that cannot fail.
+        quiet = replace(demands, noise=None)
         extended = replace(profile, gates=profile.gates + demands.observable_terms)
-        return min(count(method, extended, demands), _MAX_WORK)
+        terms = count(method, extended, quiet) - count(method, profile, quiet)
+        return min(count(method, profile, demands) + terms, _MAX_WORK)
     paulis = demands.observable_paulis
     # Each further run leaves out the last measurements, for those of its term; all terms' are counted on the first.
     first = replace(
@@ -346,13 +382,15 @@ def count_memory(method: Method, profile: Profile) -> int:
 
 
 def _count_amplitudes(method: Method, profile: Profile, demands: Demands) -> int:
-    """Gates times 2^qubits amplitudes, for each course."""
-    return ((profile.gates + profile.splits + 1) << profile.qubits) * count_courses(method, profile, demands)
+    """Gates, and what may go wrong in them, times 2^qubits amplitudes, for each course."""
+    steps = profile.gates + profile.splits + 1 + count_errors(profile, demands.noise).shot_steps
+    return (steps << profile.qubits) * count_courses(method, profile, demands)
 
 
 def _count_density(method: Method, profile: Profile, demands: Demands) -> int:
-    """Gates times 4^qubits elements; noise of gates is part of the matrix, and needs no courses of its own."""
-    return ((profile.gates + profile.splits + 1) << (2 * profile.qubits)) * count_courses(method, profile, demands)
+    """Gates and their errors times 4^qubits elements; noise is part of the matrix, and needs no courses of its own."""
+    steps = profile.gates + profile.splits + 1 + count_errors(profile, demands.noise).density_steps
+    return (steps << (2 * profile.qubits)) * count_courses(method, profile, demands)
 
 
 def _count_frames(_method: Method, profile: Profile, demands: Demands) -> int:
@@ -370,11 +408,11 @@ def _count_tableau(method: Method, profile: Profile, demands: Demands) -> int:
 
 
 def _count_bonds(method: Method, profile: Profile, demands: Demands) -> int:
-    """Gates times the cube of the bond dimension, and its square for each qubit of each shot."""
+    """Gates times the cube of the bond dimension, and its square beside a fixed part for each qubit of each shot."""
     bits = profile.entanglement_bits
     courses = count_courses(method, profile, demands)
     gates = (profile.two_qubit_gates << (3 * bits)) + (profile.gates << (2 * bits))
-    return (gates + 1) * courses + demands.shots * (profile.qubits << (2 * bits))
+    return (gates + 1) * courses + demands.shots * profile.qubits * (_STEPS_PER_SITE + (_STEPS_PER_BOND << (2 * bits)))
 
 
 _COUNTERS: Final[Mapping[Method, Callable[[Method, Profile, Demands], int]]] = MappingProxyType(

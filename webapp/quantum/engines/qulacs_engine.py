@@ -1,6 +1,6 @@
 """Run circuits on Qulacs, a state vector simulator in C++ (https://doi.org/10.22331/q-2021-10-06-559).
 
-Two facts for whoever calls this: a run holds the interpreter's lock from beginning to end, and from 13 qubits on it
+Two facts for whoever calls this: a run holds the interpreter's lock from beginning to end, and from 12 qubits on it
 starts OpenMP threads, after which a forked child that runs a circuit hangs. Fork first, or set OMP_NUM_THREADS=1.
 """
 
@@ -15,7 +15,7 @@ from qulacs import gate as qulacs_gate
 
 from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
-from webapp.quantum.engines.outcomes import Readout, count_shots, write_bits
+from webapp.quantum.engines.outcomes import Readout, count_shots, round_off, write_bits
 from webapp.quantum.engines.sampled_means import estimate_means
 from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES, RESET
 from webapp.quantum.observables import Observable
@@ -62,14 +62,33 @@ def _controlled(make: Callable[..., _Gate]) -> Callable[..., _Gate]:
     return make_controlled
 
 
-def _pauli_rotation(pauli: int) -> Callable[..., _Gate]:
-    """Make the maker of exp(-i angle/2 PP) on two qubits; Qulacs counts its angles the other way round."""
+class _Sequence:
+    """Gates one after the other, as one."""
 
-    def make_rotation(first: int, second: int, angle: float) -> _Gate:
-        rotation: _Gate = qulacs_gate.PauliRotation([first, second], [pauli, pauli], -angle)
-        return rotation
+    def __init__(self, *gates: _Gate) -> None:
+        self._gates = gates
 
-    return make_rotation
+    def update_quantum_state(self, state: _State, /) -> None:
+        for each in self._gates:
+            each.update_quantum_state(state)
+
+
+def _make_rxx(first: int, second: int, angle: float) -> _Gate:
+    """Make exp(-i angle/2 XX) as a turn between two CNOTs: two thirds of the time of Qulacs' own from 12 qubits on."""
+    flip = qulacs_gate.CNOT(first, second)
+    return _Sequence(flip, qulacs_gate.RotX(first, angle), flip)
+
+
+def _make_ryy(first: int, second: int, angle: float) -> _Gate:
+    """Make exp(-i angle/2 YY); Qulacs counts its angles the other way round."""
+    rotation: _Gate = qulacs_gate.PauliRotation([first, second], [2, 2], -angle)
+    return rotation
+
+
+def _make_rzz(first: int, second: int, angle: float) -> _Gate:
+    """Make exp(-i angle/2 ZZ) as a turn between two CNOTs: half the time of Qulacs' own from 12 qubits on."""
+    flip = qulacs_gate.CNOT(first, second)
+    return _Sequence(flip, qulacs_gate.RotZ(second, angle), flip)
 
 
 def _make_phase(*qubits_and_angle: float) -> _Gate:
@@ -110,9 +129,9 @@ _MAKERS: Final[Mapping[str, Callable[..., _Gate]]] = {
     "cry": _controlled(qulacs_gate.RotY),
     "crz": _controlled(qulacs_gate.RotZ),
     "swap": qulacs_gate.SWAP,
-    "rxx": _pauli_rotation(1),
-    "ryy": _pauli_rotation(2),
-    "rzz": _pauli_rotation(3),
+    "rxx": _make_rxx,
+    "ryy": _make_ryy,
+    "rzz": _make_rzz,
     "ccx": qulacs_gate.TOFFOLI,
     "cswap": qulacs_gate.FREDKIN,
     "mcp": _make_phase,
@@ -214,6 +233,9 @@ class _Branches:
             if operations[self._tail - 1].conditions:
                 break
             self._tail -= 1
+        rest = tuple(op for op in operations[self._tail :] if op.gate == MEASURE)
+        self._rest = Readout(Circuit(circuit.qubits, circuit.clbits, rest)) if rest else None
+        self._overwritten = sum(1 << clbit for clbit in {op.clbits[0] for op in rest})
 
     def sample(self) -> list[int]:
         """Sample the classical bits of every shot, in random order."""
@@ -254,19 +276,13 @@ class _Branches:
 
     def _sample_rest(self, state: _State, bits: int, shots: int) -> list[int]:
         """Sample the measurements that end the circuit."""
-        rest = [op for op in self._circuit.operations[self._tail :] if op.gate == MEASURE]
-        if not rest:
+        if self._rest is None:
             return [bits] * shots
         samples = _repair(
             state.sampling(shots, self._random.getrandbits(32)), state, dimension=1 << self._circuit.qubits
         )
-        finished = {}
-        for outcome in set(samples):
-            value = bits
-            for op in rest:
-                value = _record(op, value, outcome >> op.qubits[0] & 1)
-            finished[outcome] = value
-        return [finished[outcome] for outcome in samples]
+        kept = bits & ~self._overwritten
+        return [kept | written for written in self._rest.read_all(samples)]
 
 
 def _collapse(state: _State, op: Operation, outcome: int) -> None:
@@ -312,7 +328,7 @@ def _compute_probabilities(state: _State, dimension: int, readout: Readout) -> d
     """Compute the exact probability of every bitstring that is not rounding noise."""
     squares = ((outcome, abs(state.get_amplitude(outcome)) ** 2) for outcome in range(dimension))
     totals = readout.sum_up((outcome, square) for outcome, square in squares if square)
-    return {bits: probability for bits, probability in totals.items() if probability >= _SMALLEST_PROBABILITY}
+    return {bits: round_off(chance) for bits, chance in totals.items() if chance >= _SMALLEST_PROBABILITY}
 
 
 def _list_amplitudes(state: _State, dimension: int) -> list[tuple[float, float]]:
@@ -330,5 +346,5 @@ def _compute_means(state: _State, qubits: int, observables: tuple[Observable, ..
             paulis = " ".join(f"{pauli} {qubit}" for qubit, pauli in term.paulis)
             operator.add_operator(term.coefficient, paulis or "I 0")
         mean = operator.get_expectation_value(cast("qulacs.QuantumState", state))
-        means.append(ExpectationValue(observable.label, float(mean.real), 0.0))
+        means.append(ExpectationValue(observable.label, round_off(mean.real), 0.0))
     return tuple(means)

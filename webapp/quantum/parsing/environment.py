@@ -1,19 +1,36 @@
 """What the names of a program stand for while it is unrolled: inputs, constants, variables and registers."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NoReturn, TypeGuard
 
 from webapp.core.errors import FieldError, InvalidFieldsError
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_QUBITS
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, compute, evaluate
 from webapp.quantum.parsing.names import BitRegister, Names, QubitRegister, Value
-from webapp.quantum.parsing.syntax import Alias, Assignment, Declaration, Operand, Range
+from webapp.quantum.parsing.syntax import Alias, Assignment, Declaration, Operand, Range, Statement
+
+# How many of its inputs a program is told that it has.
+_NAMED_INPUTS: Final = 20
 
 _ONLY_MEASURED: Final = (
     "classical bits are written only by measurements here; assigning them would need a machine that computes "
     "while it runs."
 )
+
+
+def refuse_missing(declarations: Sequence[Declaration]) -> NoReturn:
+    """Refuse a program of which inputs have no values, naming each with its type."""
+    raise InvalidFieldsError(
+        [
+            FieldError(
+                f"parameters.{declaration.name[:64]}",
+                "The program declares this input, and no value was sent.",
+                f"a number ({declaration.type})",
+            )
+            for declaration in declarations
+        ]
+    )
 
 
 class Environment:
@@ -22,6 +39,7 @@ class Environment:
     def __init__(self, inputs: Mapping[str, float], count_steps: Callable[[int], None]) -> None:
         self._inputs = dict(inputs)
         self._unused_inputs = set(inputs)
+        self._inputs_declared: list[str] = []
         self._count_steps = count_steps
         self.names = Names()
         self.qubits = 0
@@ -30,12 +48,18 @@ class Environment:
     def check_inputs(self) -> None:
         """Refuse values for inputs that the program does not declare."""
         if self._unused_inputs:
+            named = tuple(self._inputs_declared[:_NAMED_INPUTS])
+            allowed = f"only {', '.join(named)}" if named else "nothing: the program has no inputs"
             raise InvalidFieldsError(
                 [
-                    FieldError(f"parameters.{name[:64]}", "The program declares no such input.", "its declared inputs")
+                    FieldError(f"parameters.{name[:64]}", "The program declares no such input.", allowed, named)
                     for name in sorted(self._unused_inputs)
                 ]
             )
+
+    def lacks(self, statement: Statement) -> TypeGuard[Declaration]:
+        """Tell whether a statement declares an input of which no value was sent."""
+        return isinstance(statement, Declaration) and statement.kind == "input" and statement.name not in self._inputs
 
     def look_up(self, name: Name) -> Number:
         """Get the number that a name stands for. Raises Mistake."""
@@ -101,8 +125,8 @@ class Environment:
     def _declare_input(self, declaration: Declaration) -> None:
         """Give an input the value that came with the request. Raises InvalidFieldsError if none did."""
         path = f"parameters.{declaration.name[:64]}"
-        if declaration.name not in self._inputs:
-            raise InvalidFieldsError([FieldError(path, "The program declares this input.", declaration.type)])
+        if self.lacks(declaration):
+            refuse_missing([declaration])
         number = self._inputs[declaration.name]
         try:
             value = compute(declaration.type, [number], declaration.position)
@@ -111,6 +135,7 @@ class Environment:
         if value != number:
             raise InvalidFieldsError([FieldError(path, "It is no whole number.", declaration.type)])
         self._unused_inputs.discard(declaration.name)
+        self._inputs_declared.append(declaration.name[:64])
         self.names.declare(declaration.name, Value(value, declaration.type, is_constant=True), declaration.position)
 
     def _declare_value(self, declaration: Declaration) -> None:

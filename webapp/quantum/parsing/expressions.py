@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from webapp.core.text import count_of
 from webapp.quantum.limits import MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_OPERATORS
 from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.parsing.tokens import INTEGER, NAME, REAL, STRING, Tokens
@@ -268,7 +269,7 @@ class ExpressionParser:
         if known is None and function not in _OPERATORS and function != "real /":
             raise Mistake(f"there is no function {function[:40]!r}; there are {', '.join(_FUNCTIONS)}.", position)
         if known is not None and known[0] != len(arguments):
-            raise Mistake(f"{function} takes {known[0]} argument(s), not {len(arguments)}.", position)
+            raise Mistake(f"{function} takes {count_of(known[0], 'argument')}, not {len(arguments)}.", position)
         numbers = [argument for argument in arguments if isinstance(argument, int | float)]
         if len(numbers) == len(arguments):
             return compute(function, numbers, position)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from webapp.core.text import count_of
 from webapp.quantum.circuits import Operation, share
 from webapp.quantum.limits import MAX_GATE_DEPTH, MAX_PROGRAM_STEPS
 from webapp.quantum.parsing.allowance import Allowance
@@ -161,9 +162,9 @@ def _count(call: BodyCall) -> int:
 def check_shape(name: str, gate: Gate, arguments: int, qubits: int, position: int) -> None:
     """Check how many angles and qubits a gate is given. Raises Mistake."""
     if arguments != gate.parameters:
-        raise Mistake(f"{name[:40]} takes {gate.parameters} angle(s), not {arguments}.", position)
+        raise Mistake(f"{name[:40]} takes {count_of(gate.parameters, 'angle')}, not {arguments}.", position)
     if qubits != gate.qubits:
-        raise Mistake(f"{name[:40]} acts on {gate.qubits} qubit(s), not {qubits}.", position)
+        raise Mistake(f"{name[:40]} acts on {count_of(gate.qubits, 'qubit')}, not {qubits}.", position)
 
 
 class Expander:
@@ -228,11 +229,10 @@ class Expander:
         """Append a gate under modifiers; the first of them is the outermost, and takes the first qubits."""
         widths = [_count_controls(modifier, value) for modifier, value in zip(modifiers, values, strict=True)]
         if len(qubits) != sum(widths) + gate.qubits:
-            raise Mistake(
-                f"with its controls the gate acts on {sum(widths) + gate.qubits} qubit(s), not {len(qubits)}.", position
-            )
+            wanted = count_of(sum(widths) + gate.qubits, "qubit")
+            raise Mistake(f"with its controls the gate acts on {wanted}, not {len(qubits)}.", position)
         if len(angles) != gate.parameters:
-            raise Mistake(f"the gate takes {gate.parameters} angle(s), not {len(angles)}.", position)
+            raise Mistake(f"the gate takes {count_of(gate.parameters, 'angle')}, not {len(angles)}.", position)
         made: list[Operation] = []
         self.expand(gate, angles, qubits[sum(widths) :], made, phased=True)
         end = sum(widths)
@@ -273,5 +273,5 @@ def _count_controls(modifier: Modifier, value: Number) -> int:
     if modifier.kind in {"inv", "pow"}:
         return 0
     if not isinstance(value, int) or not 1 <= value <= 1_000:  # noqa: PLR2004 - more than a circuit has qubits
-        raise Mistake("the number of controls is a whole number from 1.", modifier.position)
+        raise Mistake("the number of controls must be a whole number from 1.", modifier.position)
     return int(value)

@@ -5,17 +5,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from webapp.core.text import count_of
 from webapp.quantum.circuits import Circuit, Condition, Operation, measurement, share
 from webapp.quantum.gates import BARRIER, MEASURE, RESET
 from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS
 from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.conditions import read_condition
-from webapp.quantum.parsing.environment import Environment
+from webapp.quantum.parsing.environment import Environment, refuse_missing
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Number
 from webapp.quantum.parsing.gate_calls import Expander, Gate, check_shape, define_gate
 from webapp.quantum.parsing.names import Value
-from webapp.quantum.parsing.standard_library import get_library
+from webapp.quantum.parsing.standard_library import find_meant_gate, get_library
 from webapp.quantum.parsing.syntax import (
     Alias,
     Assignment,
@@ -48,9 +49,13 @@ class Interpreter:
 
     def run(self, statements: Iterable[Statement]) -> Circuit:
         """Carry out a program and give its circuit. Raises Mistake, ProgramTooLargeError or InvalidFieldsError."""
-        for statement in statements:
+        remaining = iter(statements)
+        for statement in remaining:
             if isinstance(statement, End):
                 break
+            if self._environment.lacks(statement):
+                # All of them at once: what follows is read, and not carried out.
+                refuse_missing([statement, *filter(self._environment.lacks, remaining)])
             self._carry_out(statement)
         self._environment.check_inputs()
         qubits, clbits = self._environment.qubits, self._environment.clbits
@@ -120,7 +125,9 @@ class Interpreter:
         if name in self._opaque:
             raise Mistake(f"the gate {name[:40]!r} is opaque, so nobody knows what it does.", position)
         if gate is None:
-            raise Mistake(f"there is no gate {name[:40]!r}; define it first.", position)
+            meant = find_meant_gate(name, self._gates)
+            what = f"did you mean {meant!r}?" if meant else "define it first."
+            raise Mistake(f"there is no gate {name[:40]!r}; {what}", position)
         return gate
 
     def _call_gate(self, call: GateCall) -> None:
@@ -163,7 +170,8 @@ class Interpreter:
             raise Mistake("expected a bit to measure into: c[0] = measure q[0];", statement.position)
         clbits, _ = self._environment.select_clbits(statement.target)
         if len(qubits) != len(clbits):
-            raise Mistake(f"{len(qubits)} qubit(s) cannot be measured into {len(clbits)} bit(s).", statement.position)
+            wanted, given = count_of(len(qubits), "qubit"), count_of(len(clbits), "bit")
+            raise Mistake(f"{wanted} cannot be measured into {given}.", statement.position)
         for qubit, clbit in zip(qubits, clbits, strict=True):
             self._append(measurement(qubit, clbit), statement.position)
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, NoReturn, TypeGuard
 
 from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.core.text import count_of
 from webapp.quantum.circuits import Circuit, Operation, gate, measured_circuit
 from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
 from webapp.quantum.parsing.allowance import Allowance
@@ -49,10 +50,10 @@ def read_ionq_circuit(
     _check_members(program)
     gateset = program.get("gateset", "qis")
     if gateset not in ("qis", "native"):
-        _refuse('"gateset" is "qis" or "native".')
+        _refuse('"gateset" must be "qis" or "native".')
     steps = program.get("circuit")
     if not isinstance(steps, list):
-        _refuse('"circuit" is a list of gates.')
+        _refuse('"circuit" must be a list of gates.')
     if len(steps) > MAX_CIRCUIT_OPERATIONS:
         raise ProgramTooLargeError(f"A circuit has at most {MAX_CIRCUIT_OPERATIONS} operations.")
     qubits = _read_qubits(program.get("qubits"))
@@ -60,7 +61,7 @@ def read_ionq_circuit(
     operations: list[Operation] = []
     for index, step in enumerate(steps):
         if not isinstance(step, dict):
-            _refuse(f"circuit[{index}] is no object.")
+            _refuse(f"circuit[{index}] must be an object.")
         made = _Step(step, index, qubits).read_with(read)
         allowance.count_steps(len(made))
         operations.extend(made)
@@ -81,7 +82,7 @@ def _load(source: str) -> Mapping[str, object]:
     except (RecursionError, ValueError):
         raise InvalidProgramError("This JSON is nested too deep, or has a number that is too long.") from None
     if not isinstance(program, dict):
-        _refuse("the circuit is an object.")
+        _refuse("the circuit must be an object.")
     return program
 
 
@@ -103,14 +104,15 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _refuse(message: str) -> NoReturn:
     """Raise what is wrong, where it is told by the message itself."""
-    # The place of a gate is written as in the program.
-    raise InvalidProgramError(message if message.startswith("circuit[") else message[0].upper() + message[1:])
+    # A path stays as it is written in the program.
+    is_path = message.startswith("circuit[")
+    raise InvalidProgramError(message if is_path else message[0].upper() + message[1:])
 
 
 def _read_qubits(value: object) -> int:
     """Read the number of qubits."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        _refuse('"qubits" is a whole number from 1.')
+        _refuse('"qubits" must be a whole number from 1.')
     if value > MAX_CIRCUIT_QUBITS:
         raise ProgramTooLargeError(f"A program has at most {MAX_CIRCUIT_QUBITS} qubits; this one wants more.")
     return value
@@ -143,9 +145,9 @@ class _Step:
             self.refuse(f"give {one!r} or {several!r}, not both")
         given = listed if listed is not None else [] if single is None else [single]
         if not isinstance(given, list) or not all(self._is_qubit(qubit) for qubit in given):
-            self.refuse(f"{one!r} is a qubit from 0 to {self._qubits - 1}, and {several!r} a list of them")
+            self.refuse(f"{one!r} must be a qubit from 0 to {self._qubits - 1}, and {several!r} a list of them")
         if count is not None and len(given) != count:
-            self.refuse(f"expected {count} target qubit(s), found {len(given)}")
+            self.refuse(f"expected {count_of(count, 'target qubit')}, found {len(given)}")
         return tuple(given)
 
     def _is_qubit(self, value: object) -> bool:
@@ -156,14 +158,14 @@ class _Step:
         """Take a finite number."""
         value = self._members.pop(name, default)
         if not _is_number(value):
-            self.refuse(f"{name!r} is a finite number")
+            self.refuse(f"{name!r} must be a finite number")
         return float(value)
 
     def take_phases(self) -> tuple[float, float]:
         """Take the two phases of an entangling gate."""
         value = self._members.pop("phases", [0, 0])
         if not isinstance(value, list) or len(value) != 2 or not all(map(_is_number, value)):  # noqa: PLR2004
-            self.refuse("'phases' is a list of two finite numbers, in turns")
+            self.refuse("'phases' must be a list of two finite numbers, in turns")
         return float(value[0]), float(value[1])
 
 
@@ -179,7 +181,7 @@ def _read_qis(step: _Step) -> list[Operation]:
     """Read a gate of the abstract gate set; angles are in radians, and any of them may have controls."""
     name = step.name
     if not isinstance(name, str) or name not in _QIS_NAMES:
-        step.refuse(f"there is no such gate in the gate set qis; there are {', '.join(_QIS_NAMES)}")
+        step.refuse(f"the gate set qis has no gate {str(name)[:40]!r}; there are {', '.join(_QIS_NAMES)}")
     width = 2 if name in _PAIRS or name == "swap" else None if name in {"x", "not"} else 1
     controls = step.take_qubits("control", "controls", count=None)
     targets = step.take_qubits("target", "targets", count=1 if width is None or name == "cnot" else width)
@@ -187,7 +189,7 @@ def _read_qis(step: _Step) -> list[Operation]:
         step.refuse("it names the same qubit twice")
     if name == "cnot":
         if not controls:
-            step.refuse("a cnot has a control")
+            step.refuse("a cnot needs a 'control'")
         name = "x"
     angles = (step.take_number("rotation"),) if name in _ROTATIONS or name in _PAIRS else ()
     plain = _SINGLE.get(name) or _ROTATIONS.get(name) or _PAIRS.get(name) or name
@@ -199,7 +201,7 @@ def _read_native(step: _Step) -> list[Operation]:
     """Read a gate of the trapped ions; phases and angles are in turns."""
     name = step.name
     if not isinstance(name, str) or name not in _NATIVE_NAMES:
-        step.refuse(f"there is no such gate in the gate set native; there are {', '.join(_NATIVE_NAMES)}")
+        step.refuse(f"the gate set native has no gate {str(name)[:40]!r}; there are {', '.join(_NATIVE_NAMES)}")
     if name in {"gpi", "gpi2"}:
         return [_read_single_native(step, name)]
     targets = step.take_qubits("target", "targets", count=2)

@@ -3,8 +3,13 @@
 The definitions are those of arXiv:1707.03429, of OpenQASM 3's stdgates.inc, and of Qiskit's circuit library.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import chain
+from types import MappingProxyType
+from typing import Final
 
+from webapp.core.text import find_meant
 from webapp.quantum.parsing.expressions import Name, Number
 from webapp.quantum.parsing.gate_calls import PLAIN_GATES, Gate, define_gate
 from webapp.quantum.parsing.statements import StatementParser
@@ -35,6 +40,30 @@ gate rc3x a, b, c, d {
 }
 """
 
+# What other languages and services call these gates.
+_OTHER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "cnot": "cx",
+        "not": "x",
+        "i": "id",
+        "si": "sdg",
+        "ti": "tdg",
+        "v": "sx",
+        "vi": "sxdg",
+        "toffoli": "ccx",
+        "ccnot": "ccx",
+        "fredkin": "cswap",
+        "hadamard": "h",
+        "phaseshift": "p",
+        "cphaseshift": "cp",
+        "xx": "rxx",
+        "yy": "ryy",
+        "zz": "rzz",
+    }
+)
+# What a statement may begin with instead.
+_WORDS: Final = ("qubit", "bit", "input", "include", "measure", "reset", "barrier", "gate")
+
 
 @cache
 def get_library() -> dict[str, Gate]:
@@ -51,3 +80,8 @@ def get_library() -> dict[str, Gate]:
         if isinstance(statement, GateDefinition):
             gates[statement.name] = define_gate(statement, find, look_up)
     return gates
+
+
+def find_meant_gate(name: str, defined: Iterable[str]) -> str | None:
+    """Find the gate, or the word, that an unknown one was probably meant to be."""
+    return _OTHER_NAMES.get(name.lower()) or find_meant(name, chain(get_library(), _WORDS, defined))

@@ -90,6 +90,11 @@ class StatementParser:
             # An annotation: a hint to compilers that changes no meaning.
             tokens.skip_line()
             return None
+        if tokens.text == "#":
+            raise Mistake(
+                "pragmas are not supported; ask beside the program, with observables, statevector or noise.",
+                position,
+            )
         if tokens.text == "{" and self._is_version_3:
             return Block(self._read_block(), position)
         if tokens.kind == HARDWARE:

@@ -47,8 +47,8 @@ class Tokens:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        # Of the current token.
-        self._end = 0
+        # Of the current token. Some editors begin a file with a byte order mark.
+        self._end = len("\ufeff") if source.startswith("\ufeff") else 0
         self.kind = END
         self.text = ""
         self.position = 0

@@ -148,4 +148,5 @@ def check_parameters(parameters: Sequence[Parameter], given: Mapping[str, object
 def _unknown(name: object, known: Mapping[str, Parameter]) -> FieldError:
     """Say that there is no such parameter, and which there are."""
     allowed = f"only {', '.join(known)}" if known else "this template takes no parameters"
-    return FieldError(f"parameters.{str(name)[:_MAX_NAME_CHARACTERS]}", "There is no such parameter.", allowed)
+    path = f"parameters.{str(name)[:_MAX_NAME_CHARACTERS]}"
+    return FieldError(path, "There is no such parameter.", allowed, tuple(known))

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from webapp.core.errors import NotFoundError
+from webapp.core.text import ask_whether_meant
 from webapp.quantum.templates.base import Template
 from webapp.quantum.templates.basics import COIN_FLIP, RANDOM_NUMBER
 from webapp.quantum.templates.communication import SUPERDENSE_CODING, SWAP_TEST, TELEPORTATION
@@ -55,7 +56,7 @@ def get_template(template_id: str) -> Template:
     """Get one template. Raises TemplateNotFoundError."""
     if template_id not in _BY_ID:
         raise TemplateNotFoundError(
-            f"There is no such template; there are {', '.join(_BY_ID)}.",
+            f"There is no such template{ask_whether_meant(template_id, _BY_ID) or '.'} There are {', '.join(_BY_ID)}.",
             target="templateId",
         )
     return _BY_ID[template_id]
