@@ -1,9 +1,9 @@
 """Jobs: circuits run, and their results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from flask import Response, stream_with_context
 
@@ -11,7 +11,6 @@ from webapp.api import api
 from webapp.api.job_schemas import JobBody, read_job_body
 from webapp.api.preferences import IDEMPOTENCY, PREFER, read_idempotency_key, read_preferences
 from webapp.api.responses import (
-    CircuitJson,
     EstimateJson,
     JobHeadJson,
     JobJson,
@@ -23,6 +22,7 @@ from webapp.api.schemas import JobListQuery, answers, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time
+from webapp.core.large_work import large_work_in_turn
 from webapp.core.money import format_credits
 from webapp.endpoints import API_PREFIX
 from webapp.extensions import runtime
@@ -30,8 +30,9 @@ from webapp.hooks import get_principal
 from webapp.jobs import estimate, operations
 from webapp.jobs.idempotency import Repeatable, replace_answer
 from webapp.jobs.models import Job, JobStatus, SavedAnswer
-from webapp.jobs.operations import Submitter
+from webapp.jobs.operations import NewJob, Submitter
 from webapp.jobs.plans import JobRequest
+from webapp.jobs.program_texts import add_program
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.jobs.readers import TooManyReadersError, send_in_turn
 from webapp.jobs.results import ResultText, no_result, read_result
@@ -56,18 +57,11 @@ CREATE_CONFLICT = (
 )
 def create_job() -> Response:
     """Run a circuit, a batch or a sweep and give what came of it, or queue it for a worker."""
-    request, key = read_request(), read_idempotency_key()
-    preferences = read_preferences()
+    preferences, key = read_preferences(), read_idempotency_key()
     # Written once: what is saved for a repeat is what is sent now.
     write_answer = cache(answer_job)
-    answer = operations.submit_job(
-        submitter=get_submitter(),
-        request=request,
-        service=runtime().jobs,
-        wants_worker=preferences.respond_async,
-        repeatable=Repeatable(key, request.digest, write_answer) if key else None,
-        at=clock.now(),
-    )
+    with large_work_in_turn(get_principal().organisation_id):
+        answer = submit(key, wants_worker=preferences.respond_async, write_answer=write_answer)
     if isinstance(answer, SavedAnswer):
         return repeat_answer(answer)
     job = answer.job
@@ -79,11 +73,27 @@ def create_job() -> Response:
             replace_answer(job, key, body=head, status=status)
     headers = {"Location": job_address(job.id)}
     try:
-        return send_job(job, head, read_result(job, answer.outcome), status=status, headers=headers)
+        result = read_result(job, answer.outcome)
+        return send_job(job, head, result, status=status, headers=headers, is_whole=True)
     except TooManyReadersError:
         # It is paid for by now, and nobody must send it again: it is read at Location, as if nobody had waited.
         queued, status = write_answer(answer.job)
-        return send_job(job, queued, no_result(), status=status, headers=headers)
+        return send_job(answer.job, queued, no_result(), status=status, headers=headers, is_whole=True)
+
+
+def submit(
+    key: str | None, *, wants_worker: bool, write_answer: Callable[[Job], tuple[JobHeadJson, int]]
+) -> NewJob | SavedAnswer:
+    """Read what to run, and run or queue it; what was read, which may be large, is kept by nobody else."""
+    request = read_request()
+    return operations.submit_job(
+        submitter=get_submitter(),
+        request=request,
+        service=runtime().jobs,
+        wants_worker=wants_worker,
+        repeatable=Repeatable(key, request.digest, write_answer) if key else None,
+        at=clock.now(),
+    )
 
 
 @api.post("/jobs/estimate")
@@ -92,14 +102,16 @@ def create_job() -> Response:
 @answers({200: "What the job would cost, and what every gate says."})
 def estimate_job() -> EstimateJson:
     """Tell what a job would cost, where it would run, and what every gate says of it; nothing is run or held."""
-    found = estimate.estimate_job(
-        submitter=get_submitter(),
-        request=read_request(),
-        service=runtime().jobs,
-        wants_worker=read_preferences().respond_async,
-        at=clock.now(),
-    )
-    return render_estimate(found)
+    submitter = get_submitter()
+    with large_work_in_turn(submitter.organisation_id):
+        found = estimate.estimate_job(
+            submitter=submitter,
+            request=read_request(),
+            service=runtime().jobs,
+            wants_worker=read_preferences().respond_async,
+            at=clock.now(),
+        )
+        return render_estimate(found)
 
 
 @api.post("/jobs/<job_id>/cancel")
@@ -108,7 +120,7 @@ def estimate_job() -> EstimateJson:
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that has not ended. It costs nothing, even if it had started."""
     job = operations.cancel_job(organisation_id=get_principal().organisation_id, job_id=job_id, at=clock.now())
-    return send_job(job, render_head(job), read_result(job))
+    return send_job(job, render_head(job), read_result(job), is_whole=True)
 
 
 @api.get("/jobs")
@@ -195,8 +207,13 @@ def send_job(
     *,
     status: int = 200,
     headers: Mapping[str, str] = MappingProxyType({}),
+    is_whole: bool = False,
 ) -> Response:
-    """Send a job's JSON, of which the result is text already: see readers.py. Raises TooManyReadersError."""
+    """Send a job's JSON, of which program and result are text already: see readers.py. Raises TooManyReadersError.
+
+    A program alone is no reason for that where its answer `is_whole`: to who has just sent it, or cancelled the job.
+    """
+    result = add_program(job, result, is_whole=is_whole)
     text = send_in_turn(job.organisation_id, head, result)
     pieces = text.pieces if result.is_small else stream_with_context(iter(text.pieces))
     response = Response(pieces, status=status, headers=dict(headers), mimetype="application/json")
@@ -241,11 +258,9 @@ def render_estimate(found: estimate.Estimate) -> EstimateJson:
 
 
 def render_head(job: Job) -> JobHeadJson:
-    """Write a job with its program as JSON."""
+    """Write a job as JSON, without its program and what came of it: those are added as text."""
     return {
         **render_summary(job),
-        "circuit": cast("CircuitJson | None", job.circuit),
-        "circuits": cast("list[CircuitJson] | None", job.circuits),
         "queue": render_place(job),
         "bitOrder": "Classical bit 0 is the rightmost character.",
         "resultDeletedAt": format_time(job.result_deleted_at) if job.result_deleted_at else None,

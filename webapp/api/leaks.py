@@ -24,6 +24,7 @@ from webapp.api.schemas import Schema, answers, check_body_headers, field_errors
 from webapp.authentication import public
 from webapp.core import clock
 from webapp.core.errors import FieldError, UpcubeError
+from webapp.core.large_work import large_work_in_turn
 from webapp.extensions import runtime
 from webapp.hooks import get_origin
 from webapp.keys.leaks import report_leaks
@@ -64,7 +65,8 @@ def report_leaked_key() -> tuple[LeakReceiptJson, int]:
     is_signed = check_signature(data)
     if not is_signed:
         take_attempt([Counter(f"leak report from {network_of(get_origin().address)}", REPORTS_PER_QUARTER_HOUR)])
-    reports = read_reports(read_json(max_bytes=runtime().max_body_bytes))
+    with large_work_in_turn(ActorType.NOBODY):
+        reports = read_reports(read_json(max_bytes=runtime().max_body_bytes))
     actor = Actor(ActorType.NOBODY, None, "GitHub secret scanning", get_origin()) if is_signed else None
     for report in reports:
         report_leaks(

@@ -31,8 +31,8 @@ REFUSALS = {
     404: "There is no such thing in this account.",
     422: "A field is wrong; details names each with its path and what is allowed.",
     429: "Too many calls: Retry-After says when to come back.",
-    503: "A store is away, or too many large results are being read: nothing was charged; Retry-After says when to "
-    "come back.",
+    503: "A store is away, or too many large results or programs are being read: nothing was charged; Retry-After says "
+    "when to come back.",
 }
 BODY_REFUSALS = {
     400: "The body is not JSON that can be read.",

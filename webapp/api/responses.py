@@ -257,10 +257,8 @@ class ResultJson(TypedDict):
 
 
 class JobHeadJson(JobSummaryJson):
-    """A job with its program, and without what came of it."""
+    """A job without its program and what came of it, either of which may be large."""
 
-    circuit: CircuitJson | None
-    circuits: list[CircuitJson] | None
     queue: QueueJson | None
     bitOrder: str
     resultDeletedAt: str | None
@@ -273,6 +271,8 @@ class JobJson(JobHeadJson):
     `queue` is null unless the job is queued. A result is deleted after some time: `resultDeletedAt`.
     """
 
+    circuit: CircuitJson | None
+    circuits: list[CircuitJson] | None
     counts: dict[str, int] | None
     probabilities: dict[str, float] | None
     expectationValues: list[ExpectationJson] | None

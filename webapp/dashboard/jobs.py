@@ -14,6 +14,7 @@ from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import UpcubeError
+from webapp.core.large_work import large_work_in_turn
 from webapp.core.text import has_control_characters
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import draw
@@ -24,6 +25,7 @@ from webapp.extensions import runtime
 from webapp.jobs import operations
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.operations import JobEndedError
+from webapp.jobs.program_texts import add_program
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.jobs.readers import send_in_turn
 from webapp.jobs.results import is_small, load_result, read_result
@@ -110,7 +112,8 @@ def job(job_id: str) -> ResponseReturnValue:
     tag = f"{found.status}-{found.attempt}-{place.position if place else 0}"
     if request.if_none_match.contains(tag):
         return "", 304
-    answer = make_response(render_job(found, place))
+    with large_work_in_turn(found.organisation_id):
+        answer = make_response(render_job(found, place))
     answer.set_etag(tag)
     return answer
 
@@ -163,15 +166,13 @@ def job_result(job_id: str) -> ResponseReturnValue:
     head = {
         "id": found.id,
         "templateId": found.template_id,
-        "circuit": found.circuit,
-        "circuits": found.circuits,
         "parameters": found.parameters,
         "options": found.options,
         "shots": found.shots,
         "seed": found.seed,
         "bitOrder": "Classical bit 0 is the rightmost character.",
     }
-    text = send_in_turn(found.organisation_id, head, read_result(found))
+    text = send_in_turn(found.organisation_id, head, add_program(found, read_result(found), is_whole=False))
     file = send_file(text.pieces, name=f"{found.id}.json", mimetype="application/json")
     file.content_length = text.size_bytes
     return file
@@ -224,7 +225,10 @@ def make_rerun_body(job: Job) -> dict[str, object]:
 
 
 def find_circuit(job: Job, index: int) -> Circuit | None:
-    """Give one of the job's circuits, unless its template or its format is no longer read as it was."""
+    """Give one of the job's circuits, unless its template or its format is no longer read as it was.
+
+    Nor while other large programs are being read: the page's result does not wait for those.
+    """
     try:
         return next(islice(task_of(job).list_works(), index, None)).make_circuit()
     except UpcubeError:

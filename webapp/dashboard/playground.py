@@ -13,6 +13,7 @@ from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import UpcubeError
+from webapp.core.large_work import large_work_in_turn
 from webapp.dashboard import dashboard
 from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.jobs import make_chart, make_rerun_body
@@ -79,14 +80,16 @@ class Outlook:
 @permission_required(Permission.JOBS_MANAGE)
 def playground() -> ResponseReturnValue:
     """Show the form; with a job, that job's result below it."""
-    if "job" not in request.args:
+    found = None
+    if "job" in request.args:
+        found = get_job(organisation_id=get_own_organisation().id, job_id=request.args["job"])
+        if found.status in OPEN:
+            return redirect(url_for("dashboard.job", job_id=found.id))
+        draft = Draft.of_job(found, seed=request.args.get("seed", ""))
+    else:
         draft = Draft.start(request.args.get("kind", ""), request.args.get("template", ""))
-        return render_playground(draft, look_at(draft))
-    found = get_job(organisation_id=get_own_organisation().id, job_id=request.args["job"])
-    if found.status in OPEN:
-        return redirect(url_for("dashboard.job", job_id=found.id))
-    draft = Draft.of_job(found, seed=request.args.get("seed", ""))
-    return render_playground(draft, look_at(draft), job=found)
+    with large_work_in_turn(get_own_organisation().id):
+        return render_playground(draft, look_at(draft), job=found)
 
 
 @dashboard.post("/console/playground")
@@ -94,13 +97,14 @@ def playground() -> ResponseReturnValue:
 def use_playground() -> ResponseReturnValue:
     """Estimate what was typed, or run it."""
     draft = Draft.read(request.form)
-    outlook = look_at(draft)
-    if outlook.error is None and request.form.get("action") == "run":
-        try:
-            return show_job(run(outlook), draft)
-        except UpcubeError as error:
-            outlook = replace(outlook, error=error)
-    return render_playground(draft, outlook), outlook.error.status if outlook.error else 200
+    with large_work_in_turn(get_own_organisation().id):
+        outlook = look_at(draft)
+        if outlook.error is None and request.form.get("action") == "run":
+            try:
+                return show_job(run(outlook), draft)
+            except UpcubeError as error:
+                outlook = replace(outlook, error=error)
+        return render_playground(draft, outlook), outlook.error.status if outlook.error else 200
 
 
 def look_at(draft: Draft) -> Outlook:

@@ -73,7 +73,7 @@ class Service:
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job just made, and what came of it where it ran at once."""
+    """A job just made, and what came of it where it ran at once; a queued one has let go of its programs."""
 
     job: Job
     outcome: Outcome | None = None
@@ -153,6 +153,8 @@ def submit_once(
             store_finished(job, outcome, repeatable)
         else:
             store_queued(job, hold, repeatable)
+            # They may be large, and whoever waits for the job keeps it.
+            del job.circuit, job.circuits
     if plan.lane is Lane.INLINE:
         fault("job_after_commit")
         end_hold(hold, charged_microcredits=job.charged_microcredits)

@@ -11,13 +11,16 @@ from webapp.core.pages import Page, read_page
 from webapp.jobs.models import Job, JobStatus, JobTag
 from webapp.metering.queries import GroupedUsage
 
+PROGRAMS = (Job.circuit, Job.circuits)
+
 
 def get_job(*, organisation_id: str, job_id: str, is_fresh: bool = False) -> Job:
     """Give one of the organisation's jobs, read again where it must be fresh.
 
-    Raises NotFoundError, for somebody else's too.
+    Its programs, which may be large, are read when they are asked for. Raises NotFoundError, for somebody else's too.
     """
-    statement = select(Job).where(Job.id == job_id, Job.organisation_id == organisation_id)
+    later = [defer(column) for column in PROGRAMS]
+    statement = select(Job).where(Job.id == job_id, Job.organisation_id == organisation_id).options(*later)
     if is_fresh:
         # Out of the transaction, whose view of the database is as old as its first statement.
         db.session.rollback()
@@ -42,7 +45,7 @@ def list_jobs(
 
     Their programs, which may be large, are not read and cannot be asked for.
     """
-    without_programs = [defer(column, raiseload=True) for column in (Job.circuit, Job.circuits)]
+    without_programs = [defer(column, raiseload=True) for column in PROGRAMS]
     statement = select(Job).where(Job.organisation_id == organisation_id).options(*without_programs)
     if status:
         statement = statement.where(Job.status == status)

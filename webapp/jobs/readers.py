@@ -14,7 +14,8 @@ from webapp.core.errors import UpcubeError
 from webapp.core.listening import drop_stalled_clients
 from webapp.jobs.results import ResultText
 
-# Of the web process's 16 threads (see Procfile); MAX_WAITING others may wait for jobs to end.
+# Of the web process's 20 threads (see Procfile); MAX_WAITING others may wait for jobs to end, and four work on large
+# programs (see webapp/core/large_work.py) or wait for those.
 MAX_READERS = 6
 MAX_READERS_OF_ONE_ACCOUNT = 4
 

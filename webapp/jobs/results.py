@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from webapp.core.db import db, insert_rows
 from webapp.core.errors import StoreAwayError
 from webapp.jobs.models import Job, JobResult
-from webapp.jobs.tasks import Task, task_of
+from webapp.jobs.tasks import Task, derive_seed, take_point
 from webapp.quantum.engines import RunResult
 
 PIECE_CHARACTERS = 64 * 1024
@@ -129,8 +129,10 @@ def read_result(job: Job, outcome: Outcome | None = None) -> ResultText:
 def list_heads(job: Job) -> list[str]:
     """Give for each of several circuits the members that the job's row knows."""
     return [
-        write_members({"parameters": dict(work.parameters), "seed": work.seed, "engine": engine})
-        for work, engine in zip(task_of(job).list_works(), job.engines or (), strict=True)
+        write_members(
+            {"parameters": take_point(job.parameters, index), "seed": derive_seed(job.seed, index), "engine": engine}
+        )
+        for index, engine in enumerate(job.engines or ())
     ]
 
 

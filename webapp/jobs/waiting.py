@@ -10,7 +10,7 @@ from webapp.jobs.models import Job
 from webapp.jobs.queries import get_job
 from webapp.jobs.states import OPEN
 
-# Half of the web process's threads (see Procfile): the others serve everybody else.
+# Of the web process's 20 threads (see Procfile): with those of large results and large programs, two are always free.
 MAX_WAITING = 8
 FIRST_PAUSE_SECONDS = 0.01
 MAX_PAUSE_SECONDS = 0.2

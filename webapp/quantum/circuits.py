@@ -118,6 +118,15 @@ class Profile:
         return self.splits > 0 or self.conditional_operations > 0
 
 
+# Most operations are on one qubit. Its tuple takes as much memory as the operation, so there is one for all of them.
+_SINGLE_QUBITS = tuple((qubit,) for qubit in range(MAX_CIRCUIT_QUBITS))
+
+
+def share(qubits: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the one tuple of a single qubit of a circuit in place of this one; several as they are."""
+    return _SINGLE_QUBITS[qubits[0]] if len(qubits) == 1 else qubits
+
+
 def gate(name: str, *qubits: int, angles: tuple[float, ...] = ()) -> Operation:
     """Make one gate: `gate("cx", 0, 1)`, `gate("rz", 0, angles=(0.5,))`."""
     return Operation(name, qubits, angles)

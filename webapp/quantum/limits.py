@@ -31,5 +31,5 @@ MAX_GATE_DEPTH = 60
 # Statements, loop turns and calls of gates while a program is unrolled.
 MAX_PROGRAM_STEPS = 600_000
 
-# The qubits that all operations of a program name, counted as often as they are named.
+# The qubits that all operations of a program name, and the bits that their conditions read, counted each time.
 MAX_PROGRAM_WIRES = 1_000_000

@@ -10,6 +10,8 @@ _ALLOWED = 'a string of I, X, Y and Z such as "ZZI" (qubit 0 rightmost), or an o
 _MAX_LABEL_CHARACTERS = 120
 # Sums of terms, and the squares that errors are made of, stay finite.
 _MAX_COEFFICIENT = 1e15
+# Made once: a body full of long strings would hold a million of these pairs.
+_PAULIS = {pauli: tuple((qubit, pauli) for qubit in range(MAX_CIRCUIT_QUBITS)) for pauli in "XYZ"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _is_number(value: object) -> bool:
 
 def _read_paulis(text: str) -> tuple[tuple[int, str], ...]:
     """Read a string from its right end, where qubit 0 is."""
-    return tuple((qubit, pauli) for qubit, pauli in enumerate(reversed(text)) if pauli != "I")
+    return tuple(_PAULIS[pauli][qubit] for qubit, pauli in enumerate(reversed(text)) if pauli != "I")
 
 
 def _write_label(weights: Mapping[str, float]) -> str:

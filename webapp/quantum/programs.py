@@ -38,11 +38,13 @@ def read_program(
     its qubits measured, qubit i into bit i. Classical registers stand one above the other in the order in which they
     are declared. Reading is pure Python within the limits of `limits.py`: no file is opened, nothing is compiled, and
     other threads take their turns. Programs that are read for one job share one `allowance`. Raises
-    InvalidProgramError, ProgramTooLargeError or InvalidFieldsError.
+    InvalidProgramError, ProgramTooLargeError, InvalidFieldsError or LargeWorkBusyError.
     """
     allowance = allowance or Allowance()
     if program.format == "ionq.circuit.v1":
-        return read_ionq_circuit(program.source, inputs=inputs)
+        if isinstance(program.source, str):
+            allowance.count_source(program.source)
+        return read_ionq_circuit(program.source, inputs=inputs, allowance=allowance)
     if not isinstance(program.source, str):
         raise InvalidProgramError("An OpenQASM program is text; this is an object.")
     return _read_openqasm(program.source, 2 if program.format == "openqasm2" else 3, inputs, allowance)

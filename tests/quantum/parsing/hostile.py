@@ -72,6 +72,10 @@ HOSTILE: dict[str, tuple[str, str]] = {
         + ",".join(f"q[{n}]" for n in range(1_000))
         + ";",
     ),
+    "a wide condition of many gates": (
+        "openqasm3",
+        "qubit q; bit[1000] c; c[0] = measure q; if (c == 3) { for int i in [0:190000] { U(0, 0, 0) q; } }",
+    ),
     "a mebibyte of set members": ("openqasm3", _fill("0,", "qubit q; for int i in {", "0} { x q; }")),
     "a mebibyte of snow": ("openqasm3", "☃" * 300_000),
     "more than a mebibyte": ("openqasm3", "☃" * 500_000),

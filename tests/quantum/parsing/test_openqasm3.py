@@ -243,3 +243,9 @@ def test_annotations_delays_and_boxes_change_nothing() -> None:
 
 def test_nothing_after_the_end_is_read() -> None:
     assert gates_of("qubit q; x q; end; y q;") == [gate("x", 0)]
+
+
+def test_a_program_that_measures_nothing_may_read_more_bits_than_it_has_qubits() -> None:
+    circuit = read("qubit q; bit[10] c; if (c < 9) x q;")
+    assert (circuit.qubits, circuit.clbits) == (1, 10)
+    assert exact_branches(circuit) == {"0000000001": pytest.approx(1.0)}

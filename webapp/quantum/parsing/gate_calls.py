@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from webapp.core.text import count_of
-from webapp.quantum.circuits import Operation
+from webapp.quantum.circuits import Operation, share
 from webapp.quantum.limits import MAX_GATE_DEPTH, MAX_PROGRAM_STEPS
 from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
@@ -184,7 +184,7 @@ class Expander:
                 return
             if phased and gate.phase is not None:
                 sink.append(Operation(GPHASE, (), (gate.phase(*angles),)))
-            sink.append(Operation(gate.gate, qubits, gate.convert(*angles) if gate.convert else angles))
+            sink.append(Operation(gate.gate, share(qubits), gate.convert(*angles) if gate.convert else angles))
             return
         if gate.count + self._allowance.steps > MAX_PROGRAM_STEPS:
             self.count_steps(gate.count)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from webapp.core.text import count_of
-from webapp.quantum.circuits import Circuit, Condition, Operation, measurement
+from webapp.quantum.circuits import Circuit, Condition, Operation, measurement, share
 from webapp.quantum.gates import BARRIER, MEASURE, RESET
 from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS
 from webapp.quantum.parsing.allowance import Allowance
@@ -62,8 +62,11 @@ class Interpreter:
         if qubits == 0:
             raise Mistake("the program has no qubits; declare a register of them.", 0)
         if not any(op.gate == MEASURE for op in self._operations):
-            # A program that measures nothing means all of its qubits, as with other services.
-            return Circuit(qubits, qubits, (*self._operations, *(measurement(qubit, qubit) for qubit in range(qubits))))
+            # A program that measures nothing means all of its qubits, as with other services. It may read bits all the
+            # same, which are 0.
+            read = {clbit for op in self._operations for each in op.conditions for clbit in each.clbits}
+            measured = (*self._operations, *(measurement(qubit, qubit) for qubit in range(qubits)))
+            return Circuit(qubits, max([qubits, *(clbit + 1 for clbit in read)]), measured)
         return Circuit(qubits, clbits, tuple(self._operations))
 
     def _carry_out(self, statement: Statement) -> None:
@@ -101,8 +104,8 @@ class Interpreter:
             raise Mistake("a gate names the same qubit twice; all of its qubits must differ.", position)
         if not all(map(math.isfinite, op.parameters)):
             raise Mistake("an angle of this gate, or of what its modifiers make of it, is infinite.", position)
-        # Wide barriers and controls hold more qubits than there are operations.
-        self._expander.count_wires(len(op.qubits))
+        # Wide barriers, controls and conditions hold more qubits and bits than there are operations.
+        self._expander.count_wires(len(op.qubits) + sum(len(condition.clbits) for condition in self._conditions))
         self._operations.append(replace(op, conditions=self._conditions) if self._conditions else op)
 
     def _define_gate(self, definition: GateDefinition) -> None:
@@ -175,7 +178,7 @@ class Interpreter:
     def _reset(self, statement: Reset) -> None:
         """Set qubits to 0."""
         for qubit in self._environment.select_qubits(statement.operand)[0]:
-            self._append(Operation(RESET, (qubit,)), statement.position)
+            self._append(Operation(RESET, share((qubit,))), statement.position)
 
     def _barrier(self, statement: Barrier) -> None:
         """Keep gates on both sides of a barrier apart."""

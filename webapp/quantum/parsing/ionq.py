@@ -9,7 +9,8 @@ from typing import Final, NoReturn, TypeGuard
 from webapp.core.errors import FieldError, InvalidFieldsError
 from webapp.core.text import count_of
 from webapp.quantum.circuits import Circuit, Operation, gate, measured_circuit
-from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS, MAX_SOURCE_BYTES
+from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
+from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.errors import InvalidProgramError, ProgramTooLargeError
 from webapp.quantum.parsing.modifiers import control
 
@@ -36,7 +37,9 @@ MAX_JSON_BRACKETS: Final = 100_000
 _FULL_ANGLE: Final = 0.25
 
 
-def read_ionq_circuit(source: str | Mapping[str, object], *, inputs: Mapping[str, float]) -> Circuit:
+def read_ionq_circuit(
+    source: str | Mapping[str, object], *, inputs: Mapping[str, float], allowance: Allowance
+) -> Circuit:
     """Read a circuit; all of its qubits are measured at its end, as IonQ does.
 
     Raises InvalidProgramError, ProgramTooLargeError or InvalidFieldsError.
@@ -59,7 +62,9 @@ def read_ionq_circuit(source: str | Mapping[str, object], *, inputs: Mapping[str
     for index, step in enumerate(steps):
         if not isinstance(step, dict):
             _refuse(f"circuit[{index}] must be an object.")
-        operations.extend(_Step(step, index, qubits).read_with(read))
+        made = _Step(step, index, qubits).read_with(read)
+        allowance.count_steps(len(made))
+        operations.extend(made)
         if len(operations) > MAX_CIRCUIT_OPERATIONS:
             raise ProgramTooLargeError(f"A circuit has at most {MAX_CIRCUIT_OPERATIONS} operations.")
     return measured_circuit(qubits, operations)
@@ -67,8 +72,6 @@ def read_ionq_circuit(source: str | Mapping[str, object], *, inputs: Mapping[str
 
 def _load(source: str) -> Mapping[str, object]:
     """Read the JSON text of a circuit."""
-    if len(source) > MAX_SOURCE_BYTES:
-        raise ProgramTooLargeError(f"A program has at most {MAX_SOURCE_BYTES} bytes.")
     # Looked at before it is read: an empty list is three characters of text and thirty times as much memory.
     if source.count("[") + source.count("{") > MAX_JSON_BRACKETS:
         raise ProgramTooLargeError(f"A circuit has at most {MAX_JSON_BRACKETS} opening brackets and braces.")
