@@ -18,6 +18,11 @@ class Example:
     shots: int = 1_000
     noise: NoiseModel | None = None
 
+    @property
+    def unread(self) -> Circuit:
+        """Give the circuit as one that nobody has checked or measured yet: a run begins with that."""
+        return replace(self.circuit)
+
 
 def list_examples() -> list[Example]:
     """List the published set."""

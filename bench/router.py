@@ -19,7 +19,7 @@ from webapp.core.errors import UpcubeError
 from webapp.quantum.circuits import measure
 from webapp.quantum.engines import ENGINE_NAMES, RunRequest, get_engine
 from webapp.quantum.engines.costs import Cost, Demands, estimate
-from webapp.quantum.router import HANDOVER_SECONDS, PREFERENCE_SECONDS, add_handover, choose_engine
+from webapp.quantum.router import HANDOVER_SECONDS, add_handover, choose_engine
 
 PATH = ROOT / "docs" / "router.md"
 
@@ -101,7 +101,7 @@ def _runner(name: str, example: Example) -> Callable[[int], None]:
     """Run with one of our engines."""
 
     def run(seed: int) -> None:
-        get_engine(name).run(example.circuit, RunRequest(example.shots, seed, example.noise))
+        get_engine(name).run(example.unread, RunRequest(example.shots, seed, example.noise))
 
     return run
 
@@ -144,10 +144,8 @@ def write(measured: list[Measured]) -> str:
         "where the name says no other number. The router's choice is bold; - is a circuit that an engine refuses.",
         "`aer` is Aer by the method that our estimates choose, `automatic` is Aer left to itself, and `best of aer` is",
         "the quickest of them and of all methods, each tried where it is not estimated to take longer than",
-        f"{2 * _TOO_LONG_SECONDS:g} s. `router / best` is against every engine and every method of Aer. It counts what",
-        "the router counts besides, which the column before does not: what it takes to hand a job to a worker for qsim",
-        f"and aer, {HANDOVER_SECONDS * 1_000:g} ms; and for stim, which gives no exact probabilities,",
-        f"{PREFERENCE_SECONDS * 1_000:g} ms.",
+        f"{2 * _TOO_LONG_SECONDS:g} s. `router / best` is against every engine and every method of Aer; there, qsim and",
+        f"aer take {HANDOVER_SECONDS * 1_000:g} ms more, which it takes to hand a job to a worker.",
         "",
         f"- Aer's automatic method over the router, geometric mean: **{mean:.1f}** (aim: at least 4)",
         f"- The router over the best engine and method, worst case: **{largest}, {worst.example.name}",

