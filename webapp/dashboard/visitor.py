@@ -1,6 +1,5 @@
 """Who is looking at the page."""
 
-from functools import cached_property
 from typing import Any, cast
 
 from flask import g, request, session
@@ -14,6 +13,7 @@ from webapp.accounts.queries import get_current_membership, get_live_session, li
 from webapp.accounts.roles import Permission, Role, is_allowed
 from webapp.accounts.sessions import is_confirmed, note_use
 from webapp.core import clock
+from webapp.core.memo import remembered
 from webapp.dashboard import dashboard
 from webapp.extensions import login_manager, runtime
 from webapp.hooks import get_origin
@@ -30,12 +30,12 @@ class Visitor(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
         # Whether they have proved a short while ago who they are.
         self.is_confirmed = is_confirmed
 
-    @cached_property
+    @remembered
     def membership(self) -> Membership:
         """The place in the organisation that the pages show: the chosen one, or the personal one."""
         return get_current_membership(self.user.id, session.get("organisation_id"))
 
-    @cached_property
+    @remembered
     def memberships(self) -> list[Membership]:
         """Every organisation that there is to choose from."""
         return list_memberships(self.user.id)

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
+from webapp.core.memo import remembered
 from webapp.keys.models import ApiKey
 
 
@@ -35,12 +35,12 @@ class LimitPolicy:
     key: tuple[Limit, ...]
     account: tuple[Limit, ...]
 
-    @cached_property
+    @remembered
     def key_json(self) -> str:
         """Every key's limits as admit.lua reads them."""
         return encode_limits(self.key)
 
-    @cached_property
+    @remembered
     def account_json(self) -> str:
         """Every account's limits as admit.lua reads them."""
         return encode_limits(self.account)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from webapp.core.errors import UpcubeError
+from webapp.core.memo import remembered
 from webapp.core.text import count_of
 from webapp.quantum.gates import BARRIER, GATES, MEASURE, NOT_GATES, RESET, GateDefinition
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
@@ -62,12 +62,12 @@ class Circuit:
     clbits: int
     operations: tuple[Operation, ...]
 
-    @cached_property
+    @remembered
     def profile(self) -> "Profile":
         """Its measures, taken once; of a checked circuit."""
         return measure(self)
 
-    @cached_property
+    @remembered
     def problem(self) -> "Problem | None":
         """The first thing that is wrong with it, looked for once."""
         return _find_first_problem(self)
