@@ -136,3 +136,31 @@ def test_a_queued_and_a_finished_batch_have_pages(client: FlaskClient, key: Key)
     assert "Most frequent" not in queued
     done = client.get(f"/console/jobs/{post_bell(client, key, **body).get_json()['id']}").text
     assert "Most frequent" in done
+
+
+def test_tags_and_metadata_are_shown_as_text_and_a_tag_leads_to_its_jobs(client: FlaskClient, key: Key) -> None:
+    job_id = post_bell(client, key, name="tagged", tags=["<b>&=", "4", "5", "6"], metadata={"<i>": "<u>"}).get_json()[
+        "id"
+    ]
+    post_bell(client, key, name="other")
+    page = client.get(f"/console/jobs/{job_id}").text
+    address = "/console/jobs?tag=%3Cb%3E%26%3D"
+    assert f'href="{address}"' in page
+    assert all(text in page for text in ("&lt;b&gt;&amp;=", "&lt;i&gt;", "&lt;u&gt;"))
+    found = client.get(address).text
+    assert ("tagged" in found, "other" in found) == (True, False)
+    assert "+1" in found
+    assert 'href="/console/jobs?status=completed&amp;tag=%3Cb%3E%26%3D"' in found
+
+
+@pytest.mark.parametrize("tag", ["nothing", "Thesis", "thes%25", "a" * 3_000])
+def test_a_tag_of_nothing_finds_nothing(client: FlaskClient, key: Key, tag: str) -> None:
+    post_bell(client, key, tags=["thesis"])
+    assert "bell-state" not in client.get(f"/console/jobs?tag={tag}").text
+    assert "bell-state" in client.get("/console/jobs?tag=thesis").text
+
+
+def test_what_cannot_be_a_tag_is_none(client: FlaskClient, key: Key) -> None:
+    post_bell(client, key)
+    page = client.get("/console/jobs?tag=%00").text
+    assert ("bell-state" in page, "has the tag" in page) == (True, False)

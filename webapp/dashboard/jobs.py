@@ -88,6 +88,8 @@ def jobs() -> str:
     status = request.args.get("status", "")
     cursor = request.args.get("cursor", "")
     tag = request.args.get("tag", "")
+    # No tag has any, and PostgreSQL could not be asked for a NUL.
+    tag = "" if has_control_characters(tag) else tag
     key = get_asked_key()
     page = list_jobs(
         organisation_id=get_own_organisation().id,
@@ -95,8 +97,7 @@ def jobs() -> str:
         limit=JOBS_PER_PAGE,
         cursor=cursor if CURSOR.fullmatch(cursor) else None,
         status=status if status in set(JobStatus) else None,
-        # No tag has any, and PostgreSQL could not be asked for a NUL.
-        tag=tag if tag and not has_control_characters(tag) else None,
+        tag=tag or None,
     )
     return render_template(
         "jobs.html", page=page, status=status, statuses=list(JobStatus), cursor=cursor, key=key, tag=tag
