@@ -20,9 +20,10 @@ from tests.api.helpers import read_error
 from tests.factories import API, Account, Key, log_in, make_account, make_key, now, queue_bell
 from tests.live import call, wait_until, web_server
 from webapp.core.errors import StoreAwayError
+from webapp.jobs.program_texts import add_program
 from webapp.jobs.pruning import prune_results
 from webapp.jobs.queries import get_job
-from webapp.jobs.readers import MAX_READERS, MAX_READERS_OF_ONE_ACCOUNT, readers
+from webapp.jobs.readers import MAX_READERS, MAX_READERS_OF_ONE_ACCOUNT, readers, send_in_turn
 from webapp.jobs.result_sizes import MAX_RESULT_BYTES
 from webapp.jobs.results import PIECES_AT_A_TIME, SMALL_BYTES, read_result
 from webapp.jobs.running import claim_job, complete_job
@@ -73,6 +74,21 @@ def test_it_is_told_beforehand_how_long_it_is(
         assert answer.content_length == len(answer.data) > MAX_RESULT_BYTES * 0.99
         head = client.head(address, headers=key.headers)
         assert (head.content_length, head.data) == (answer.content_length, b"")
+
+
+@pytest.mark.parametrize("subject", [{}, {"templateId": None, "circuit": CIRCUIT}])
+def test_one_that_was_deleted_before_it_is_begun_is_an_error_and_no_answer_cut_short(
+    app: Flask, key: Key, subject: dict[str, object]
+) -> None:
+    job_id = queue_bell(app.test_client(), key, **subject)
+    run_next(app, shots=SMALL_BYTES // BITS + 1)
+    with app.app_context():
+        job = get_job(organisation_id=key.row.organisation_id, job_id=job_id)
+        result = read_result(job)
+        assert not result.is_small
+        assert prune_results(before=now() + timedelta(seconds=1)) == 1
+        with pytest.raises(StoreAwayError, match="deleted while it was read"):
+            send_in_turn(job.organisation_id, {"id": job.id}, add_program(job, result, is_whole=False))
 
 
 def test_a_page_offers_it_as_a_file(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:

@@ -1,9 +1,8 @@
 """The programs of jobs as JSON text: a stored one is sent as it is stored, and never parsed for that."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 
 import sqlalchemy as sa
 
@@ -26,23 +25,28 @@ def add_program(job: Job, result: ResultText, *, is_whole: bool) -> ResultText:
     the database when it is sent, unless the job has it at hand.
     """
     if job.template_id is not None:
-        return put_before(NO_PROGRAM, result)
+        return put_before([NO_PROGRAM], result, size_bytes=len(NO_PROGRAM))
     if sa.inspect(job).dict.keys() >= {"circuit", "circuits"}:
         text = f'"circuit": {json.dumps(job.circuit)}, "circuits": {json.dumps(job.circuits)}, '
-        return put_before(text, result)
-    size_bytes = db.session.execute(STORED_SIZE, {"job_id": job.id}).scalar_one()
-    return replace(
-        result,
-        pieces=chain(read_program(job.id), result.pieces),
-        # The other of the two is null.
-        size_bytes=result.size_bytes + len(NO_PROGRAM) - len("null") + size_bytes,
-        is_small=result.is_small and (is_whole or size_bytes <= SMALL_BYTES),
-    )
+        return put_before([text], result, size_bytes=len(text))
+    program_bytes = db.session.execute(STORED_SIZE, {"job_id": job.id}).scalar_one()
+    # The other of the two is null.
+    size_bytes = len(NO_PROGRAM) - len("null") + program_bytes
+    is_small = result.is_small and (is_whole or program_bytes <= SMALL_BYTES)
+    return replace(put_before(read_program(job.id), result, size_bytes=size_bytes), is_small=is_small)
 
 
-def put_before(text: str, result: ResultText) -> ResultText:
-    """Put a text before a result."""
-    return replace(result, pieces=chain([text], result.pieces), size_bytes=result.size_bytes + len(text))
+def put_before(texts: Iterable[str], result: ResultText, *, size_bytes: int) -> ResultText:
+    """Put texts before a result."""
+    return replace(result, pieces=chain_begun(texts, result.pieces), size_bytes=size_bytes + result.size_bytes)
+
+
+def chain_begun(texts: Iterable[str], pieces: Iterator[str]) -> Iterator[str]:
+    """Give texts and then pieces, once both have been begun: what fails there fails before anything is sent."""
+    first = next(pieces)
+    yield from texts
+    yield first
+    yield from pieces
 
 
 def read_program(job_id: str) -> Iterator[str]:
