@@ -19,7 +19,7 @@ from tests.live import call, web_server
 from tests.stores import PostgresqlStore, SqliteStore
 from webapp.core import large_work
 from webapp.core.errors import MAX_DETAILS
-from webapp.core.large_work import LARGE_BYTES, turns
+from webapp.core.large_work import LARGE_BYTES, LargeWorkBusyError, turns
 from webapp.jobs.readers import MAX_READERS, readers
 
 SMALL = 'include "stdgates.inc"; qubit[2] q; h q[0]; cx q[0], q[1];'
@@ -70,7 +70,9 @@ def test_a_large_program_is_refused_while_others_are_read(refusing: Service, pat
     answer = refusing.client.post(API + path, json={"shots": 1} | LARGE[name], headers=refusing.key.headers)
     error = read_error(answer, 503, "programs_busy")
     assert answer.headers["Retry-After"] == "2"
-    assert "Nothing was charged" in error["message"]
+    # It is about none of a job's circuits.
+    assert error["message"] == LargeWorkBusyError().message
+    assert error["target"] is None
 
 
 @pytest.mark.usefixtures("busy")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from webapp.core.errors import UpcubeError
+from webapp.core.large_work import LargeWorkBusyError
 from webapp.jobs.models import Job
 from webapp.quantum.circuits import Circuit
 from webapp.quantum.engines import RunRequest
@@ -99,6 +100,9 @@ class Task:
                 circuit = work.make_circuit(allowance)
                 if not self.is_single:
                     allowance.count_operations(len(circuit.operations))
+            except LargeWorkBusyError:
+                # Whichever circuit it was that made the job large.
+                raise
             except UpcubeError as error:
                 self.name_circuit(error, index)
                 raise
