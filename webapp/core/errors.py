@@ -64,10 +64,12 @@ class InvalidFieldsError(UpcubeError):
     code = "invalid_fields"
 
     def __init__(self, details: Sequence[FieldError]) -> None:
-        count = "One field is" if len(details) == 1 else f"{len(details)} fields are"
-        first = f" (the first {MAX_DETAILS})" if len(details) > MAX_DETAILS else ""
+        count, first = ("One field is" if len(details) == 1 else f"{len(details)} fields are"), ""
+        if len(details) > MAX_DETAILS:
+            # Who finds them stops there, so nobody knows how many there are.
+            count, first = f"More than {MAX_DETAILS} fields are", f" of the first {MAX_DETAILS}"
         super().__init__(
-            f"{count} wrong; details says which{first} and what is allowed.", details=details[:MAX_DETAILS]
+            f"{count} wrong; details says{first} which and what is allowed.", details=details[:MAX_DETAILS]
         )
 
 
