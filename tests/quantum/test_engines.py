@@ -173,9 +173,8 @@ def test_sampled_means_are_within_their_standard_errors(engine: str) -> None:
 def test_a_sampled_mean_is_never_said_to_be_exact(engine: str) -> None:
     bell = measured_circuit(2, [gate("h", 0), gate("cx", 0, 1)])
     for shots in (1, 100):
-        [mean] = (
-            get_engine(engine).run(bell, RunRequest(shots, 1, observables=(read_observable("ZZ"),))).expectation_values
-        )
+        request = RunRequest(shots, 1, observables=(read_observable("ZZ"),))
+        [mean] = get_engine(engine).run(bell, request).expectation_values
         assert mean.value == 1
         assert 0 < mean.standard_error < 2 / shots**0.5
 

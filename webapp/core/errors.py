@@ -64,13 +64,11 @@ class InvalidFieldsError(UpcubeError):
     code = "invalid_fields"
 
     def __init__(self, details: Sequence[FieldError]) -> None:
-        count, first = ("One field is" if len(details) == 1 else f"{len(details)} fields are"), ""
+        count, which = "One field is" if len(details) == 1 else f"{len(details)} fields are", "which"
         if len(details) > MAX_DETAILS:
-            # Who finds them stops there, so nobody knows how many there are.
-            count, first = f"More than {MAX_DETAILS} fields are", f" of the first {MAX_DETAILS}"
-        super().__init__(
-            f"{count} wrong; details says{first} which and what is allowed.", details=details[:MAX_DETAILS]
-        )
+            # Who looks for them stops there, so nobody knows how many there are.
+            count, which = f"More than {MAX_DETAILS} fields are", f"which (the first {MAX_DETAILS})"
+        super().__init__(f"{count} wrong; details says {which} and what is allowed.", details=details[:MAX_DETAILS])
 
 
 class LengthRequiredError(UpcubeError):
