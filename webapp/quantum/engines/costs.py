@@ -54,7 +54,7 @@ _STEPS_PER_SITE: Final = 256
 _STEPS_PER_BOND: Final = 3
 
 # A term of an observable is handed to Qulacs as text, which takes as long as so many gates on few qubits.
-_GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 4})
+_GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 2})
 # On many qubits it is work: an amplitude took Qulacs 3 ns where X or Y is in the term, and 15 where there are only Zs,
 # of which the Hamiltonians of Ising models and cuts are; a gate takes one. Aer takes as long as two gates for either.
 _STEPS_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 8, "aer_statevector": 2})
