@@ -182,10 +182,10 @@ def authenticate_person(authentication: LoginRequired) -> ResponseReturnValue | 
     if authentication.is_for_operators and not may_be_operator():
         raise NotFoundError("There is nothing at this address.")
     if not current_user.is_authenticated:
-        return redirect(url_for("dashboard.log_in", next=request.full_path.rstrip("?")))
+        return redirect(url_for("dashboard.log_in", next=get_page_address()))
     if authentication.is_recent and not current_user.is_confirmed:
         # A form cannot be sent on: people come back to the page where it stood.
-        page = request.full_path.rstrip("?") if request.method in SAFE_METHODS else get_page_before()
+        page = get_page_address() if request.method in SAFE_METHODS else get_page_before()
         return redirect(url_for("dashboard.confirm", next=page))
     check_member(authentication.permission)
     return None
@@ -211,6 +211,11 @@ def check_member(permission: Permission | None) -> None:
             "An owner or admin can change it.",
             wanted=permission,
         )
+
+
+def get_page_address() -> str:
+    """Give the path and the query that are asked for; a query may end in a question mark of its own."""
+    return request.full_path if request.query_string else request.path
 
 
 def get_page_before() -> str | None:

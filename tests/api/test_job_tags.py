@@ -96,9 +96,9 @@ def test_tags_are_a_few_short_texts(refusing: Service, tags: object, path: str) 
         (None, "metadata"),
         ([], "metadata"),
         ({str(number): "" for number in range(21)}, "metadata"),
-        ({"": "x"}, "metadata..[key]"),
-        ({"x" * 41: "x"}, f"metadata.{'x' * 41}.[key]"),
-        ({"a\0b": "x"}, "metadata.a\0b.[key]"),
+        ({"": "x"}, "metadata."),
+        ({"x" * 41: "x"}, f"metadata.{'x' * 41}"),
+        ({"a\0b": "x"}, "metadata.a\0b"),
         ({"run": 7}, "metadata.run"),
         ({"run": None}, "metadata.run"),
         ({"run": {"deep": "er"}}, "metadata.run"),
@@ -113,6 +113,22 @@ def test_metadata_is_a_few_short_texts_by_name(refusing: Service, metadata: obje
         path,
         "an object: at most 20 names of 1 to 40 characters with texts of at most 200",
     )
+
+
+def test_it_is_the_name_that_is_said_to_be_wrong_where_it_is(refusing: Service) -> None:
+    answer = refusing.post_json(metadata={"x" * 41: "x", "[key]": 7})
+    details = read_error(answer, 422, "invalid_fields")["details"]
+    assert [(detail["path"], detail["message"]) for detail in details] == [
+        (f"metadata.{'x' * 41}", "Its name must have at most 40 characters."),
+        ("metadata.[key]", "It must be a string."),
+    ]
+
+
+def test_of_too_much_metadata_nothing_else_is_said(refusing: Service) -> None:
+    """A mebibyte of wrong texts had every other request wait for 0.13 s, and took 50 MB."""
+    answer = refusing.post_json(metadata=dict.fromkeys(map(str, range(21)), 7))
+    [detail] = read_error(answer, 422, "invalid_fields")["details"]
+    assert (detail["path"], detail["message"]) == ("metadata", "It must have at most 20 elements.")
 
 
 def test_they_are_part_of_what_an_idempotency_key_stands_for(client: FlaskClient, key: Key) -> None:

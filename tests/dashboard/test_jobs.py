@@ -153,6 +153,12 @@ def test_tags_and_metadata_are_shown_as_text_and_a_tag_leads_to_its_jobs(client:
     assert 'href="/console/jobs?status=completed&amp;tag=%3Cb%3E%26%3D"' in found
 
 
+def test_the_list_of_a_tag_that_ends_in_a_question_mark_keeps_to_it(client: FlaskClient, key: Key) -> None:
+    post_bell(client, key, tags=["why?"])
+    assert 'data-live="/console/jobs?tag=why?"' in client.get("/console/jobs?tag=why?").text
+    assert 'data-live="/console/jobs"' in client.get("/console/jobs?").text
+
+
 @pytest.mark.parametrize("tag", ["nothing", "Thesis", "thes%25", "a" * 3_000])
 def test_a_tag_of_nothing_finds_nothing(client: FlaskClient, key: Key, tag: str) -> None:
     post_bell(client, key, tags=["thesis"])

@@ -169,6 +169,16 @@ def test_sampled_means_are_within_their_standard_errors(engine: str) -> None:
         assert abs(mean.value - expected) <= 5 * mean.standard_error + 1e-9
 
 
+@pytest.mark.parametrize("engine", ["stim", "qsim"])
+def test_a_sampled_mean_is_never_said_to_be_exact(engine: str) -> None:
+    bell = measured_circuit(2, [gate("h", 0), gate("cx", 0, 1)])
+    for shots in (1, 100):
+        request = RunRequest(shots, 1, observables=(read_observable("ZZ"),))
+        [mean] = get_engine(engine).run(bell, request).expectation_values
+        assert mean.value == 1
+        assert 0 < mean.standard_error < 2 / shots**0.5
+
+
 def test_a_mean_over_a_thousand_qubits_is_sampled_though_as_many_bits_are_written() -> None:
     ghz = [gate("h", 0), *(gate("cx", qubit, qubit + 1) for qubit in range(999))]
     observables = (read_observable("Z" * 1_000), read_observable("X" * 1_000))

@@ -82,6 +82,14 @@ def test_a_circuit_that_nothing_runs_is_refused_with_the_reason_of_every_engine(
     assert caught.value.extra["limitBytes"] == 2**30
 
 
+def test_engines_that_refuse_alike_say_so_once() -> None:
+    demands = Demands(10, NoiseModel(depolarizing=0.1), wants_statevector=True)
+    with pytest.raises(UnsupportedCircuitError) as caught:
+        choose_engine(measure(_ghz(2)), demands)
+    assert "qulacs, stim, qsim, aer: a statevector comes from" in caught.value.message
+    assert caught.value.message.count("statevector") == 1
+
+
 def test_a_named_engine_that_cannot_run_the_circuit_is_refused_with_its_reason() -> None:
     with pytest.raises(UnsupportedCircuitError, match="stim: the circuit has gates other than Clifford gates"):
         choose_engine(measure(_ladder(3, 1)), requested="stim")

@@ -144,3 +144,9 @@ def test_values_are_read_by_type() -> None:
         values.integer("bits")
     with pytest.raises(KeyError):
         ParameterValues({}).integer("size")
+
+
+def test_no_more_errors_are_made_of_many_unknown_names_than_are_shown() -> None:
+    with pytest.raises(InvalidFieldsError, match="More than 100 fields are wrong") as caught:
+        check_parameters([], dict.fromkeys(map(str, range(1_000)), 1))
+    assert len(caught.value.details) == 100

@@ -320,13 +320,18 @@ def field_errors(schema: type[Schema], errors: Sequence[ErrorDetails]) -> list[F
     """Put pydantic's findings into ours; what was sent is never repeated, but for the names of fields."""
     return [
         FieldError(
-            path=write_path(error["loc"])[:MAX_PATH_CHARACTERS],
-            message=describe(error),
+            path=write_path(error["loc"][:-1] if is_of_name(error) else error["loc"])[:MAX_PATH_CHARACTERS],
+            message=describe(error).replace("It ", "Its name ", 1) if is_of_name(error) else describe(error),
             allowed=find_allowed(schema, error["loc"]),
             known=find_known(schema, error),
         )
         for error in errors
     ]
+
+
+def is_of_name(error: ErrorDetails) -> bool:
+    """Tell whether it is the name of an object's member that is wrong, and not its value."""
+    return len(error["loc"]) > 2 and error["loc"][-1] == "[key]"  # noqa: PLR2004 - field, name, and pydantic's mark
 
 
 def write_path(location: Sequence[int | str]) -> str:

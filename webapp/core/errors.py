@@ -64,11 +64,11 @@ class InvalidFieldsError(UpcubeError):
     code = "invalid_fields"
 
     def __init__(self, details: Sequence[FieldError]) -> None:
-        count = "One field is" if len(details) == 1 else f"{len(details)} fields are"
-        first = f" (the first {MAX_DETAILS})" if len(details) > MAX_DETAILS else ""
-        super().__init__(
-            f"{count} wrong; details says which{first} and what is allowed.", details=details[:MAX_DETAILS]
-        )
+        count, which = "One field is" if len(details) == 1 else f"{len(details)} fields are", "which"
+        if len(details) > MAX_DETAILS:
+            # Who looks for them stops there, so nobody knows how many there are.
+            count, which = f"More than {MAX_DETAILS} fields are", f"which (the first {MAX_DETAILS})"
+        super().__init__(f"{count} wrong; details says {which} and what is allowed.", details=details[:MAX_DETAILS])
 
 
 class LengthRequiredError(UpcubeError):

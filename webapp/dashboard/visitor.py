@@ -16,7 +16,7 @@ from webapp.core import clock
 from webapp.core.memo import remembered
 from webapp.dashboard import dashboard
 from webapp.extensions import login_manager, runtime
-from webapp.hooks import get_origin
+from webapp.hooks import get_origin, get_page_address
 from webapp.keys.models import ApiKey
 from webapp.keys.queries import get_own_key
 
@@ -103,6 +103,9 @@ def choose_organisation(organisation_id: str) -> None:
 def forget_organisation() -> None:
     """Show the visitor's personal account from now on."""
     session.pop("organisation_id", None)
+
+
+dashboard.add_app_template_global(get_page_address)
 
 
 @dashboard.app_template_global()

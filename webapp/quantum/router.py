@@ -73,7 +73,11 @@ def weigh(engine: str) -> float:
 
 def _refuse(refusals: dict[str, Refusal]) -> CircuitTooLargeError | UnsupportedCircuitError:
     """Say why no engine runs the circuit."""
-    reasons = "; ".join(f"{engine}: {refusal.reason}" for engine, refusal in refusals.items())
+    # Several that refuse alike say so together.
+    engines: dict[str, list[str]] = {}
+    for engine, refusal in refusals.items():
+        engines.setdefault(refusal.reason, []).append(engine)
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in engines.items())
     message = f"No engine of this backend runs this circuit. {reasons}."
     sizes = [refusal.memory_bytes for refusal in refusals.values() if refusal.memory_bytes is not None]
     if not sizes:

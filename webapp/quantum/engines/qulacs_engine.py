@@ -169,7 +169,7 @@ class QulacsEngine:
             time.perf_counter() - started,
             probabilities=probabilities,
             statevector=_list_amplitudes(state, dimension) if request.wants_statevector else None,
-            expectation_values=_compute_means(state, circuit.qubits, request.observables),
+            expectation_values=_compute_means(state, request.observables),
         )
 
     def _result(
@@ -337,14 +337,17 @@ def _list_amplitudes(state: _State, dimension: int) -> list[tuple[float, float]]
     return [(amplitude.real, amplitude.imag) for amplitude in amplitudes]
 
 
-def _compute_means(state: _State, qubits: int, observables: tuple[Observable, ...]) -> tuple[ExpectationValue, ...]:
-    """Compute the exact mean of each observable."""
+def _compute_means(state: _State, observables: tuple[Observable, ...]) -> tuple[ExpectationValue, ...]:
+    """Compute the exact mean of each observable.
+
+    Term by term: a hundred at once kept all other threads from going on for a tenth of a second on 16 qubits.
+    """
+    given = cast("qulacs.QuantumState", state)
     means = []
     for observable in observables:
-        operator = qulacs.Observable(qubits)
+        mean = 0.0
         for term in observable.terms:
             paulis = " ".join(f"{pauli} {qubit}" for qubit, pauli in term.paulis)
-            operator.add_operator(term.coefficient, paulis or "I 0")
-        mean = operator.get_expectation_value(cast("qulacs.QuantumState", state))
-        means.append(ExpectationValue(observable.label, round_off(mean.real), 0.0))
+            mean += qulacs.PauliOperator(paulis or "I 0", term.coefficient).get_expectation_value(given).real
+        means.append(ExpectationValue(observable.label, round_off(mean), 0.0))
     return tuple(means)

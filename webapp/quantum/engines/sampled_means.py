@@ -51,7 +51,9 @@ def _estimate(
         seed = (request.seed + 0x9E37_79B9 * (1 + place + 1_000 * index)) & 0xFFFF_FFFF
         mean = _sample_mean(engine, circuit, term, replace(request, seed=seed))
         value += term.coefficient * mean
-        variance += term.coefficient**2 * (1 - mean**2) / request.shots
+        # Laplace's rule of succession: a few shots that all agree do not make a mean exact.
+        likely = mean * request.shots / (request.shots + 2)
+        variance += term.coefficient**2 * (1 - likely**2) / request.shots
     return ExpectationValue(observable.label, value, math.sqrt(variance))
 
 

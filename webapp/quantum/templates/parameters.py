@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
-from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.core.errors import MAX_DETAILS, FieldError, InvalidFieldsError
 
 ParameterType = Literal["integer", "number", "string"]
 ParameterValue = int | float | str
@@ -131,7 +132,9 @@ class ParameterValues:
 def check_parameters(parameters: Sequence[Parameter], given: Mapping[str, object]) -> ParameterValues:
     """Check what a user gave and fill in the defaults. Raises InvalidFieldsError with every wrong parameter at once."""
     known = {parameter.name: parameter for parameter in parameters}
-    wrong = [_unknown(name, known) for name in given if name not in known]
+    # Of a mebibyte of unknown names, no answer has room for more.
+    strangers = islice((name for name in given if name not in known), MAX_DETAILS + 1)
+    wrong = [_unknown(name, known) for name in strangers]
     values: dict[str, ParameterValue] = {}
     for name, parameter in known.items():
         value = given.get(name, parameter.default)
