@@ -104,7 +104,8 @@ def use_playground() -> ResponseReturnValue:
                 return show_job(run(outlook), draft)
             except UpcubeError as error:
                 outlook = replace(outlook, error=error)
-        return render_playground(draft, outlook), outlook.error.status if outlook.error else 200
+        page = render_playground(draft, outlook)
+        return (page, outlook.error.status, dict(outlook.error.headers)) if outlook.error else page
 
 
 def look_at(draft: Draft) -> Outlook:
