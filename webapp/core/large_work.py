@@ -7,7 +7,6 @@ process did not give back, and the others' turns added up.
 
 import threading
 import traceback
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from webapp.core.errors import UpcubeError
+from webapp.core.places import Places
 
 # From here on it is large. What is smaller never waits: sixteen threads full of it hold less than one large program.
 LARGE_BYTES = 32 * 1024
@@ -42,34 +42,25 @@ class Turns:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._lock = threading.Lock()
-        self._places: Counter[str] = Counter()
+        self._places = Places()
 
     @property
     def taken(self) -> int:
         """Give how many work or wait."""
-        with self._lock:
-            return self._places.total()
+        return self._places.taken
 
     def take(self, account: str) -> None:
         """Wait for the turn. Raises LargeWorkBusyError at once where enough wait already, or when it takes long."""
-        with self._lock:
-            if self._places.total() >= MAX_PLACES or self._places[account] >= MAX_PLACES_OF_ONE_ACCOUNT:
-                raise LargeWorkBusyError
-            self._places[account] += 1
+        if not self._places.take(account, most=MAX_PLACES, most_of_one_account=MAX_PLACES_OF_ONE_ACCOUNT):
+            raise LargeWorkBusyError
         if not self._turn.acquire(timeout=MAX_WAIT_SECONDS):
-            self._leave(account)
+            self._places.leave(account)
             raise LargeWorkBusyError
 
     def give_back(self, account: str) -> None:
         """Let the next one have the turn."""
         self._turn.release()
-        self._leave(account)
-
-    def _leave(self, account: str) -> None:
-        """Free the place of one that waited or worked."""
-        with self._lock:
-            self._places -= Counter([account])
+        self._places.leave(account)
 
 
 @dataclass

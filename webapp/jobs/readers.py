@@ -1,8 +1,6 @@
 """Sending large results, which takes a thread of the web process while the reader reads: so only a few at one time."""
 
 import json
-import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 
 from webapp.core.errors import UpcubeError
 from webapp.core.listening import drop_stalled_clients
+from webapp.core.places import Places
 from webapp.jobs.results import ResultText
 
 # Of the web process's 20 threads (see Procfile); MAX_WAITING others may wait for jobs to end, and four work on large
@@ -35,22 +34,18 @@ class Readers:
     """Who is being sent a large result by this process, by account."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
+        self._places = Places()
 
     @contextmanager
     def place(self, organisation_id: str) -> Iterator[None]:
         """Take one of the places for as long as a result is being sent. Raises TooManyReadersError."""
-        with self._lock:
-            is_full = self._counts.total() >= MAX_READERS
-            if is_full or self._counts[organisation_id] >= MAX_READERS_OF_ONE_ACCOUNT:
-                raise TooManyReadersError
-            self._counts[organisation_id] += 1
+        is_left = self._places.take(organisation_id, most=MAX_READERS, most_of_one_account=MAX_READERS_OF_ONE_ACCOUNT)
+        if not is_left:
+            raise TooManyReadersError
         try:
             yield
         finally:
-            with self._lock:
-                self._counts -= Counter([organisation_id])
+            self._places.leave(organisation_id)
 
 
 readers = Readers()
