@@ -136,4 +136,4 @@ def upsert_bare(home: Place, rows: list[UsageChange]) -> None:
 def upsert_with_sqlalchemy(rows: list[UsageChange]) -> None:
     """Upsert the rows with the statement of the flush, in one transaction."""
     with transaction() as session:
-        add_usage(session, rows)
+        add_usage(session.connection(), rows)

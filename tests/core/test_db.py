@@ -191,7 +191,7 @@ def test_rows_inserted_by_hand_read_as_if_the_session_had_written_them(account: 
         make_job("job_by", account, is_full=is_full),
     )
     with transaction() as session:
-        insert_rows(session, [by_hand])
+        insert_rows(session.connection(), Job, [vars(by_hand)])
         session.add(by_session)
     read = sa.select(*[column for column in Job.__table__.c if column.name != "id"], sa.text("error IS NULL"))
     rows = [db.session.execute(read.where(Job.id == job_id)).one() for job_id in (by_hand.id, by_session.id)]
@@ -202,10 +202,11 @@ def test_rows_inserted_by_hand_read_as_if_the_session_had_written_them(account: 
 @pytest.mark.usefixtures("context")
 def test_many_rows_are_inserted_at_once(account: Account) -> None:
     with transaction() as session:
-        insert_rows(session, [make_job("job_by_hand", account)])
+        insert_rows(session.connection(), Job, [vars(make_job("job_by_hand", account))])
         insert_rows(
-            session,
-            [JobResult(job_id="job_by_hand", circuit=0, piece=piece, content=f"% ü {piece}") for piece in (0, 1)],
+            session.connection(),
+            JobResult,
+            [{"job_id": "job_by_hand", "circuit": 0, "piece": piece, "content": f"% ü {piece}"} for piece in (0, 1)],
         )
     contents = db.session.scalars(sa.select(JobResult.content).order_by(JobResult.piece))
     assert contents.all() == ["% ü 0", "% ü 1"]

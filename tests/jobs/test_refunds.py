@@ -56,8 +56,8 @@ def move(
     session: Session, account: Account, debit_account: LedgerAccount, credit_account: LedgerAccount, microcredits: int
 ) -> str:
     """Add a transfer as no operation of ours would, and give its id."""
-    transfer = add_transfer(
-        session,
+    return add_transfer(
+        session.connection(),
         organisation_id=account.organisation_id,
         debit_account=debit_account,
         credit_account=credit_account,
@@ -66,7 +66,6 @@ def move(
         reason="",
         at=now(),
     )
-    return transfer.id
 
 
 def refund_by_hand(account: Account, job_id: str, microcredits: int) -> None:

@@ -7,10 +7,11 @@ from flask.testing import FlaskClient
 
 from tests.factories import make_account, make_key, post_bell
 from webapp.core.db import db
-from webapp.core.redis import Store
+from webapp.core.redis_wire import Sent, Wire
+from webapp.jobs import operations
 
 
-def test_an_inline_job_takes_four_statements_one_commit_and_three_round_trips(
+def test_an_inline_job_takes_four_statements_one_commit_and_two_waits_for_redis(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with app.app_context():
@@ -18,11 +19,19 @@ def test_an_inline_job_takes_four_statements_one_commit_and_three_round_trips(
     # The first call of a key and of a connection takes more.
     assert post_bell(client, key).status_code == 201
     asked: list[str] = []
-    call = Store.call
+    send, read, run = Wire.send, Wire.read, operations.run_inline
 
-    def note_call(self: Store, *command: str | bytes, **options: object) -> object:
-        asked.append("Redis")
-        return call(self, *command, **options)  # type: ignore[arg-type]
+    def note_question(self: Wire, *command: object, **options: object) -> object:
+        asked.append("ask Redis" if options.get("is_awaited", True) else "tell Redis")
+        return send(self, *command, **options)  # type: ignore[arg-type]
+
+    def note_wait(self: Wire, sent: Sent) -> object:
+        asked.append("wait")
+        return read(self, sent)
+
+    def note_run(*arguments: object) -> object:
+        asked.append("run")
+        return run(*arguments)  # type: ignore[arg-type]
 
     def note_statement(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if not statement.startswith("BEGIN"):
@@ -31,7 +40,9 @@ def test_an_inline_job_takes_four_statements_one_commit_and_three_round_trips(
     def note_commit(_connection: object) -> None:
         asked.append("COMMIT")
 
-    monkeypatch.setattr(Store, "call", note_call)
+    monkeypatch.setattr(Wire, "send", note_question)
+    monkeypatch.setattr(Wire, "read", note_wait)
+    monkeypatch.setattr(operations, "run_inline", note_run)
     sa.event.listen(engine, "before_cursor_execute", note_statement)
     sa.event.listen(engine, "commit", note_commit)
     try:
@@ -40,12 +51,12 @@ def test_an_inline_job_takes_four_statements_one_commit_and_three_round_trips(
         sa.event.remove(engine, "before_cursor_execute", note_statement)
         sa.event.remove(engine, "commit", note_commit)
     assert asked == [
-        "Redis",
-        "Redis",
+        *("ask Redis", "wait"),
+        *("ask Redis", "run", "wait"),
         "INSERT INTO usage",
         "INSERT INTO jobs",
         "INSERT INTO job_results",
         "INSERT INTO transfers",
         "COMMIT",
-        "Redis",
+        "tell Redis",
     ]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("context")
 def charge(account: Account, microcredits: int, reference: str) -> None:
     with transaction() as session:
         add_charge(
-            session,
+            session.connection(),
             organisation_id=account.organisation_id,
             microcredits=microcredits,
             reference=reference,

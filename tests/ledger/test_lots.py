@@ -41,7 +41,7 @@ def grant(account: Account, microcredits: int, *, day: int | None) -> None:
 def charge(account: Account, microcredits: int) -> None:
     with transaction() as session:
         add_charge(
-            session,
+            session.connection(),
             organisation_id=account.organisation_id,
             microcredits=microcredits,
             reference=new_id("test", at=now()),

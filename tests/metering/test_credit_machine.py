@@ -269,9 +269,9 @@ class CreditMachine(RuleBasedStateMachine):
     def charge(self, hold: Hold, microcredits: int) -> None:
         with transaction() as session:
             change = UsageChange(self.key.row.id, start_of_hour(now()), microcredits=microcredits)
-            add_usage(session, [change])
+            add_usage(session.connection(), [change])
             add_charge(
-                session,
+                session.connection(),
                 organisation_id=self.account.organisation_id,
                 microcredits=microcredits,
                 reference=hold_reference(hold.id),

@@ -39,7 +39,7 @@ def add(key_ids: Sequence[str], hours: range) -> None:
         for hour in hours
     ]
     with transaction() as session:
-        add_usage(session, changes)
+        add_usage(session.connection(), changes)
 
 
 def rows() -> list[tuple[datetime, int, int, int, datetime | None]]:
@@ -89,14 +89,16 @@ class TestRollUp:
 
     def test_a_row_that_was_charged_and_never_used_stays_unused(self, key: Key) -> None:
         with transaction() as session:
-            add_usage(session, [UsageChange(key.row.id, START + HOUR, microcredits=5)])
+            add_usage(session.connection(), [UsageChange(key.row.id, START + HOUR, microcredits=5)])
         roll_up_usage(before=BEFORE)
         assert rows() == [(START, 24, 0, 5, None)]
 
     def test_operations_stay_apart(self, key: Key) -> None:
         hours = [(START + hour * HOUR, operation) for hour in range(3) for operation in ("read_me", "read_jobs")]
         with transaction() as session:
-            add_usage(session, [UsageChange(key.row.id, *each, calls=2, last_used_at=each[0]) for each in hours])
+            add_usage(
+                session.connection(), [UsageChange(key.row.id, *each, calls=2, last_used_at=each[0]) for each in hours]
+            )
         assert roll_up_usage(before=BEFORE) == 6
         statement = sa.select(Usage.operation, Usage.hours, Usage.calls, Usage.last_used_at)
         assert [(*row,) for row in db.session.execute(statement.order_by(Usage.operation))] == [

@@ -1,11 +1,11 @@
 """The database: base class, column types, and the one place that commits."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Final, cast
+from functools import cache, lru_cache
+from typing import Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Session, configure_mappers
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from webapp.core.errors import StoreAwayError
@@ -52,6 +52,11 @@ Writer = Callable[[Any], Any]
 
 # What a session in a transaction() has in its `info`.
 WRITING = "upcube_writing"
+# What tells that a connection will write.
+WRITES: Final[dict[str, Any]] = {"upcube_writes": True}
+
+Begun = TypeVar("Begun", Session, Connection)
+Row = TypeVar("Row", bound="Base")
 
 
 class CommitLostError(StoreAwayError):
@@ -165,42 +170,76 @@ def begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """Run one writing transaction and commit it: the only place that commits.
+    """Run one writing transaction and commit it.
 
     What was read before it began is forgotten, so that decisions inside rest on what the write lock protects. Raises
     StoreAwayError when the database does not answer or its lock is not to be had: nothing was written then, unless it
     is a CommitLostError.
     """
     session = db.session()
-    if session.info.get(WRITING):
-        raise RuntimeError("one transaction() inside another would roll the outer one back")
-    if session.new or session.dirty or session.deleted:
-        raise RuntimeError("write inside transaction(), not before it")
+    check_unwritten(session)
     session.rollback()
     # A rollback forgets only what was read in the transaction that it ends, and there may have been none.
     session.expire_all()
+
+    @contextmanager
+    def begin() -> Iterator[Session]:
+        session.connection(execution_options=WRITES)
+        yield session
+
     session.info[WRITING] = True
-    error_class = StoreAwayError
     try:
-        with turn_to_write(session):
-            try:
-                session.connection(execution_options={"upcube_writes": True})
-                yield session
-                error_class = CommitLostError
-                session.commit()
-            except BaseException:
-                session.rollback()
-                raise
-    except AWAY as error:
-        raise error_class("The database does not answer; try again shortly.") from error
+        with committing(begin, session.get_bind().dialect):
+            yield session
     finally:
         session.info.pop(WRITING, None)
 
 
 @contextmanager
-def turn_to_write(session: Session) -> Iterator[None]:
+def bare_transaction() -> Iterator[Connection]:
+    """Run one writing transaction as `transaction` does, without a session: that takes a third of a short one's time.
+
+    For rows that are only inserted. Raises what `transaction` does.
+    """
+    if db.session.registry.has():
+        session = db.session()
+        check_unwritten(session)
+        # Its connection is given back before another is taken: there are as many as threads.
+        session.rollback()
+    engine = db.engine
+    with committing(lambda: engine.connect().execution_options(**WRITES), engine.dialect) as connection:
+        yield connection
+
+
+def check_unwritten(session: Session) -> None:
+    """Refuse to begin what would not be written, or be undone, with this session's own writing."""
+    if session.info.get(WRITING):
+        raise RuntimeError("one transaction() inside another would roll the outer one back")
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("write inside transaction(), not before it")
+
+
+@contextmanager
+def committing(begin: Callable[[], AbstractContextManager[Begun]], dialect: Dialect) -> Iterator[Begun]:
+    """Begin a transaction in the turn of its writer, and commit it: the only place that commits."""
+    error_class = StoreAwayError
+    try:
+        with turn_to_write(dialect), begin() as begun:
+            try:
+                yield begun
+                error_class = CommitLostError
+                begun.commit()
+            except BaseException:
+                begun.rollback()
+                raise
+    except AWAY as error:
+        raise error_class("The database does not answer; try again shortly.") from error
+
+
+@contextmanager
+def turn_to_write(dialect: Dialect) -> Iterator[None]:
     """Wait for the other writers of this process where the database has only one. Raises StoreAwayError."""
-    if session.get_bind().dialect.name != "sqlite":
+    if dialect.name != "sqlite":
         yield
         return
     if not WRITERS.acquire(timeout=SQLITE_BUSY_SECONDS):
@@ -216,21 +255,19 @@ def is_violation_of(error: DBAPIError, name: str) -> bool:
     return name in str(error.orig)
 
 
-def insert_rows(session: Session, rows: Sequence[Base]) -> None:
-    """Insert new rows of one model now. The session does not keep them: what is changed on them later is not written.
+def insert_rows(connection: Connection, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of one model now, each given by its attributes. What is not given becomes NULL, whatever its default.
 
     Every job adds the same few rows, so their statements are compiled once and given to the driver as they stand:
-    `session.add` and a flush take eight times the CPU, and SQLAlchemy's own insert three times. What is None becomes
-    NULL, whatever default its column has.
+    `session.add` and a flush take eight times the CPU, and SQLAlchemy's own insert three times.
     """
-    connection = session.connection()
     dialect = connection.dialect
-    statement, writers = compile_insert(type(rows[0]), dialect)
+    statement, writers = compile_insert(model, dialect)
     written = [
         {
             name: value if write is None or value is None else write(value)
             for name, attribute, write in writers
-            for value in [getattr(row, attribute)]
+            for value in [row.get(attribute)]
         }
         for row in rows
     ]
@@ -247,6 +284,27 @@ def compile_insert(model: type[Base], dialect: Dialect) -> tuple[str, Sequence[t
     ]
     statement = sa.insert(cast("sa.Table", model.__table__))
     return str(statement.compile(dialect=dialect, column_keys=[name for name, _, _ in writers])), writers
+
+
+def new_row(model: type[Row], **values: Any) -> Row:  # noqa: ANN401 - as different as the columns are
+    """Make a row that no session keeps, as SQLAlchemy makes one that it reads: without a history of what was set.
+
+    It takes a tenth of the time that the constructor does. What is not given is None.
+    """
+    blank = blank_row(model)
+    columns = {**blank, **values}
+    if len(columns) != len(blank):
+        raise TypeError(f"{model.__name__} has no {', '.join(columns.keys() - blank.keys())}")
+    row = cast("Row", sa.inspect(model).class_manager.new_instance())
+    vars(row).update(columns)
+    return row
+
+
+@cache
+def blank_row(model: type[Base]) -> Mapping[str, None]:
+    """Give a row of which nothing is known, and have its class prepared as the constructor would."""
+    configure_mappers()
+    return dict.fromkeys(sa.inspect(model).columns.keys())
 
 
 def insert_for(dialect_name: str) -> Any:  # noqa: ANN401 - the two dialects' insert() share no type

@@ -5,9 +5,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis, RedisCluster
 from redis.exceptions import (
@@ -26,7 +26,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis_servers import AWAY_SECONDS, TIMEOUT_SECONDS, Server, Servers, find_servers
-from webapp.core.redis_wire import Argument, Wire
+from webapp.core.redis_wire import Argument, Sent, Wire
 
 TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
 
@@ -70,6 +70,15 @@ class Connection:
     epoch: str
     # The server's clock less ours.
     clock_offset_us: int
+    # Digests of the scripts that it was given.
+    scripts: set[str] = field(default_factory=set)
+
+
+class Question(NamedTuple):
+    """A command on its way, and the server that it was sent to."""
+
+    server: Server
+    sent: Sent
 
 
 class Store:
@@ -119,49 +128,80 @@ class Store:
         server = self.servers.find(key)
         for _ in range(MAX_SERVERS):
             try:
-                return self._call(server, command, with_deadline=with_deadline, with_epoch=with_epoch)
+                return self.read(self._send(server, command, with_deadline=with_deadline, with_epoch=with_epoch))
             except MovedError as error:
                 # It was not executed: it may be sent again, to whoever has the slot now.
                 server = self.servers.follow(error)
         raise RedisConnectionError("the nodes of the cluster do not agree where the key is")
 
-    def _call(
-        self,
-        server: Server,
-        command: tuple[Argument, ...],
-        *,
-        with_deadline: bool,
-        with_epoch: bool,
-    ) -> Any:  # noqa: ANN401 - whatever the command returns
+    def send(self, *command: Argument, key: str, with_deadline: bool = False, with_epoch: bool = False) -> Question:
+        """Send one command as `call` does, whose answer this thread will `read`. Raises redis-py's errors."""
+        return self._send(self.servers.find(key), command, with_deadline=with_deadline, with_epoch=with_epoch)
+
+    def _send(
+        self, server: Server, command: tuple[Argument, ...], *, with_deadline: bool, with_epoch: bool
+    ) -> Question:
         """Send one command on this thread's connection to the server."""
-        now = time.monotonic()
-        if now < server.away_until:
-            raise RedisConnectionError("Redis did not answer a moment ago")
+        check_presence(server)
         try:
-            connection = self._threads.connections.get(server)
-            if connection is None or not connection.wire.is_usable(now):
-                connection = self._connect(server)
+            connection = self._find_connection(server)
             if with_deadline:
                 command = (*command, int(time.monotonic() * 1e6) + connection.clock_offset_us + TIMEOUT_US)
             if with_epoch:
                 command = (*command, connection.epoch)
-            return connection.wire.ask(command)
-        except MovedError:
-            # The server is well; it is only not the one.
+            return Question(server, connection.wire.send(command))
+        except BaseException as error:
+            self._learn(server, error)
             raise
-        except ResponseError as error:
+
+    def read(self, question: Question) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Give the answer to a command that this thread sent. Raises redis-py's errors, MovedError among them."""
+        try:
+            return question.sent.wire.read(question.sent)
+        except BaseException as error:
+            self._learn(question.server, error)
+            raise
+
+    def tell(self, text: bytes, digest: str, *arguments: Argument, key: str) -> None:
+        """Have the server that has the key run a script, with the epoch as its last argument; nobody awaits the answer.
+
+        It runs before anything that this thread sends later. Should it fail, that is logged at some later time. Raises
+        redis-py's errors where it cannot be sent.
+        """
+        server = self.servers.find(key)
+        check_presence(server)
+        try:
+            connection = self._find_connection(server)
+            if digest not in connection.scripts:
+                connection.wire.ask(("SCRIPT", "LOAD", text))
+                connection.scripts.add(digest)
+            connection.wire.send(("EVALSHA", digest, *arguments, connection.epoch), is_awaited=False)
+        except BaseException as error:
+            self._learn(server, error)
+            raise
+
+    def _find_connection(self, server: Server) -> Connection:
+        """Give this thread's connection to the server. Raises redis-py's errors."""
+        connection = self._threads.connections.get(server)
+        if connection is None or not connection.wire.is_usable(time.monotonic()):
+            connection = self._connect(server)
+        return connection
+
+    def _learn(self, server: Server, error: BaseException) -> None:
+        """Draw the conclusions from what a command met."""
+        if isinstance(error, MovedError):
+            # The server is well; it is only not the one.
+            return
+        if isinstance(error, ResponseError):
             if is_away(error):
                 # Another server may be the right one now: the address is asked again.
                 self._give_up(server)
-            raise
-        except (RedisConnectionError, RedisTimeoutError):
+        elif isinstance(error, (RedisConnectionError, RedisTimeoutError)):
             server.away_until = time.monotonic() + AWAY_SECONDS
             self._give_up(server)
-            raise
-        except BaseException:
+        else:
             # The answer may still come, and must not be taken for the next command's.
             self._disconnect(server)
-            raise
 
     def _connect(self, server: Server) -> Connection:
         """Make this thread's connection to the server, in place of one that was made before a fork or has ended."""
@@ -201,6 +241,12 @@ class Store:
         for server in self.servers.list_known():
             server.client.close()
         self.disconnect()
+
+
+def check_presence(server: Server) -> None:
+    """Ask nothing of a server that did not answer a moment ago. Raises redis-py's ConnectionError."""
+    if time.monotonic() < server.away_until:
+        raise RedisConnectionError("Redis did not answer a moment ago")
 
 
 class Kept(threading.local):
@@ -243,15 +289,11 @@ class RedisScript:
 
     def run(self, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:  # noqa: ANN401 - whatever the script returns
         """Run the script in one round trip. Raises StoreAwayError."""
-        try:
+        with naming_away:
             try:
                 return self._run("EVALSHA", self.digest, keys, arguments)
             except NoScriptError:
                 return self._run("EVAL", self.text, keys, arguments)
-        except (*AWAY, ResponseError) as error:
-            if is_away(error):
-                raise redis_away() from error
-            raise
 
     def _run(self, command: str, script: str | bytes, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - whatever the script returns
         """Run the script by its digest or by its text."""
@@ -261,6 +303,22 @@ class RedisScript:
             with_deadline=self.takes_deadline,
             with_epoch=self.takes_epoch,
         )
+
+    def start(self, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> "Run":
+        """Have the script run while this thread does something else. Raises StoreAwayError."""
+        with naming_away:
+            question = store.send(
+                *("EVALSHA", self.digest, len(keys), *keys, *arguments),
+                key=keys[0],
+                with_deadline=self.takes_deadline,
+                with_epoch=self.takes_epoch,
+            )
+        return Run(self, keys, arguments, question)
+
+    def tell(self, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> None:
+        """Have a script that takes the epoch run, and await no answer: see `Store.tell`. Raises StoreAwayError."""
+        with naming_away:
+            store.tell(self.text, self.digest, len(keys), *keys, *arguments, key=keys[0])
 
     def run_many(self, calls: Iterable[Call]) -> list[Any]:
         """Run the script many times, in one round trip to each server; give the answers in order.
@@ -297,6 +355,38 @@ class RedisScript:
             if isinstance(reply, Exception) and not isinstance(reply, NOT_EXECUTED):
                 raise reply
         return replies
+
+
+class Run(NamedTuple):
+    """A script that runs, and what it was given."""
+
+    script: RedisScript
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
+    question: Question
+
+    def read(self) -> Any:  # noqa: ANN401 - whatever the script returns
+        """Give its answer, once and in the thread that started it. Raises StoreAwayError."""
+        with naming_away:
+            try:
+                return store.read(self.question)
+            except NOT_EXECUTED:
+                return self.script.run(self.keys, self.arguments)
+
+
+class NamingAway:
+    """Turns what a connection of ours raises while Redis cannot serve us into StoreAwayError."""
+
+    def __enter__(self) -> None:
+        """Begin; one instance does for all threads."""
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        """Raise the other error in the place of this one."""
+        if isinstance(error, (*AWAY, ResponseError)) and is_away(error):
+            raise redis_away() from error
+
+
+naming_away = NamingAway()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Confirmation: a job that may cost more than the account wants to spend unasked is sent back with a quote."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,7 +16,7 @@ from webapp.jobs.gates import AccountState, GateVerdict, judge_confirmation
 from webapp.jobs.plans import JobRequest, Plan
 from webapp.jobs.quotes import Quote, QuoteBook
 from webapp.metering.budgets import read_account_budgets
-from webapp.metering.holds import ConfirmationWantedError, Hold, hold_credits
+from webapp.metering.holds import AskedHold, ConfirmationWantedError, ask_for_credits
 from webapp.metering.reconcile import chill_account, peek_account, reconcile_account
 
 UNFIT_QUOTE = "The quoteId that was sent is of another request, of another price, or older than ten minutes."
@@ -41,7 +43,7 @@ class ConfirmationRequiredError(UpcubeError):
         )
 
 
-def hold_price(
+def ask_for_price(
     plan: Plan,
     request: JobRequest,
     *,
@@ -52,21 +54,28 @@ def hold_price(
     max_holds: int,
     quotes: QuoteBook,
     at: datetime,
-) -> Hold:
-    """Set the price of a job aside, where the account can pay it and has confirmed it if it wants to.
+) -> AskedHold:
+    """Ask for the price of a job to be set aside, where the account can pay it and has confirmed it if it wants to.
 
-    Raises BudgetExceededError, InsufficientCreditsError, TooManyHoldsError, ConfirmationRequiredError or
-    StoreAwayError.
+    Raises StoreAwayError.
     """
+    return ask_for_credits(
+        shard_tag=shard_tag,
+        hold_id=hold_id,
+        microcredits=plan.price.total,
+        max_holds=max_holds,
+        spender=spender,
+        is_confirmed=is_confirmed(plan, request, organisation_id, quotes=quotes, at=at),
+    )
+
+
+@contextmanager
+def quoting(
+    plan: Plan, request: JobRequest, organisation_id: str, *, quotes: QuoteBook, at: datetime
+) -> Iterator[None]:
+    """Quote the price where the account wants to be asked about it. Raises ConfirmationRequiredError."""
     try:
-        return hold_credits(
-            shard_tag=shard_tag,
-            hold_id=hold_id,
-            microcredits=plan.price.total,
-            max_holds=max_holds,
-            spender=spender,
-            is_confirmed=is_confirmed(plan, request, organisation_id, quotes=quotes, at=at),
-        )
+        yield
     except ConfirmationWantedError as wanted:
         verdict = judge_confirmation(plan, wanted.above_microcredits, is_confirmed=False)
         if request.quote_id is not None:

@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import transaction
@@ -20,7 +20,7 @@ from webapp.jobs.results import Outcome, store_outcome
 from webapp.jobs.states import move_job
 from webapp.ledger.operations import add_charge
 from webapp.metering.callers import RUN_JOB
-from webapp.metering.holds import Hold, let_hold_go, settle_hold
+from webapp.metering.holds import Hold, let_hold_go, settle_hold, tell_settled
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
 
@@ -100,11 +100,12 @@ def end_stored_job(
         )
         if has_moved:
             # Usage before the balance, as the flush does: two orders would deadlock.
-            add_job_usage(session, spender=job.spender, microcredits=charged_microcredits, at=at)
+            connection = session.connection()
+            add_job_usage(connection, spender=job.spender, microcredits=charged_microcredits, at=at)
             if outcome is not None:
-                store_outcome(session, job.id, outcome)
+                store_outcome(connection, job.id, outcome)
             let_hold_go(session, job.id, organisation_id=job.organisation_id)
-            add_job_charge(session, job.id, job.organisation_id, microcredits=charged_microcredits, at=at)
+            add_job_charge(connection, job.id, job.organisation_id, microcredits=charged_microcredits, at=at)
             fault("job_before_end")
     if has_moved:
         fault("job_after_end")
@@ -113,16 +114,18 @@ def end_stored_job(
     return has_moved
 
 
-def add_job_usage(session: Session, *, spender: str, microcredits: int, at: datetime) -> None:
+def add_job_usage(connection: Connection, *, spender: str, microcredits: int, at: datetime) -> None:
     """Add what a job is charged to the usage of who ran it."""
     if microcredits:
-        add_usage(session, [UsageChange(spender, start_of_hour(at), RUN_JOB, microcredits=microcredits)])
+        add_usage(connection, [UsageChange(spender, start_of_hour(at), RUN_JOB, microcredits=microcredits)])
 
 
-def add_job_charge(session: Session, job_id: str, organisation_id: str, *, microcredits: int, at: datetime) -> None:
+def add_job_charge(
+    connection: Connection, job_id: str, organisation_id: str, *, microcredits: int, at: datetime
+) -> None:
     """Charge for a job. Raises OverdraftError, or VoidReferenceError where its hold was given up."""
     add_charge(
-        session,
+        connection,
         organisation_id=organisation_id,
         microcredits=microcredits,
         reference=hold_reference(job_id),
@@ -131,9 +134,10 @@ def add_job_charge(session: Session, job_id: str, organisation_id: str, *, micro
     )
 
 
-def end_hold(hold: Hold, *, charged_microcredits: int) -> None:
+def end_hold(hold: Hold, *, charged_microcredits: int, is_awaited: bool = True) -> None:
     """Settle the hold now if Redis answers; otherwise it ends when it is found to be overdue."""
+    settle = settle_hold if is_awaited else tell_settled
     try:
-        settle_hold(hold, charged_microcredits=charged_microcredits)
+        settle(hold, charged_microcredits=charged_microcredits)
     except StoreAwayError:
         log.warning("hold %s is left to end when it is overdue", hold.id)

@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from webapp.core import redis_names as names
-from webapp.core.db import db, is_violation_of, transaction
+from webapp.core.db import db, insert_rows, is_violation_of, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.redis import asking_redis, store
 from webapp.jobs.models import Job, SavedAnswer
@@ -67,22 +67,20 @@ def find_answer(organisation_id: str, repeatable: Repeatable) -> SavedAnswer | N
     return saved
 
 
-def save_answer(session: Session, job: Job, repeatable: Repeatable, *, at: datetime) -> None:
+def save_answer(connection: Connection, job: Job, repeatable: Repeatable, *, at: datetime) -> None:
     """Save the answer in the transaction that stores the job. Raises AnsweredMeanwhileError."""
     body, status = repeatable.write_answer(job)
-    session.add(
-        SavedAnswer(
-            organisation_id=job.organisation_id,
-            key=repeatable.key,
-            digest=repeatable.digest,
-            job_id=job.id,
-            status=status,
-            body=dict(body),
-            created_at=at,
-        )
-    )
+    answer = {
+        "organisation_id": job.organisation_id,
+        "key": repeatable.key,
+        "digest": repeatable.digest,
+        "job_id": job.id,
+        "status": status,
+        "body": dict(body),
+        "created_at": at,
+    }
     try:
-        session.flush()
+        insert_rows(connection, SavedAnswer, [answer])
     except IntegrityError as error:
         if is_violation_of(error, "saved_answers"):
             raise AnsweredMeanwhileError from error

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from webapp.core import clock
-from webapp.core.db import CommitLostError, insert_rows, transaction
+from webapp.core.db import CommitLostError, bare_transaction, insert_rows, new_row, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
-from webapp.jobs.confirmation import hold_price
+from webapp.jobs.confirmation import ask_for_price, quoting
 from webapp.jobs.ending import (
     Failure,
     add_job_charge,
@@ -39,7 +39,7 @@ from webapp.jobs.results import Outcome, store_outcome, write_outcome
 from webapp.jobs.states import move_new_job
 from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
-from webapp.metering.holds import Hold, hurry_hold, keep_hold
+from webapp.metering.holds import AskedHold, Hold, hurry_hold, keep_hold
 from webapp.metering.reconcile import reconcile_account
 from webapp.metering.spenders import spender_of
 from webapp.quantum.engines import get_engine
@@ -134,7 +134,7 @@ def submit_once(
     check_plan(plan, service.limits)
     check_engine(plan)
     job = make_job(submitter, request, plan, at=at)
-    hold = hold_price(
+    asked = ask_for_price(
         plan,
         request,
         hold_id=job.id,
@@ -145,41 +145,57 @@ def submit_once(
         quotes=service.quotes,
         at=at,
     )
-    fault("job_after_hold")
-    outcome = None
-    with releasing_on_failure(hold):
+    with quoting(plan, request, submitter.organisation_id, quotes=service.quotes, at=at):
         if plan.lane is Lane.INLINE:
-            outcome = run_inline(job, plan)
-            store_finished(job, outcome, repeatable)
-        else:
-            store_queued(job, hold, repeatable)
-            # They may be large, and whoever waits for the job keeps it.
-            del job.circuit, job.circuits
-    if plan.lane is Lane.INLINE:
-        fault("job_after_commit")
-        end_hold(hold, charged_microcredits=job.charged_microcredits)
-    else:
-        fault("job_after_queued")
-        call_workers()
+            return run_now(job, plan, asked, repeatable)
+        return queue_job(job, asked, repeatable)
+
+
+def run_now(job: Job, plan: Plan, asked: AskedHold, repeatable: Repeatable | None) -> NewJob:
+    """Run the job and store it. A tiny one runs while Redis decides, and is forgotten where it is refused."""
+    with releasing_on_failure(asked):
+        if not plan.is_tiny:
+            asked.get()
+        outcome = run_inline(job, plan)
+        hold = asked.get()
+        fault("job_after_hold")
+        store_finished(job, outcome, repeatable)
+    fault("job_after_commit")
+    # Whoever sends the next job does so after this was sent, and Redis takes them in that order.
+    end_hold(hold, charged_microcredits=job.charged_microcredits, is_awaited=False)
     return NewJob(job, outcome)
 
 
+def queue_job(job: Job, asked: AskedHold, repeatable: Repeatable | None) -> NewJob:
+    """Store the job for a worker to find."""
+    with releasing_on_failure(asked):
+        hold = asked.get()
+        fault("job_after_hold")
+        store_queued(job, hold, repeatable)
+    # They may be large, and whoever waits for the job keeps it.
+    del job.circuit, job.circuits
+    fault("job_after_queued")
+    call_workers()
+    return NewJob(job)
+
+
 @contextmanager
-def releasing_on_failure(hold: Hold) -> Iterator[None]:
+def releasing_on_failure(asked: AskedHold) -> Iterator[None]:
     """Give the hold back when the job is not stored; where nobody knows whether it was, SQL will be asked soon."""
     try:
         yield
     except OverdraftError:
         # Redis allowed what SQL does not have: it must learn better before it allows the next.
-        end_hold(hold, charged_microcredits=0)
-        reconcile_account(shard_tag=hold.shard_tag)
+        end_hold(asked.hold, charged_microcredits=0)
+        reconcile_account(shard_tag=asked.hold.shard_tag)
         raise
     except CommitLostError:
         # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
-        hurry_hold(hold)
+        hurry_hold(asked.hold)
         raise
     except BaseException:
-        end_hold(hold, charged_microcredits=0)
+        if asked.is_held():
+            end_hold(asked.hold, charged_microcredits=0)
         raise
 
 
@@ -188,7 +204,8 @@ def make_job(submitter: Submitter, request: JobRequest, plan: Plan, *, at: datet
     if plan.engine is None or plan.engine_reason is None:
         raise RuntimeError("a backend without engines is never online")
     task = plan.task
-    return Job(
+    return new_row(
+        Job,
         id=new_id("job", at=at),
         organisation_id=submitter.organisation_id,
         key_id=submitter.key_id,
@@ -248,29 +265,29 @@ def run_inline(job: Job, plan: Plan) -> Outcome | None:
 def store_finished(job: Job, outcome: Outcome | None, repeatable: Repeatable | None) -> None:
     """Store a finished job, its result, its charge, its usage and its saved answer, all or nothing."""
     ended_at = job.completed_at or clock.now()
-    with transaction() as session:
-        add_job_usage(session, spender=job.spender, microcredits=job.charged_microcredits, at=ended_at)
-        add_job(session, job, repeatable)
+    with bare_transaction() as connection:
+        add_job_usage(connection, spender=job.spender, microcredits=job.charged_microcredits, at=ended_at)
+        add_job(connection, job, repeatable)
         if outcome is not None:
-            store_outcome(session, job.id, outcome)
-        add_job_charge(session, job.id, job.organisation_id, microcredits=job.charged_microcredits, at=ended_at)
+            store_outcome(connection, job.id, outcome)
+        add_job_charge(connection, job.id, job.organisation_id, microcredits=job.charged_microcredits, at=ended_at)
 
 
 def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
     """Store a job for a worker to find, its hold and its saved answer, all or nothing."""
     with transaction() as session:
         keep_hold(session, hold, organisation_id=job.organisation_id, key_id=job.key_id, at=job.created_at)
-        add_job(session, job, repeatable)
+        add_job(session.connection(), job, repeatable)
 
 
-def add_job(session: Session, job: Job, repeatable: Repeatable | None) -> None:
+def add_job(connection: Connection, job: Job, repeatable: Repeatable | None) -> None:
     """Add the job with its tags, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
-    insert_rows(session, [job])
+    insert_rows(connection, Job, [vars(job)])
     if job.tags:
-        organisation_id = job.organisation_id
-        insert_rows(session, [JobTag(organisation_id=organisation_id, tag=tag, job_id=job.id) for tag in job.tags])
+        named = {"organisation_id": job.organisation_id, "job_id": job.id}
+        insert_rows(connection, JobTag, [{**named, "tag": tag} for tag in job.tags])
     if repeatable is not None:
-        save_answer(session, job, repeatable, at=job.created_at)
+        save_answer(connection, job, repeatable, at=job.created_at)
 
 
 def cancel_job(*, organisation_id: str, job_id: str, at: datetime) -> Job:

@@ -35,6 +35,8 @@ from webapp.quantum.router import Route, choose_engine
 
 # What a request waits for at once is quick, and its result does not fill the web process.
 MAX_INLINE_SECONDS = 0.1
+# What may run before its price is held: refusing it then has cost no more than the rest of the request.
+MAX_TINY_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ class Plan:
     def memory_bytes(self) -> int:
         """Give the memory of the largest run, or of its state vector where nothing runs it: they take turns."""
         return max(run.route.cost.memory_bytes if run.route else run.profile.memory_bytes for run in self.runs)
+
+    @property
+    def is_tiny(self) -> bool:
+        """Tell whether it takes less time to run than to ask anybody about it."""
+        return self.lane is Lane.INLINE and sum(route.cost.seconds for route in self.routes) <= MAX_TINY_SECONDS
 
     @property
     def shots(self) -> int:

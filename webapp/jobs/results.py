@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import bindparam, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from webapp.core.db import db, insert_rows
 from webapp.core.errors import StoreAwayError
@@ -96,14 +96,14 @@ def write_members(found: dict[str, Any]) -> str:
     return json.dumps(found)[1:-1]
 
 
-def store_outcome(session: Session, job_id: str, outcome: Outcome) -> None:
+def store_outcome(connection: Connection, job_id: str, outcome: Outcome) -> None:
     """Store what came of a job, in the transaction that ends it."""
     pieces = [
-        JobResult(job_id=job_id, circuit=circuit, piece=piece, content=text[start : start + PIECE_CHARACTERS])
+        {"job_id": job_id, "circuit": circuit, "piece": piece, "content": text[start : start + PIECE_CHARACTERS]}
         for circuit, text in enumerate(outcome.texts)
         for piece, start in enumerate(range(0, len(text), PIECE_CHARACTERS))
     ]
-    insert_rows(session, pieces)
+    insert_rows(connection, JobResult, pieces)
 
 
 def no_result() -> ResultText:

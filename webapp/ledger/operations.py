@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import insert, select
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -73,8 +74,8 @@ def add_grant(
         raise InvalidFieldsError([FieldError("amount", "An account is granted at most 1000000000 credits in all.")])
     reference = f"{kind}:{reference or new_id(kind, at=at)}"
     try:
-        grant = add_transfer(
-            session,
+        grant_id = add_transfer(
+            session.connection(),
             organisation_id=organisation_id,
             debit_account=Account.GRANTS,
             credit_account=Account.CUSTOMER,
@@ -87,21 +88,14 @@ def add_grant(
         # An adjustment downwards has used it up.
         raise ReferenceUsedError(reference) from error
     if expires_at is not None:
-        add_lot(session, grant, expires_at=expires_at, outflow_before=balance.credited - balance.available)
-
-
-def add_lot(session: Session, grant: Transfer, *, expires_at: datetime, outflow_before: int) -> None:
-    """Add the lot of a grant that has just been added."""
-    session.add(
-        CreditLot(
-            id=grant.id,
-            organisation_id=grant.organisation_id,
-            remaining=grant.microcredits,
-            expires_at=expires_at,
-            outflow_before=outflow_before,
-        )
-    )
-    session.flush()
+        lot = {
+            "id": grant_id,
+            "organisation_id": organisation_id,
+            "remaining": microcredits,
+            "expires_at": expires_at,
+            "outflow_before": balance.credited - balance.available,
+        }
+        insert_rows(session.connection(), CreditLot, [lot])
 
 
 def check_grant(
@@ -133,7 +127,7 @@ def list_wrong_words(
 
 
 def add_charge(
-    session: Session, *, organisation_id: str, microcredits: int, reason: str, reference: str, at: datetime
+    connection: Connection, *, organisation_id: str, microcredits: int, reason: str, reference: str, at: datetime
 ) -> None:
     """Add a charge to this transaction; a charge of nothing adds nothing.
 
@@ -141,7 +135,7 @@ def add_charge(
     """
     if microcredits:
         add_transfer(
-            session,
+            connection,
             organisation_id=organisation_id,
             debit_account=Account.CUSTOMER,
             credit_account=Account.REVENUE,
@@ -153,7 +147,7 @@ def add_charge(
 
 
 def add_transfer(
-    session: Session,
+    connection: Connection,
     *,
     organisation_id: str,
     debit_account: Account,
@@ -162,20 +156,21 @@ def add_transfer(
     reference: str,
     reason: str,
     at: datetime,
-) -> Transfer:
-    """Add one transfer to this transaction and give it; the database applies it to the balance and its lots."""
-    transfer = Transfer(
-        id=new_id("tr", at=at),
-        organisation_id=organisation_id,
-        debit_account=debit_account,
-        credit_account=credit_account,
-        microcredits=microcredits,
-        reference=reference,
-        reason=reason,
-        created_at=at,
-    )
+) -> str:
+    """Add one transfer to this transaction and give its id; the database applies it to the balance and its lots."""
+    transfer_id = new_id("tr", at=at)
+    transfer = {
+        "id": transfer_id,
+        "organisation_id": organisation_id,
+        "debit_account": debit_account,
+        "credit_account": credit_account,
+        "microcredits": microcredits,
+        "reference": reference,
+        "reason": reason,
+        "created_at": at,
+    }
     try:
-        insert_rows(session, [transfer])
+        insert_rows(connection, Transfer, [transfer])
     except IntegrityError as error:
         if is_violation_of(error, "is void"):
             raise VoidReferenceError(GIVEN_UP) from error
@@ -184,7 +179,7 @@ def add_transfer(
         if is_violation_of(error, "not_negative"):
             raise OverdraftError from error
         raise
-    return transfer
+    return transfer_id
 
 
 def add_refund(
@@ -216,21 +211,21 @@ def add_refund(
     )
     earlier = list_refunds(session, charge.id) if charge else []
     left = charge.microcredits - sum(earlier) if charge else 0
-    if charge is None or not 1 <= (microcredits or left) <= left:
+    amount = left if microcredits is None else microcredits
+    if charge is None or not 1 <= amount <= left:
         raise NothingToRefundError(left)
-    refund = add_transfer(
-        session,
+    refund_id = add_transfer(
+        session.connection(),
         organisation_id=organisation_id,
         debit_account=Account.REVENUE,
         credit_account=Account.CUSTOMER,
-        microcredits=microcredits or left,
+        microcredits=amount,
         reference=f"refund:{reference or f'{charge_reference}:{len(earlier) + 1}'}",
         reason=prefix + reason,
         at=at,
     )
-    session.add(Refund(transfer_id=refund.id, charge_id=charge.id))
-    session.flush()
-    return refund.microcredits
+    insert_rows(session.connection(), Refund, [{"transfer_id": refund_id, "charge_id": charge.id}])
+    return amount
 
 
 def check_refund(microcredits: int | None, reason: str, reference: str | None, *, max_reason_length: int) -> None:

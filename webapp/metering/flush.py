@@ -200,7 +200,7 @@ def apply_batches(batches: Sequence[Batch], *, at: datetime) -> list[FlushBatch]
     with transaction() as session:
         new_ids = insert_once(session, rows.values())
         new = [batch for batch in batches if batch.id in new_ids]
-        add_usage(session, add_up_usage(new))
+        add_usage(session.connection(), add_up_usage(new))
         post_charges(session, new, at=at)
         fault("flush_before_commit")
     log.debug("applied %s of %s batches", len(new), len(batches))
@@ -270,7 +270,7 @@ def post_charges(session: Session, batches: Iterable[Batch], *, at: datetime) ->
     known = [charge for charge in charges if charge[0] in organisation_ids]
     for shard_tag, batch_id, microcredits in sorted(known, key=lambda charge: organisation_ids[charge[0]]):
         add_charge(
-            session,
+            session.connection(),
             organisation_id=organisation_ids[shard_tag],
             microcredits=microcredits,
             reference=f"calls:{batch_id}:{shard_tag}",

@@ -1,9 +1,11 @@
 """Holds: credits set aside for a job before it is accepted, and settled or released once it ends."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any, NoReturn
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -14,7 +16,8 @@ from webapp.core import redis_names as names
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
-from webapp.core.redis import RedisScript, asking_redis, store
+from webapp.core.redis import RedisScript, Run, asking_redis, store
+from webapp.core.redis_wire import Argument
 from webapp.ledger.operations import check_reference, lock_balance, void_reference
 from webapp.metering.budgets import BudgetExceededError, read_budgets
 from webapp.metering.groups import GROUPS
@@ -89,6 +92,83 @@ class Hold:
     microcredits: int
 
 
+class AskedHold:
+    """A hold that Redis was asked for, and decides on while this thread does something else."""
+
+    def __init__(self, hold: Hold, arguments: Sequence[Argument], *, max_holds: int) -> None:
+        """Ask for it. Raises StoreAwayError."""
+        self.hold = hold
+        self._arguments = arguments
+        self._max_holds = max_holds
+        # None until this thread knows.
+        self._is_held: bool | None = None
+        self._run = self._ask()
+
+    def _ask(self) -> Run:
+        return HOLD.start(hold_keys(self.hold.shard_tag), self._arguments)
+
+    def get(self) -> Hold:
+        """Give the hold once it is one, any number of times. Raises what `hold_credits` does."""
+        if self._is_held is None:
+            self._is_held = False
+            self._wait()
+            self._is_held = True
+        return self.hold
+
+    def is_held(self) -> bool:
+        """Tell whether the credits are set aside; where Redis does not say, they will be found overdue."""
+        with suppress(UpcubeError, ConfirmationWantedError):
+            self.get()
+        return bool(self._is_held)
+
+    def _wait(self) -> None:
+        """Wait until the credits are set aside, telling Redis what it has to know for that."""
+        for _ in range(MAX_TRIES):
+            verdict, number, budgets = self._run.read()
+            if verdict == b"held":
+                return
+            if verdict == b"cold":
+                reconcile_account(shard_tag=self.hold.shard_tag)
+            elif verdict == b"late":
+                store.disconnect()
+            else:
+                self._refuse(verdict, number, budgets)
+            self._run = self._ask()
+        raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
+
+    def _refuse(self, verdict: bytes, number: bytes, budgets: Sequence[Any]) -> NoReturn:
+        """Raise the refusal that the verdict stands for."""
+        required = self.hold.microcredits
+        if verdict == b"concurrency":
+            raise TooManyHoldsError(self._max_holds)
+        if verdict == b"budget":
+            raise BudgetExceededError(read_budgets(budgets), required=required, at=clock.now())
+        if verdict == b"credits":
+            raise InsufficientCreditsError(required=required, available=int(number))
+        raise ConfirmationWantedError(above_microcredits=int(number))
+
+
+def ask_for_credits(
+    *,
+    shard_tag: str,
+    hold_id: str,
+    microcredits: int,
+    max_holds: int,
+    spender: str | None = None,
+    is_confirmed: bool = False,
+) -> AskedHold:
+    """Ask for credits to be set aside, once per id; they count against the budgets of who spends them and the account.
+
+    Where nobody spends them, because they expire, say, they count against none, and nobody is asked. Raises
+    StoreAwayError.
+    """
+    arguments = [
+        *(hold_id, microcredits, NEW_HOLD_SECONDS, shard_tag),
+        *(max_holds, spender or "", "1" if is_confirmed else ""),
+    ]
+    return AskedHold(Hold(hold_id, shard_tag, microcredits), arguments, max_holds=max_holds)
+
+
 def hold_credits(
     *,
     shard_tag: str,
@@ -98,36 +178,19 @@ def hold_credits(
     spender: str | None = None,
     is_confirmed: bool = False,
 ) -> Hold:
-    """Set credits aside, once per id; they count against the budgets of who spends them and of the account.
+    """Set credits aside as `ask_for_credits` does, and wait until they are.
 
-    Where nobody spends them, because they expire, say, they count against none, and nobody is asked. Raises, in this
-    order, BudgetExceededError, InsufficientCreditsError, TooManyHoldsError or ConfirmationWantedError; or
-    StoreAwayError.
+    Raises, in this order, BudgetExceededError, InsufficientCreditsError, TooManyHoldsError or ConfirmationWantedError;
+    or StoreAwayError.
     """
-    keys = hold_keys(shard_tag)
-    for _ in range(MAX_TRIES):
-        verdict, number, budgets = HOLD.run(
-            keys,
-            [
-                *(hold_id, microcredits, NEW_HOLD_SECONDS, shard_tag),
-                *(max_holds, spender or "", "1" if is_confirmed else ""),
-            ],
-        )
-        if verdict == b"held":
-            return Hold(id=hold_id, shard_tag=shard_tag, microcredits=microcredits)
-        if verdict == b"late":
-            store.disconnect()
-            continue
-        if verdict == b"concurrency":
-            raise TooManyHoldsError(max_holds)
-        if verdict == b"budget":
-            raise BudgetExceededError(read_budgets(budgets), required=microcredits, at=clock.now())
-        if verdict == b"credits":
-            raise InsufficientCreditsError(required=microcredits, available=int(number))
-        if verdict == b"confirm":
-            raise ConfirmationWantedError(above_microcredits=int(number))
-        reconcile_account(shard_tag=shard_tag)
-    raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
+    return ask_for_credits(
+        shard_tag=shard_tag,
+        hold_id=hold_id,
+        microcredits=microcredits,
+        max_holds=max_holds,
+        spender=spender,
+        is_confirmed=is_confirmed,
+    ).get()
 
 
 def settle_hold(hold: Hold, *, charged_microcredits: int) -> None:
@@ -138,6 +201,15 @@ def settle_hold(hold: Hold, *, charged_microcredits: int) -> None:
     if not SETTLE.run(hold_keys(hold.shard_tag), [hold.id, charged_microcredits, hold.shard_tag]):
         # Somebody else ended this hold, perhaps in the belief that we were dead. SQL knows what it came to.
         reconcile_account(shard_tag=hold.shard_tag)
+
+
+def tell_settled(hold: Hold, *, charged_microcredits: int) -> None:
+    """End a hold as `settle_hold` does, without waiting for Redis: nothing that this thread sends later comes before.
+
+    Raises StoreAwayError where it cannot be sent; the hold then ends when it is found to be overdue, as it does where
+    Redis is gone before it reads this.
+    """
+    SETTLE.tell(hold_keys(hold.shard_tag), [hold.id, charged_microcredits, hold.shard_tag])
 
 
 def renew_hold(hold: Hold) -> bool:

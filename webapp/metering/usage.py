@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, text, tuple_
-from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection, Dialect
 
 from webapp.core.db import UtcDateTime, transaction
 from webapp.core.faults import fault
@@ -65,10 +64,9 @@ def start_of_day(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def add_usage(session: Session, changes: Sequence[UsageChange]) -> None:
+def add_usage(connection: Connection, changes: Sequence[UsageChange]) -> None:
     """Add calls and micro-credits to usage rows; each key, hour and operation may come once."""
     if changes:
-        connection = session.connection()
         statement = UPSERT.replace("?", "%s") if connection.dialect.name == "postgresql" else UPSERT
         # In one order, so that two of these at once wait for each other and cannot deadlock.
         connection.exec_driver_sql(statement, list(each_row(sorted(changes), connection.dialect)))
@@ -116,7 +114,7 @@ def roll_up_some(*, before: datetime, from_key_id: str) -> list[UsageChange]:
             .returning(*identity, Usage.calls, Usage.microcredits, Usage.last_used_at, Usage.last_address)
         )
         taken = [UsageChange(*row) for row in rows]
-        add_usage(session, merge_by_day(taken))
+        add_usage(session.connection(), merge_by_day(taken))
         fault("roll_up_before_commit")
     return taken
 

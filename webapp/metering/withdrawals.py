@@ -184,7 +184,7 @@ def withdraw(
             taken = decide(session)
             if taken:
                 add_transfer(
-                    session,
+                    session.connection(),
                     organisation_id=organisation.id,
                     debit_account=Account.CUSTOMER,
                     credit_account=credit_account,
