@@ -77,9 +77,7 @@ def run_next(app: Flask) -> None:
 def assert_nothing_happened(account: Account) -> None:
     """Assert that the account has run, paid and reserved nothing, and that all figures agree."""
     assert count_jobs(account.organisation_id) == 0
-    assert [transfer.reason for transfer in list_transfers(account.organisation_id, limit=5).rows] == [
-        "Starting credits"
-    ]
+    assert [transfer.kind for transfer in list_transfers(account.organisation_id, limit=5).rows] == ["grant"]
     assert peek_account(account.shard_tag).holds == {}
     found = get_credits(account.organisation_id)
     assert (found.available, found.held, found.spent) == (found.granted, 0, 0)

@@ -11,7 +11,7 @@ from flask import Flask
 
 from tests.factories import Account, make_account, now
 from webapp.accounts.models import Organisation, User
-from webapp.core.db import db, insert_rows, transaction
+from webapp.core.db import bare_transaction, db, insert_rows, new_row, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.jobs.models import Job, JobResult
 
@@ -181,6 +181,66 @@ def test_a_lock_that_is_not_to_be_had_is_the_stores_fault(
         with pytest.raises(StoreAwayError):
             rename_elsewhere(app, account, "refused")
         sa.event.remove(engine, "checkout", be_impatient)
+
+
+@pytest.mark.usefixtures("context")
+class TestBareTransaction:
+    """A transaction without a session."""
+
+    def insert(self, account: Account, job_id: str) -> None:
+        with bare_transaction() as connection:
+            insert_rows(connection, Job, [vars(make_job(job_id, account))])
+
+    def count(self) -> int:
+        return db.session.scalar(sa.select(sa.func.count()).select_from(Job)) or 0
+
+    def test_it_commits_beside_a_session_that_has_read(self, account: Account) -> None:
+        assert self.count() == 0
+        self.insert(account, "job_1")
+        assert self.count() == 1
+
+    def test_an_error_undoes_it(self, account: Account) -> None:
+        self.insert(account, "job_1")
+        with pytest.raises(sa.exc.IntegrityError), bare_transaction() as connection:
+            insert_rows(connection, Job, [vars(make_job(job_id, account)) for job_id in ("job_2", "job_1")])
+        assert self.count() == 1
+        self.insert(account, "job_2")
+        assert self.count() == 2
+
+    def test_it_begins_neither_in_a_transaction_nor_after_something_unwritten(self, account: Account) -> None:
+        with transaction(), pytest.raises(RuntimeError, match="inside another"):
+            self.insert(account, "job_1")
+        db.session.add(make_job("job_unwritten", account))
+        with pytest.raises(RuntimeError, match="before it"):
+            self.insert(account, "job_1")
+        db.session.rollback()
+        assert self.count() == 0
+
+    def test_no_transaction_begins_in_it(self, account: Account) -> None:
+        with bare_transaction() as connection:
+            insert_rows(connection, Job, [vars(make_job("job_1", account))])
+            with pytest.raises(RuntimeError, match="inside another"), transaction():
+                pass
+        assert self.count() == 1
+
+    def test_its_connection_goes_back_to_the_pool(self, account: Account) -> None:
+        db.session.rollback()
+        before = db.engine.pool.status()
+        self.insert(account, "job_1")
+        assert db.engine.pool.status() == before
+
+
+def test_a_row_that_no_session_keeps_reads_as_one_that_the_constructor_made(app: Flask) -> None:
+    with app.app_context():
+        row, made = new_row(Job, id="job_1", qubits=2), Job(id="job_1", qubits=2)
+        names = [attribute.key for attribute in sa.inspect(Job).column_attrs]
+        assert [getattr(row, name) for name in names] == [getattr(made, name) for name in names]
+        row.qubits = 3
+        del row.circuit
+        assert (row.qubits, row.circuit) == (3, None)
+        assert row not in db.session
+        with pytest.raises(TypeError, match="Job has no qbits"):
+            new_row(Job, qbits=2)
 
 
 @pytest.mark.usefixtures("context")

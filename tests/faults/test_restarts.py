@@ -3,11 +3,13 @@
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from redis import Redis
 
@@ -21,14 +23,17 @@ from webapp import create_app
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import User
 from webapp.accounts.operations import disable_user
+from webapp.accounts.queries import get_organisation
 from webapp.core.db import db
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import store
 from webapp.keys.operations import revoke_key
+from webapp.metering import holds
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
-from webapp.metering.holds import hold_credits, settle_hold
+from webapp.metering.holds import end_overdue_holds, hold_credits, settle_hold
 from webapp.metering.queries import list_keys_with_usage
+from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 
 ME = f"{API}/me"
@@ -138,6 +143,80 @@ def test_a_call_that_was_given_up_is_not_charged_when_valkey_goes_on(app: Flask,
     assert int(answer.headers["Retry-After"]) >= 1
     call_until_served(app, key)
     assert count_after_flush(app, key) == (2, 2 * CALL_MICROCREDITS)
+
+
+class TestEndOfJob:
+    """What happens to Redis while a job is committed, which was held and is yet to be settled."""
+
+    @pytest.fixture
+    def at_commit(self, app: Flask) -> Iterator[list[Callable[[], object]]]:
+        """What is done at the next commit of a job."""
+        todo: list[Callable[[], object]] = []
+
+        def act(_connection: object) -> None:
+            while todo:
+                todo.pop()()
+
+        with app.app_context():
+            engine = db.engine
+        sa.event.listen(engine, "commit", act)
+        yield todo
+        sa.event.remove(engine, "commit", act)
+
+    def count_holds(self, app: Flask, key: Key) -> int:
+        with app.app_context():
+            return len(peek_account(get_organisation(key.row.organisation_id).shard_tag).holds)
+
+    def test_a_job_does_not_wait_for_valkey_which_settles_when_it_goes_on(
+        self, app: Flask, valkey: OwnValkey, key: Key, at_commit: list[Callable[[], object]]
+    ) -> None:
+        call_until_served(app, key)
+        # Of the first, a connection waits until Redis knows the script.
+        assert post_bell(app.test_client(), key).status_code == 201
+        at_commit.append(partial(valkey.process.send_signal, signal.SIGSTOP))
+        assert post_bell(app.test_client(), key).status_code == 201
+        assert call(app, key) == 503
+        valkey.process.send_signal(signal.SIGCONT)
+        call_until_served(app, key)
+        # Nobody ended it because it was overdue.
+        assert self.count_holds(app, key) == 0
+        calls, spent = count_after_flush(app, key)
+        assert (calls, spent) == (4, 2 * BELL_MICROCREDITS + 4 * CALL_MICROCREDITS)
+
+    def test_a_job_stands_where_valkey_is_killed_before_it_is_told(
+        self, app: Flask, valkey: OwnValkey, key: Key, at_commit: list[Callable[[], object]]
+    ) -> None:
+        call_until_served(app, key)
+        at_commit.append(valkey.kill)
+        assert post_bell(app.test_client(), key).status_code == 201
+        valkey.start()
+        call_until_served(app, key)
+        with app.app_context():
+            assert count_jobs(key.row.organisation_id) == 1
+            end_overdue_holds(at=now())
+        assert self.count_holds(app, key) == 0
+        _, spent = count_after_flush(app, key)
+        assert spent >= BELL_MICROCREDITS
+
+    def test_a_script_that_was_forgotten_is_told_again_and_one_hold_becomes_overdue(
+        self,
+        app: Flask,
+        key: Key,
+        at_commit: list[Callable[[], object]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # Already, for whoever looks.
+        monkeypatch.setattr(holds, "NEW_HOLD_SECONDS", 0)
+        call_until_served(app, key)
+        assert post_bell(app.test_client(), key).status_code == 201
+        assert self.count_holds(app, key) == 0
+        at_commit.append(store.client.script_flush)
+        assert [post_bell(app.test_client(), key).status_code for _ in range(3)] == [201] * 3
+        assert self.count_holds(app, key) == 1
+        with app.app_context():
+            assert end_overdue_holds(at=now()) == 1
+        assert self.count_holds(app, key) == 0
+        assert count_after_flush(app, key)[1] == 4 * BELL_MICROCREDITS + 5 * CALL_MICROCREDITS
 
 
 def test_a_server_that_was_made_a_replica_is_left_for_whoever_has_its_address(

@@ -233,6 +233,15 @@ class TestEngineFailure:
         with app.app_context():
             assert_nothing_happened(account)
 
+    def test_a_job_that_failed_while_it_was_refused_leaves_nothing(self, app: Flask, client: FlaskClient) -> None:
+        with app.app_context():
+            account = make_account(microcredits=BELL_MICROCREDITS - 1)
+            key = make_key(account)
+        broken_engine.FAILURES.append(RuntimeError("0x7f3a: corrupted"))
+        read_error(post_bell(client, key), 402, "insufficient_credits")
+        with app.app_context():
+            assert_nothing_happened(account)
+
     def test_one_circuit_that_crashes_fails_the_sweep_which_costs_nothing(
         self, app: Flask, client: FlaskClient, account: Account, key: Key
     ) -> None:

@@ -59,6 +59,16 @@ Begun = TypeVar("Begun", Session, Connection)
 Row = TypeVar("Row", bound="Base")
 
 
+class Thread(threading.local):
+    """What is true of one thread."""
+
+    # Whether it is in a bare_transaction().
+    is_writing = False
+
+
+THREAD = Thread()
+
+
 class CommitLostError(StoreAwayError):
     """The database went away during a commit: what was written may stand, or not. Any other failure undoes it."""
 
@@ -201,21 +211,25 @@ def bare_transaction() -> Iterator[Connection]:
 
     For rows that are only inserted. Raises what `transaction` does.
     """
-    if db.session.registry.has():
-        session = db.session()
-        check_unwritten(session)
+    session = db.session() if db.session.registry.has() else None
+    check_unwritten(session)
+    if session is not None:
         # Its connection is given back before another is taken: there are as many as threads.
         session.rollback()
     engine = db.engine
-    with committing(lambda: engine.connect().execution_options(**WRITES), engine.dialect) as connection:
-        yield connection
+    THREAD.is_writing = True
+    try:
+        with committing(lambda: engine.connect().execution_options(**WRITES), engine.dialect) as connection:
+            yield connection
+    finally:
+        THREAD.is_writing = False
 
 
-def check_unwritten(session: Session) -> None:
-    """Refuse to begin what would not be written, or be undone, with this session's own writing."""
-    if session.info.get(WRITING):
-        raise RuntimeError("one transaction() inside another would roll the outer one back")
-    if session.new or session.dirty or session.deleted:
+def check_unwritten(session: Session | None) -> None:
+    """Refuse to begin what would undo other writing of this thread, or wait for it, and to forget what was to come."""
+    if THREAD.is_writing or (session and session.info.get(WRITING)):
+        raise RuntimeError("one transaction inside another would roll the outer one back, or wait for it for ever")
+    if session and (session.new or session.dirty or session.deleted):
         raise RuntimeError("write inside transaction(), not before it")
 
 
