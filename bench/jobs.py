@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlalchemy as sa
 from redis import Redis
 from rq import Queue
 from rq.job import JobStatus
@@ -20,9 +19,10 @@ from bench.report import Report, Row, at_least, at_most, microseconds, middle, r
 from bench.systems import granian
 from webapp import hooks
 from webapp.api import jobs as views
-from webapp.core.db import db
-from webapp.core.redis import Store
+from webapp.core.driver import DriverConnection
+from webapp.core.redis_wire import Wire
 from webapp.jobs import operations
+from webapp.metering.holds import AskedHold
 
 SHOTS = 1024
 BELL = Call("/api/quantum/v1/jobs", f'{{"templateId":"bell-state","shots":{SHOTS}}}')
@@ -42,8 +42,9 @@ STAGES: Mapping[str, tuple[object, str]] = {
     "admission": (hooks, "authenticate_key"),
     "reading the body": (views, "read_request"),
     "the plan, its price and its gates": (operations, "make_plan"),
-    "the hold": (operations, "hold_price"),
-    "the engine": (operations, "run_inline"),
+    "asking for the hold": (operations, "ask_for_price"),
+    "the engine meanwhile": (operations, "run_inline"),
+    "waiting for the hold": (AskedHold, "get"),
     "the transaction": (operations, "store_finished"),
     "settling the hold": (operations, "end_hold"),
     "writing the answer": (views, "answer_job"),
@@ -178,21 +179,22 @@ def time_jobs(home: Place) -> float:
 @contextmanager
 def counting() -> Iterator[dict[str, int]]:
     """Count what goes to the stores."""
-    counted = {"SQL statements with BEGIN": 0, "commits": 0, "round trips to Valkey": 0}
+    counted = {"SQL statements with BEGIN": 0, "commits": 0, "commands to Valkey": 0, "waits for its answer": 0}
 
-    def count(name: str) -> Callable[..., None]:
-        def counter(*_: object) -> None:
+    def count(name: str) -> Callable[[], None]:
+        def counter() -> None:
             counted[name] += 1
 
         return counter
 
-    statements, commits, trips = map(count, counted)
-    sa.event.listen(db.engine, "before_cursor_execute", statements)
-    sa.event.listen(db.engine, "commit", commits)
-    with calling_first(Store, "call", trips):
+    statements, commits, commands, waits = map(count, counted)
+    with (
+        calling_first(DriverConnection, "exec_driver_sql", statements),
+        calling_first(DriverConnection, "commit", commits),
+        calling_first(Wire, "send", commands),
+        calling_first(Wire, "read", waits),
+    ):
         yield counted
-    sa.event.remove(db.engine, "before_cursor_execute", statements)
-    sa.event.remove(db.engine, "commit", commits)
 
 
 @contextmanager

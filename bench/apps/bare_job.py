@@ -44,11 +44,16 @@ with app.app_context():
 def create_job() -> tuple[dict[str, Any], int]:
     """Run it, store it, and answer."""
     body = request.get_json()
+    return insert_job(body, run_bell(body["shots"]))
+
+
+def insert_job(body: dict[str, Any], counts: dict[str, int]) -> tuple[dict[str, Any], int]:
+    """Insert the row and give the answer."""
     job = BareJob(
         id=uuid4().hex,
         template_id=body["templateId"],
         shots=body["shots"],
-        counts=run_bell(body["shots"]),
+        counts=counts,
         created_at=datetime.now(UTC),
     )
     answer = {"id": job.id, "status": "completed", "shots": job.shots, "counts": job.counts}

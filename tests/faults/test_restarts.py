@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 from redis import Redis
 
@@ -25,6 +24,7 @@ from webapp.accounts.models import User
 from webapp.accounts.operations import disable_user
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db
+from webapp.core.driver import DriverConnection
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import store
 from webapp.keys.operations import revoke_key
@@ -149,19 +149,18 @@ class TestEndOfJob:
     """What happens to Redis while a job is committed, which was held and is yet to be settled."""
 
     @pytest.fixture
-    def at_commit(self, app: Flask) -> Iterator[list[Callable[[], object]]]:
+    def at_commit(self, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
         """What is done at the next commit of a job."""
         todo: list[Callable[[], object]] = []
+        commit = DriverConnection.commit
 
-        def act(_connection: object) -> None:
+        def act(connection: DriverConnection) -> None:
             while todo:
                 todo.pop()()
+            commit(connection)
 
-        with app.app_context():
-            engine = db.engine
-        sa.event.listen(engine, "commit", act)
-        yield todo
-        sa.event.remove(engine, "commit", act)
+        monkeypatch.setattr(DriverConnection, "commit", act)
+        return todo
 
     def count_holds(self, app: Flask, key: Key) -> int:
         with app.app_context():

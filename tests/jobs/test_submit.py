@@ -13,7 +13,7 @@ from tests import stores
 from tests.api.helpers import assert_nothing_happened, read_error
 from tests.factories import API, Account, Key, count_jobs, make_account, make_key, now, post_bell
 from tests.jobs import broken_engine
-from webapp.core.db import db
+from webapp.core.driver import DriverConnection
 from webapp.ledger.queries import list_transfers
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
@@ -263,27 +263,17 @@ class TestLostCommit:
         return bool(request.param)
 
     @pytest.fixture
-    def _failing_commit(self, app: Flask, *, is_committed: bool) -> Iterator[None]:
-        statements: list[str] = []
+    def _failing_commit(self, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool) -> None:
+        """Have the first commit of a job fail."""
+        commit = DriverConnection.commit
 
-        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-            statements.append(statement.partition(" (")[0])
+        def lose(connection: DriverConnection) -> None:
+            monkeypatch.undo()
+            if is_committed:
+                commit(connection)
+            raise sa.exc.OperationalError("COMMIT", {}, Exception("the connection is gone"))
 
-        def lose(connection: sa.Connection) -> None:
-            # The first job only.
-            if statements.count("INSERT INTO jobs") == 1:
-                statements.append("INSERT INTO jobs")
-                if is_committed:
-                    connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
-                raise sa.exc.OperationalError("COMMIT", {}, Exception("the connection is gone"))
-
-        with app.app_context():
-            engine = db.engine
-        sa.event.listen(engine, "before_cursor_execute", note)
-        sa.event.listen(engine, "commit", lose)
-        yield
-        sa.event.remove(engine, "before_cursor_execute", note)
-        sa.event.remove(engine, "commit", lose)
+        monkeypatch.setattr(DriverConnection, "commit", lose)
 
     @pytest.mark.usefixtures("_failing_commit")
     def test_the_hold_stays_until_sql_can_say_what_became_of_it(

@@ -6,7 +6,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import make_account, make_key, post_bell
-from webapp.core.db import db
+from webapp.core.driver import DriverConnection, Parameters
 from webapp.core.redis_wire import Sent, Wire
 from webapp.jobs import operations
 
@@ -15,11 +15,12 @@ def test_an_inline_job_takes_four_statements_one_commit_and_two_waits_for_redis(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with app.app_context():
-        key, engine = make_key(make_account()), db.engine
+        key = make_key(make_account())
     # The first call of a key and of a connection takes more.
     assert post_bell(client, key).status_code == 201
     asked: list[str] = []
     send, read, run = Wire.send, Wire.read, operations.run_inline
+    execute, commit = DriverConnection.exec_driver_sql, DriverConnection.commit
 
     def note_question(self: Wire, *command: object, **options: object) -> object:
         asked.append("ask Redis" if options.get("is_awaited", True) else "tell Redis")
@@ -33,24 +34,25 @@ def test_an_inline_job_takes_four_statements_one_commit_and_two_waits_for_redis(
         asked.append("run")
         return run(*arguments)  # type: ignore[arg-type]
 
-    def note_statement(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if not statement.startswith("BEGIN"):
-            asked.append(" ".join(statement.split()[:3]))
+    def note_statement(self: DriverConnection, statement: str, parameters: Parameters) -> None:
+        asked.append(" ".join(statement.split()[:3]))
+        execute(self, statement, parameters)
 
-    def note_commit(_connection: object) -> None:
+    def note_commit(self: DriverConnection) -> None:
         asked.append("COMMIT")
+        commit(self)
+
+    def refuse_connection(*_: object) -> None:
+        raise AssertionError("nothing else is asked of the database")
 
     monkeypatch.setattr(Wire, "send", note_question)
     monkeypatch.setattr(Wire, "read", note_wait)
     monkeypatch.setattr(operations, "run_inline", note_run)
-    sa.event.listen(engine, "before_cursor_execute", note_statement)
-    sa.event.listen(engine, "commit", note_commit)
-    try:
-        assert post_bell(client, key).status_code == 201
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note_statement)
-        sa.event.remove(engine, "commit", note_commit)
-    assert asked == [
+    monkeypatch.setattr(DriverConnection, "exec_driver_sql", note_statement)
+    monkeypatch.setattr(DriverConnection, "commit", note_commit)
+    monkeypatch.setattr(sa.Connection, "__init__", refuse_connection)
+    assert post_bell(client, key).status_code == 201
+    assert [each for each in asked if not each.startswith("BEGIN")] == [
         *("ask Redis", "wait"),
         *("ask Redis", "run", "wait"),
         "INSERT INTO usage",

@@ -274,12 +274,7 @@ def parse_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
     A byte order mark is skipped. Raises ValueError or RecursionError.
     """
-    value = json.loads(
-        data.decode("utf-8-sig"),
-        object_pairs_hook=read_object,
-        parse_int=read_integer,
-        parse_constant=refuse_constant,
-    )
+    value = STRICT_JSON.decode(data.decode("utf-8-sig"))
     # Raises UnicodeEncodeError for half of a surrogate pair. Only an escape can have brought one.
     if b"\\u" in data:
         json.dumps(value, ensure_ascii=False).encode()
@@ -301,6 +296,14 @@ def read_integer(digits: str) -> int:
     return int(digits)
 
 
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse a constant that JSON does not have."""
+    raise ValueError(f"{name} is not a JSON value.")
+
+
+STRICT_JSON = json.JSONDecoder(object_pairs_hook=read_object, parse_int=read_integer, parse_constant=refuse_constant)
+
+
 def check_body_headers(*, max_bytes: int) -> None:
     """Refuse a body by its headers, before any of it is read."""
     if request.content_length is None:
@@ -309,11 +312,6 @@ def check_body_headers(*, max_bytes: int) -> None:
         raise BodyTooLargeError(f"The body has {request.content_length} bytes; at most {max_bytes} are read.")
     if not request.is_json:
         raise NotJsonError("Send JSON, with Content-Type: application/json.")
-
-
-def refuse_constant(name: str) -> NoReturn:
-    """Refuse a constant that JSON does not have."""
-    raise ValueError(f"{name} is not a JSON value.")
 
 
 def field_errors(schema: type[Schema], errors: Sequence[ErrorDetails]) -> list[FieldError]:

@@ -8,10 +8,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
 from webapp.accounts.queries import get_organisation
-from webapp.core.db import transaction
+from webapp.core.db import AnyConnection, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.jobs.models import Job, JobStatus
@@ -114,14 +112,14 @@ def end_stored_job(
     return has_moved
 
 
-def add_job_usage(connection: Connection, *, spender: str, microcredits: int, at: datetime) -> None:
+def add_job_usage(connection: AnyConnection, *, spender: str, microcredits: int, at: datetime) -> None:
     """Add what a job is charged to the usage of who ran it."""
     if microcredits:
         add_usage(connection, [UsageChange(spender, start_of_hour(at), RUN_JOB, microcredits=microcredits)])
 
 
 def add_job_charge(
-    connection: Connection, job_id: str, organisation_id: str, *, microcredits: int, at: datetime
+    connection: AnyConnection, job_id: str, organisation_id: str, *, microcredits: int, at: datetime
 ) -> None:
     """Charge for a job. Raises OverdraftError, or VoidReferenceError where its hold was given up."""
     add_charge(

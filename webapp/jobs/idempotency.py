@@ -13,11 +13,10 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, update
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from webapp.core import redis_names as names
-from webapp.core.db import db, insert_rows, is_violation_of, transaction
+from webapp.core.db import AnyConnection, db, insert_rows, is_violation_of, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.redis import asking_redis, store
 from webapp.jobs.models import Job, SavedAnswer
@@ -67,7 +66,7 @@ def find_answer(organisation_id: str, repeatable: Repeatable) -> SavedAnswer | N
     return saved
 
 
-def save_answer(connection: Connection, job: Job, repeatable: Repeatable, *, at: datetime) -> None:
+def save_answer(connection: AnyConnection, job: Job, repeatable: Repeatable, *, at: datetime) -> None:
     """Save the answer in the transaction that stores the job. Raises AnsweredMeanwhileError."""
     body, status = repeatable.write_answer(job)
     answer = {

@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.engine import Connection
-
 from webapp.core import clock
-from webapp.core.db import CommitLostError, bare_transaction, insert_rows, new_row, transaction
+from webapp.core.db import AnyConnection, CommitLostError, bare_transaction, insert_rows, new_row, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
@@ -280,7 +278,7 @@ def store_queued(job: Job, hold: Hold, repeatable: Repeatable | None) -> None:
         add_job(session.connection(), job, repeatable)
 
 
-def add_job(connection: Connection, job: Job, repeatable: Repeatable | None) -> None:
+def add_job(connection: AnyConnection, job: Job, repeatable: Repeatable | None) -> None:
     """Add the job with its tags, and the answer for whoever repeats the request. Raises AnsweredMeanwhileError."""
     insert_rows(connection, Job, [vars(job)])
     if job.tags:

@@ -9,9 +9,8 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import bindparam, select, tuple_
-from sqlalchemy.engine import Connection
 
-from webapp.core.db import db, insert_rows
+from webapp.core.db import AnyConnection, db, insert_rows
 from webapp.core.errors import StoreAwayError
 from webapp.jobs.models import Job, JobResult
 from webapp.jobs.tasks import Task, derive_seed, take_point
@@ -96,7 +95,7 @@ def write_members(found: dict[str, Any]) -> str:
     return json.dumps(found)[1:-1]
 
 
-def store_outcome(connection: Connection, job_id: str, outcome: Outcome) -> None:
+def store_outcome(connection: AnyConnection, job_id: str, outcome: Outcome) -> None:
     """Store what came of a job, in the transaction that ends it."""
     pieces = [
         {"job_id": job_id, "circuit": circuit, "piece": piece, "content": text[start : start + PIECE_CHARACTERS]}

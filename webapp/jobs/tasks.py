@@ -7,6 +7,7 @@ from typing import Any
 
 from webapp.core.errors import UpcubeError
 from webapp.core.large_work import LargeWorkBusyError
+from webapp.core.memo import remembered
 from webapp.jobs.models import Job
 from webapp.quantum.circuits import Circuit
 from webapp.quantum.engines import RunRequest
@@ -55,12 +56,12 @@ class Task:
     shots: int
     seed: int
 
-    @property
+    @remembered
     def is_sweep(self) -> bool:
         """Tell whether any parameter is a list."""
         return any(isinstance(value, list) for value in self.parameters.values())
 
-    @property
+    @remembered
     def is_single(self) -> bool:
         """Tell whether it is neither a batch nor a sweep. A batch of one circuit is still a batch."""
         return self.circuits is None and not self.is_sweep
@@ -106,7 +107,7 @@ class Task:
             except UpcubeError as error:
                 self.name_circuit(error, index)
                 raise
-            yield circuit, replace(request, seed=work.seed)
+            yield circuit, request if self.is_single else replace(request, seed=work.seed)
 
     def name_circuit(self, error: UpcubeError, index: int) -> None:
         """Have an error say which of several circuits it is about, counted as the results are: from 0."""

@@ -3,12 +3,11 @@
 from datetime import datetime
 
 from sqlalchemy import insert, select
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.core.clock import format_time
-from webapp.core.db import insert_rows, is_violation_of
+from webapp.core.db import AnyConnection, insert_rows, is_violation_of
 from webapp.core.errors import FieldError, InvalidFieldsError, StoreAwayError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.money import MAX_MICROCREDITS, format_credits
@@ -127,7 +126,7 @@ def list_wrong_words(
 
 
 def add_charge(
-    connection: Connection, *, organisation_id: str, microcredits: int, reason: str, reference: str, at: datetime
+    connection: AnyConnection, *, organisation_id: str, microcredits: int, reason: str, reference: str, at: datetime
 ) -> None:
     """Add a charge to this transaction; a charge of nothing adds nothing.
 
@@ -147,7 +146,7 @@ def add_charge(
 
 
 def add_transfer(
-    connection: Connection,
+    connection: AnyConnection,
     *,
     organisation_id: str,
     debit_account: Account,

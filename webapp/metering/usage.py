@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, text, tuple_
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Dialect
 
-from webapp.core.db import UtcDateTime, transaction
+from webapp.core.db import AnyConnection, UtcDateTime, transaction
 from webapp.core.faults import fault
 from webapp.metering.models import Usage
 
@@ -64,7 +64,7 @@ def start_of_day(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def add_usage(connection: Connection, changes: Sequence[UsageChange]) -> None:
+def add_usage(connection: AnyConnection, changes: Sequence[UsageChange]) -> None:
     """Add calls and micro-credits to usage rows; each key, hour and operation may come once."""
     if changes:
         statement = UPSERT.replace("?", "%s") if connection.dialect.name == "postgresql" else UPSERT

@@ -1,7 +1,7 @@
 """Choose the engine for a circuit by what it would cost on each, and say why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines import ENGINE_NAMES, CircuitTooLargeError, UnsupportedCircuitError, get_capabilities
@@ -36,11 +36,13 @@ class Route:
     cost: Cost
 
 
+# Others run the same circuits.
+@lru_cache(maxsize=1024)
 def choose_engine(
     profile: Profile,
     demands: Demands = _NO_DEMANDS,
     *,
-    engines: Sequence[str] = ENGINE_NAMES,
+    engines: tuple[str, ...] = ENGINE_NAMES,
     requested: str | None = None,
 ) -> Route:
     """Choose the quickest of the engines that a backend offers; `requested` is the one that the user names.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
+from webapp.core.memo import remembered
 from webapp.core.text import count_of
 from webapp.quantum.circuits import Circuit, Profile, check_circuit, drop_last_measurements
 from webapp.quantum.engines.costs import (
@@ -74,7 +75,7 @@ class Capabilities:
         return (self.memory_limit_bytes // self.bytes_per_amplitude).bit_length() - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunRequest:
     """How to run a circuit, and what to give besides the counts.
 
@@ -89,7 +90,7 @@ class RunRequest:
     wants_memory: bool = False
     wants_statevector: bool = False
 
-    @property
+    @remembered
     def demands(self) -> Demands:
         """What it asks for, as far as it changes the cost."""
         terms = [term for observable in self.observables for term in observable.terms]
