@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from webapp.core.errors import MAX_DETAILS, FieldError, InvalidFieldsError, LengthRequiredError, UpcubeError
+from webapp.core.json_numbers import read_float
 from webapp.core.large_work import LARGE_BYTES, begin_large_work, large_work_in_turn
 from webapp.core.money import InvalidAmountError, parse_credits
 from webapp.core.text import count_of, has_control_characters
@@ -278,6 +279,7 @@ def parse_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
         data.decode("utf-8-sig"),
         object_pairs_hook=read_object,
         parse_int=read_integer,
+        parse_float=read_float,
         parse_constant=refuse_constant,
     )
     # Raises UnicodeEncodeError for half of a surrogate pair. Only an escape can have brought one.
