@@ -71,6 +71,11 @@ def is_finite(value: float) -> bool:
         return False
 
 
+def drop_repeated(tags: list[str]) -> list[str]:
+    """Drop what is there twice: it is there."""
+    return list(dict.fromkeys(tags))
+
+
 class CircuitBody(Schema):
     """A program."""
 
@@ -101,7 +106,7 @@ class JobBody(Schema):
     name: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
         default=None, min_length=1, max_length=80, description="1 to 80 characters without control characters"
     )
-    tags: list[Tag] = Field(
+    tags: Annotated[list[Tag], AfterValidator(drop_repeated)] = Field(
         default_factory=list,
         max_length=MAX_TAGS,
         description=f"at most {MAX_TAGS} texts of 1 to 64 characters",
@@ -154,7 +159,7 @@ def read_job_body(*, max_bytes: int) -> tuple[JobBody, str]:
     wrong += [*subject_errors(body), *inner_errors(body)]
     if wrong:
         refuse(wrong)
-    return read, digest_request(body)
+    return read, digest_request(read.model_dump(exclude_defaults=True))
 
 
 def subject_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:

@@ -174,8 +174,7 @@ def read_request() -> JobRequest:
         digest=digest,
         seed=body.seed,
         name=body.name,
-        # A tag that is there twice is there.
-        tags=tuple(dict.fromkeys(body.tags)),
+        tags=body.tags,
         metadata=body.metadata,
         max_microcredits=body.max_credits,
         quote_id=body.confirm,

@@ -145,7 +145,7 @@ class Plan:
 
 
 def digest_request(body: Mapping[str, Any]) -> str:
-    """Give the SHA-256 of what a body asks for, however it is written. A confirmation asks for nothing else."""
+    """Give the SHA-256 of what a body asks for beyond the defaults. A confirmation asks for nothing else."""
     asked = {name: value for name, value in body.items() if name != "confirm"}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
