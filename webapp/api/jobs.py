@@ -196,7 +196,7 @@ def repeat_answer(saved: SavedAnswer) -> Response:
     job = get_job(organisation_id=saved.organisation_id, job_id=saved.job_id)
     result = read_result(job) if saved.body["status"] == JobStatus.COMPLETED else no_result()
     headers = {"Location": job_address(job.id), "Idempotency-Replayed": "true"}
-    return send_job(job, saved.body, result, status=saved.status, headers=headers)
+    return send_job(job, saved.body, result, status=saved.status, headers=headers, is_whole=True)
 
 
 def send_job(
@@ -210,7 +210,8 @@ def send_job(
 ) -> Response:
     """Send a job's JSON, of which program and result are text already: see readers.py. Raises TooManyReadersError.
 
-    A program alone is no reason for that where its answer `is_whole`: to who has just sent it, or cancelled the job.
+    A program alone is no reason for that where its answer `is_whole`: to who has just sent it, be it again, or
+    cancelled the job.
     """
     result = add_program(job, result, is_whole=is_whole)
     text = send_in_turn(job.organisation_id, head, result)
