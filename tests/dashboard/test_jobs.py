@@ -153,6 +153,16 @@ def test_tags_and_metadata_are_shown_as_text_and_a_tag_leads_to_its_jobs(client:
     assert 'href="/console/jobs?status=completed&amp;tag=%3Cb%3E%26%3D"' in found
 
 
+def test_what_its_sender_wrote_on_a_job_stands_apart_from_what_we_say_of_it(client: FlaskClient, key: Key) -> None:
+    job_id = post_bell(client, key, metadata={"Charged": "nothing"}).get_json()["id"]
+    ours, sent = client.get(f"/console/jobs/{job_id}").text.split('id="metadata-title"')
+    assert ">Charged<" in ours
+    assert "nothing" not in ours
+    assert "nothing" in sent
+    plain = post_bell(client, key).get_json()["id"]
+    assert "Metadata" not in client.get(f"/console/jobs/{plain}").text
+
+
 def test_the_list_of_a_tag_that_ends_in_a_question_mark_keeps_to_it(client: FlaskClient, key: Key) -> None:
     post_bell(client, key, tags=["why?"])
     assert 'data-live="/console/jobs?tag=why?"' in client.get("/console/jobs?tag=why?").text
