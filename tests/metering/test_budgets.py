@@ -30,7 +30,7 @@ from webapp.core import redis_names as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.redis import RedisScript, store
 from webapp.keys.operations import revoke_key
-from webapp.ledger.budgets import BudgetPeriod, end_of_period, start_of_period
+from webapp.ledger.budgets import BudgetPeriod, end_of_period, list_alerts, start_of_period
 from webapp.mail.queries import list_letters
 from webapp.metering.budgets import (
     BudgetExceededError,
@@ -403,6 +403,42 @@ class TestAlerts:
         with ThreadPoolExecutor(max_workers=4) as threads:
             assert sorted(threads.map(record, range(4))) == [0, 0, 0, 4]
         assert len([letter for letter in list_letters() if "budget" in letter.subject]) == 1
+
+    def test_a_budget_that_is_changed_back_and_forth_or_removed_tells_nothing_again(self, app: Flask, key: Key) -> None:
+        call(app.test_client(), key)
+        flush(at=now())
+        told = []
+        for calls in (1, 4, 1, 2, 1):
+            put(key, calls * CALL_MICROCREDITS)
+            told.append([alert.threshold_percent for alert in record_alerts(at=now())])
+        assert told == [[50, 75, 90, 100], [], [], [], []]
+        unset_budget(organisation_id=key.row.organisation_id, key_id=key.row.id, period="day", actor=OPERATOR, at=now())
+        assert list_alerts(key.row.organisation_id, limit=5) == []
+        put(key, CALL_MICROCREDITS)
+        assert record_alerts(at=now()) == []
+        assert len(list_alerts(key.row.organisation_id, limit=5)) == 4
+        assert len([letter for letter in list_letters() if "budget" in letter.subject]) == 1
+
+    def test_a_raised_budget_tells_when_its_thresholds_are_reached(self, app: Flask, key: Key) -> None:
+        told = []
+        for limit in (1, 4, 4, 4):
+            put(key, limit * CALL_MICROCREDITS)
+            call(app.test_client(), key)
+            flush(at=now())
+            told.append([alert.threshold_percent for alert in record_alerts(at=now())])
+            assert record_alerts(at=now()) == []
+        assert told == [[50, 75, 90, 100], [50], [75], [90, 100]]
+        last = {alert.threshold_percent: alert.microcredits for alert in list_alerts(key.row.organisation_id, limit=5)}
+        assert last == {50: 200, 75: 300, 90: 400, 100: 400}
+
+    def test_a_lowered_budget_tells_of_what_was_not_reached_before(self, app: Flask, key: Key) -> None:
+        call(app.test_client(), key)
+        flush(at=now())
+        told = []
+        for microcredits in (200, 130, 100):
+            put(key, microcredits)
+            told.append([alert.threshold_percent for alert in record_alerts(at=now())])
+        assert told == [[50], [75], [90, 100]]
 
     def test_the_next_period_tells_again(self, app: Flask, key: Key) -> None:
         put(key, CALL_MICROCREDITS, period="total")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import inspect, select, update
 from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Target, record_event
@@ -249,6 +249,10 @@ class SpentBudget:
         limit = self.budget.microcredits
         return self.used_microcredits * 100 // limit if limit else 100
 
+    def count_needed(self, threshold_percent: int) -> int:
+        """Give with how many micro-credits used a threshold is reached."""
+        return -(-self.budget.microcredits * threshold_percent // 100)
+
 
 def list_spent_budgets(organisation_id: str, *, at: datetime) -> list[SpentBudget]:
     """Give the account's budgets with what was charged in their periods."""
@@ -281,7 +285,10 @@ def record_alerts(*, at: datetime) -> list[BudgetAlert]:
 
 
 def record_reached(spent: SpentBudget, *, at: datetime) -> list[BudgetAlert]:
-    """Write down the thresholds that what was used has reached and nobody was told of, and give them."""
+    """Write down the thresholds that what was used has reached and nobody was told of, and give them.
+
+    Who was told when as much or more was used as is needed for a threshold now was told of it.
+    """
     budget = spent.budget
     if not spent.used_microcredits:
         # One of nothing is used up from the start, each day anew, and nobody did anything.
@@ -292,16 +299,19 @@ def record_reached(spent: SpentBudget, *, at: datetime) -> list[BudgetAlert]:
         "period": budget.period,
         "period_start": start_of_period(budget.period, at),
     }
-    told = set(db.session.scalars(select(BudgetAlert.threshold_percent).filter_by(**period)))
+    told = dict(
+        db.session.execute(select(BudgetAlert.threshold_percent, BudgetAlert.microcredits).filter_by(**period)).all()
+    )
+    needed = {threshold: spent.count_needed(threshold) for threshold in THRESHOLDS_PERCENT}
     alerts = [
         BudgetAlert(**period, threshold_percent=threshold, microcredits=spent.used_microcredits, reached_at=at)
         for threshold in THRESHOLDS_PERCENT
-        if spent.percent >= threshold and threshold not in told
+        if told.get(threshold, -1) < needed[threshold] <= spent.used_microcredits
     ]
     if not alerts:
         return []
     with transaction() as session:
-        new = [alert for alert in alerts if insert_alert(session, alert)]
+        new = [alert for alert in alerts if put_alert(session, alert, needed=needed[alert.threshold_percent])]
         if new:
             tell_of_threshold(session, spent, max(alert.threshold_percent for alert in new), at=at)
         return new
@@ -321,9 +331,14 @@ def tell_of_threshold(session: Session, spent: SpentBudget, threshold: int, *, a
     tell_members(session, organisation.id, letter, Membership.role.in_(MAY[Permission.BUDGETS_MANAGE]), at=at)
 
 
-def insert_alert(session: Session, alert: BudgetAlert) -> bool:
-    """Insert an alert; False where it was told before."""
+def put_alert(session: Session, alert: BudgetAlert, *, needed: int) -> bool:
+    """Put an alert in the place of one from before the budget was raised; False where it was told of this one."""
     table = BudgetAlert.__table__
     values = {column.name: getattr(alert, column.name) for column in table.columns}
-    insert = insert_for(session.connection().dialect.name)(table).values(values).on_conflict_do_nothing()
-    return session.execute(insert.returning(table.c.period)).first() is not None
+    insert = insert_for(session.connection().dialect.name)(table).values(values)
+    statement = insert.on_conflict_do_update(
+        index_elements=inspect(BudgetAlert).primary_key,
+        set_={"microcredits": alert.microcredits, "reached_at": alert.reached_at},
+        where=table.c.microcredits < needed,
+    )
+    return session.execute(statement.returning(table.c.period)).first() is not None
