@@ -8,16 +8,9 @@ from typing import Any
 from flask import Response, stream_with_context
 
 from webapp.api import api
+from webapp.api.job_responses import EstimateJson, JobHeadJson, JobJson, JobListJson, JobSummaryJson, QueueJson
 from webapp.api.job_schemas import JobBody, read_job_body
 from webapp.api.preferences import IDEMPOTENCY, PREFER, read_idempotency_key, read_preferences
-from webapp.api.responses import (
-    EstimateJson,
-    JobHeadJson,
-    JobJson,
-    JobListJson,
-    JobSummaryJson,
-    QueueJson,
-)
 from webapp.api.schemas import JobListQuery, answers, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
