@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
 
+from webapp.api.json_bodies import read_json_object
 from webapp.api.schemas import (
     MAX_PATH_CHARACTERS,
     Credits,
     Schema,
     field_errors,
-    read_json_object,
     refuse,
     refuse_control_characters,
 )
