@@ -14,12 +14,6 @@ from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
 HUGE = 10**400
 
 
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
-
-
 class TestFields:
     """A wrong field is refused with its path and what is allowed."""
 

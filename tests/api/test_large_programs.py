@@ -82,12 +82,6 @@ def test_any_large_body_is_refused_while_others_are_read(refusing: Service) -> N
         read_error(answer, 503, "programs_busy")
 
 
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
-
-
 @pytest.mark.usefixtures("busy")
 def test_a_small_program_passes_meanwhile(app: Flask, key: Key) -> None:
     body = {"circuit": {"format": "openqasm3", "source": SMALL}, "shots": 10}

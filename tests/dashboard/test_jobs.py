@@ -4,28 +4,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import PASSWORD, Account, Key, make_account, make_key, now, post_bell, queue_bell
+from tests.factories import Account, Key, make_account, make_key, now, post_bell, queue_bell
 from webapp.core.db import db
 from webapp.dashboard.jobs import SOON
 from webapp.jobs.models import Job
 from webapp.jobs.queries import list_jobs
 from webapp.jobs.running import claim_job, complete_job
 from webapp.quantum.engines import ExpectationValue, RunResult
-
-
-@pytest.fixture
-def account(app: Flask, client: FlaskClient) -> Account:
-    """An account whose user is logged in."""
-    with app.app_context():
-        account = make_account()
-    client.post("/login", data={"email": account.email, "password": PASSWORD})
-    return account
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def test_a_page_that_watches_is_sent_again_only_when_something_has_happened(

@@ -63,12 +63,6 @@ def account(app: Flask) -> Account:
         return make_account(microcredits=1_000_000)
 
 
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
 def put(key: Key, microcredits: int, *, of_account: bool = False, period: str = "day", refuses: bool = True) -> None:
     """Set a budget of the key, or of its account."""
     set_budget(

@@ -1,11 +1,10 @@
 """Tokens that nobody has: one network has SQL asked of a bounded number, and keeps nobody's key out with them."""
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.factories import API, Key, body, make_account, make_key
+from tests.factories import API, Key, body
 from webapp.core import redis_names as names
 from webapp.core.key_tokens import KeyToken, new_shard_tag, new_token, parse_token
 from webapp.core.redis import store
@@ -19,12 +18,6 @@ HERE, ELSEWHERE = "203.0.113.7", "203.0.113.8"
 def few_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have room for few, so that a test need not send many."""
     monkeypatch.setattr(unknown_tokens, "MAX_UNKNOWN", MAX_UNKNOWN)
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
 
 
 def read(raw: str) -> KeyToken:
