@@ -1,27 +1,24 @@
 """What one call costs, and which calls are refused."""
 
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from threading import Thread
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
 from config import ConfigurationError, Settings
 from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, post_bell
+from tests.metering.steps import counted_statements
 from webapp import create_app
 from webapp.accounts.audit import HERE, OPERATOR
 from webapp.accounts.log_in import log_in
 from webapp.accounts.models import Organisation
 from webapp.accounts.operations import disable_user
-from webapp.core.db import db, transaction
+from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import new_token, parse_token
 from webapp.core.redis import store
@@ -41,23 +38,6 @@ ME = f"{API}/me"
 def key(app: Flask) -> Key:
     with app.app_context():
         return make_key(make_account(microcredits=1_000))
-
-
-@contextmanager
-def counted_statements(app: Flask) -> Iterator[list[str]]:
-    """Collect the SQL statements that this thread runs inside the block."""
-    statements: list[str] = []
-    own = threading.get_ident()
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if threading.get_ident() == own:
-            statements.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    sa.event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    sa.event.remove(engine, "before_cursor_execute", note)
 
 
 def count_commands() -> dict[str, int]:

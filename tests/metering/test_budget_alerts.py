@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from tests.factories import Key, make_key, make_team, now
-from tests.metering.steps import CALL_MICROCREDITS, call, put
+from tests.metering.steps import CALL_MICROCREDITS, call, put_budget
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.roles import Role
 from webapp.keys.operations import revoke_key
@@ -29,7 +29,7 @@ def environ() -> dict[str, str]:
 
 def test_each_threshold_is_told_once(app: Flask, key: Key) -> None:
     client = app.test_client()
-    put(key, 4 * CALL_MICROCREDITS, refuses=False)
+    put_budget(key, 4 * CALL_MICROCREDITS, refuses=False)
     told = []
     for _ in range(4):
         call(client, key)
@@ -52,7 +52,7 @@ def test_who_answers_for_the_credits_is_written_to_once(app: Flask) -> None:
         at=now(),
     )
     key = make_key(replace(users["dev"], organisation_id=organisation_id), name="nightly")
-    put(key, 4 * CALL_MICROCREDITS)
+    put_budget(key, 4 * CALL_MICROCREDITS)
     told = []
     for calls in (1, 1, 2):
         assert [call(app.test_client(), key) for _ in range(calls)] == [200] * calls
@@ -70,15 +70,15 @@ def test_who_answers_for_the_credits_is_written_to_once(app: Flask) -> None:
 
 
 def test_nobody_is_written_to_of_a_budget_of_which_nothing_was_used(key: Key) -> None:
-    put(key, 0)
-    put(key, 0, period="total")
+    put_budget(key, 0)
+    put_budget(key, 0, period="total")
     revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
     assert [record_alerts(at=now() + timedelta(days=days)) for days in range(3)] == [[], [], []]
     assert [letter for letter in list_letters() if "budget" in letter.subject] == []
 
 
 def test_two_workers_write_of_a_threshold_once(app: Flask, key: Key) -> None:
-    put(key, CALL_MICROCREDITS)
+    put_budget(key, CALL_MICROCREDITS)
     call(app.test_client(), key)
     flush(at=now())
 
@@ -96,12 +96,12 @@ def test_a_budget_that_is_changed_back_and_forth_or_removed_tells_nothing_again(
     flush(at=now())
     told = []
     for calls in (1, 4, 1, 2, 1):
-        put(key, calls * CALL_MICROCREDITS)
+        put_budget(key, calls * CALL_MICROCREDITS)
         told.append([alert.threshold_percent for alert in record_alerts(at=now())])
     assert told == [[50, 75, 90, 100], [], [], [], []]
     unset_budget(organisation_id=key.row.organisation_id, key_id=key.row.id, period="day", actor=OPERATOR, at=now())
     assert list_alerts(key.row.organisation_id, limit=5) == []
-    put(key, CALL_MICROCREDITS)
+    put_budget(key, CALL_MICROCREDITS)
     assert record_alerts(at=now()) == []
     assert len(list_alerts(key.row.organisation_id, limit=5)) == 4
     assert len([letter for letter in list_letters() if "budget" in letter.subject]) == 1
@@ -110,7 +110,7 @@ def test_a_budget_that_is_changed_back_and_forth_or_removed_tells_nothing_again(
 def test_a_raised_budget_tells_when_its_thresholds_are_reached(app: Flask, key: Key) -> None:
     told = []
     for limit in (1, 4, 4, 4):
-        put(key, limit * CALL_MICROCREDITS)
+        put_budget(key, limit * CALL_MICROCREDITS)
         call(app.test_client(), key)
         flush(at=now())
         told.append([alert.threshold_percent for alert in record_alerts(at=now())])
@@ -125,14 +125,14 @@ def test_a_lowered_budget_tells_of_what_was_not_reached_before(app: Flask, key: 
     flush(at=now())
     told = []
     for microcredits in (200, 130, 100):
-        put(key, microcredits)
+        put_budget(key, microcredits)
         told.append([alert.threshold_percent for alert in record_alerts(at=now())])
     assert told == [[50], [75], [90, 100]]
 
 
 def test_the_next_period_tells_again(app: Flask, key: Key) -> None:
-    put(key, CALL_MICROCREDITS, period="total")
-    put(key, CALL_MICROCREDITS, period="day")
+    put_budget(key, CALL_MICROCREDITS, period="total")
+    put_budget(key, CALL_MICROCREDITS, period="day")
     call(app.test_client(), key)
     flush(at=now())
     assert len(record_alerts(at=now())) == 8

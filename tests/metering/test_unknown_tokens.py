@@ -1,10 +1,12 @@
 """Tokens that nobody has: one network has SQL asked of a bounded number, and keeps nobody's key out with them."""
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.factories import API, Key, body
+from tests.metering.steps import counted_statements
 from webapp.core import redis_names as names
 from webapp.core.key_tokens import KeyToken, new_shard_tag, new_token, parse_token
 from webapp.core.redis import store
@@ -47,10 +49,12 @@ def fill(client: FlaskClient, **where: str) -> None:
     assert [guess(client, **where) for _ in range(MAX_UNKNOWN + 2)] == [401] * MAX_UNKNOWN + [429, 429]
 
 
-def test_beyond_so_many_in_a_minute_none_is_looked_up(client: FlaskClient) -> None:
+def test_beyond_so_many_in_a_minute_none_is_looked_up(app: Flask, client: FlaskClient) -> None:
     fill(client)
     raw = new_token(new_shard_tag())
-    refused = send(client, raw)
+    with counted_statements(app) as statements:
+        refused = send(client, raw)
+    assert statements == []
     error = body(refused)["error"]
     assert (error["code"], error["target"]) == ("too_many_unknown_keys", "Authorization")
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
