@@ -382,8 +382,8 @@ def parse_amount(text: str) -> Decimal | None:
 def get_prices(environ: Mapping[str, str], name: str) -> dict[str, Decimal]:
     """Read prices of operations written as create_job=0.001,read_me=0."""
     prices: dict[str, Decimal] = {}
-    for part in filter(None, environ.get(name, "").split(",")):
-        operation, _, text = part.strip().partition("=")
+    for part in get_parts(environ, name):
+        operation, _, text = part.partition("=")
         value = parse_amount(text)
         if value is None or not operation.isidentifier() or operation in prices:
             raise ConfigurationError(f"{name} must be operations with credits such as create_job=0.001, not {part!r}.")
@@ -410,22 +410,26 @@ def get_rate_limits(environ: Mapping[str, str], name: str, *, default: str) -> t
 
 def get_networks(environ: Mapping[str, str], name: str) -> tuple[Network, ...]:
     """Read addresses and networks written as 10.0.0.0/8,::1."""
-    parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
     try:
-        return tuple(ipaddress.ip_network(part) for part in parts)
+        return tuple(map(ipaddress.ip_network, get_parts(environ, name)))
     except ValueError as error:
         raise ConfigurationError(f"{name} must be addresses or networks such as 10.0.0.0/8,::1: {error}.") from error
 
 
 def get_emails(environ: Mapping[str, str], name: str) -> frozenset[str]:
     """Read addresses of people written as ada@example.com,bob@example.com; case does not matter."""
-    found = frozenset(part.strip().lower() for part in environ.get(name, "").split(",") if part.strip())
+    found = frozenset(part.lower() for part in get_parts(environ, name))
     for email in sorted(found):
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
             raise ConfigurationError(
                 f"{name} must be addresses such as ada@example.com,bob@example.com, not {email!r}."
             )
     return found
+
+
+def get_parts(environ: Mapping[str, str], name: str) -> list[str]:
+    """Read what stands between commas."""
+    return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
 
 
 def get_boolean(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -20,6 +20,7 @@ from config import Settings
 from tests import stores
 from tests.clusters import ValkeyCluster, running_cluster
 from tests.compiled import keep_compiled
+from tests.factories import Account, Key, make_account, make_key
 from tests.stores import PostgresqlStore, SqliteStore, make_settings
 from webapp import create_app
 from webapp.accounts import passwords
@@ -176,3 +177,17 @@ def context(app: Flask) -> Iterator[None]:
 def client(app: Flask) -> FlaskClient:
     """A client of the application."""
     return app.test_client()
+
+
+@pytest.fixture
+def account(app: Flask) -> Account:
+    """An account; a test that counts its credits overrides this one."""
+    with app.app_context():
+        return make_account()
+
+
+@pytest.fixture
+def key(app: Flask, account: Account) -> Key:
+    """A key of the account."""
+    with app.app_context():
+        return make_key(account)

@@ -24,6 +24,7 @@ from webapp.keys.leaks import warn_of_address
 from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
 from webapp.metering.budgets import BudgetExceededError
 from webapp.metering.callers import Caller
+from webapp.metering.unknown_tokens import TooManyUnknownKeysError, is_stored
 from webapp.security_headers import API_PATH
 
 # More are not looked up: an address has room for many.
@@ -155,8 +156,9 @@ def refuse_keys_in(address: str) -> None:
     found = TOKEN.findall(address)[:MAX_KEYS_IN_ADDRESS]
     tokens = [token for raw in found if (token := parse_token(raw))]
     for token in tokens:
-        with suppress(StoreAwayError):
-            warn_of_address(token, actor=unknown_actor(get_origin()), at=clock.now())
+        with suppress(StoreAwayError, TooManyUnknownKeysError):
+            if is_stored(token, address=request.remote_addr or ""):
+                warn_of_address(token, actor=unknown_actor(get_origin()), at=clock.now())
     if tokens:
         raise KeyInAddressError
 

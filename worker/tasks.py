@@ -12,7 +12,7 @@ from webapp.jobs import idempotency, pruning, running
 from webapp.keys import notices
 from webapp.mail import operations as mail
 from webapp.mail.delivery import deliver_due_mail
-from webapp.metering import budgets, flush, holds, usage, withdrawals
+from webapp.metering import budget_alerts, flush, holds, usage, withdrawals
 
 KEPT_FOR = timedelta(days=30)
 
@@ -62,7 +62,7 @@ def recover_jobs() -> None:
 
 def check_budgets() -> None:
     """Tell of budgets that have reached a threshold."""
-    for alert in budgets.record_alerts(at=clock.now()):
+    for alert in budget_alerts.record_alerts(at=clock.now()):
         log.info(
             "%s percent of the budget of %s (%s) are used",
             alert.threshold_percent,

@@ -3,29 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask
 
 from tests import stores
 from tests.api.helpers import Service, assert_nothing_happened
-from tests.factories import Account, Key, make_account, make_key
+from tests.factories import make_account, make_key
 from tests.stores import PostgresqlStore, SqliteStore, make_settings
 from webapp import create_app
 from webapp.core.db import db
 from webapp.core.redis import store
-
-
-@pytest.fixture
-def account(app: Flask) -> Account:
-    """An account with more than these tests spend; a test that counts what is left overrides this one."""
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    """The account's key."""
-    with app.app_context():
-        return make_key(account)
 
 
 @pytest.fixture(scope="session", params=stores.DATABASES)

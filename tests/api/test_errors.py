@@ -226,12 +226,6 @@ def test_a_fault_of_ours_says_nothing_of_itself(app: Flask, caplog: pytest.LogCa
     assert "secret" not in json.dumps(error)
 
 
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
-
-
 def test_a_database_that_is_away_is_a_503(app: Flask, client: FlaskClient, key: Key) -> None:
     assert client.get(f"{API}/jobs", headers=key.headers).status_code == 200
     with app.app_context():

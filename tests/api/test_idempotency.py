@@ -57,6 +57,34 @@ class TestIdempotency:
         headers = key.headers | self.HEADERS | {"Content-Type": "application/json"}
         assert client.post(f"{API}/jobs", data=body, headers=headers).headers["Idempotency-Replayed"] == "true"
 
+    @pytest.mark.parametrize(
+        ("first", "same"),
+        [
+            ({"tags": ["a", "b", "a"]}, {"tags": ["a", "b"]}),
+            ({"shots": 100}, {"shots": 100.0}),
+            ({"templateId": "two-local-ansatz", "parameters": {"theta": 1}}, {"parameters": {"theta": 1.0}}),
+            ({"maxCredits": "1"}, {"maxCredits": "1.00"}),
+            ({}, {"backend": "local-simulator", "memory": False, "tags": [], "noise": None}),
+        ],
+    )
+    def test_what_asks_for_the_same_is_the_same_request(
+        self, client: FlaskClient, key: Key, first: dict[str, Any], same: dict[str, Any]
+    ) -> None:
+        made = post(client, key, headers=self.HEADERS, **first)
+        again = post(client, key, headers=self.HEADERS, **(first | same))
+        assert (made.status_code, again.status_code) == (201, 201)
+        assert again.headers["Idempotency-Replayed"] == "true"
+
+    @pytest.mark.parametrize(
+        "other", [{"tags": ["b", "a"]}, {"seed": None}, {"maxCredits": "2"}, {"metadata": {"a": "b"}}, {"memory": True}]
+    )
+    def test_what_asks_for_something_else_is_another_request(
+        self, client: FlaskClient, key: Key, other: dict[str, Any]
+    ) -> None:
+        post(client, key, headers=self.HEADERS, tags=["a", "b"])
+        again = post(client, key, headers=self.HEADERS, **({"tags": ["a", "b"]} | other))
+        read_error(again, 409, "idempotency_conflict")
+
     def test_a_key_is_its_accounts_own(self, app: Flask, client: FlaskClient, key: Key) -> None:
         with app.app_context():
             stranger = make_key(make_account())

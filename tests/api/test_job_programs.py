@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Settings
 from tests.api.helpers import Service, read_error
-from tests.factories import API, Key, make_account, make_key
+from tests.factories import API, Key
 from tests.live import job_worker
 from webapp.core import text
 
@@ -22,12 +21,6 @@ BELL_IONQ = {
 }
 TURN = 'OPENQASM 3.0; include "stdgates.inc"; input float angle; qubit q; bit c; ry(angle) q; c = measure q;'
 BELL = {"format": "openqasm3", "source": BELL_3}
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
 
 
 def post(client: FlaskClient, key: Key, path: str = "/jobs", /, **body: Any) -> TestResponse:  # noqa: ANN401 - any field

@@ -13,12 +13,6 @@ from webapp.jobs.models import JobTag
 TAGS = ["thesis", "\U0001f511 caf\u00e9", "%_'", "a,b"]
 
 
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
-
-
 def find(client: FlaskClient, key: Key, **query: str) -> list[str]:
     """Give the ids of the jobs that a query finds."""
     page = client.get(f"{API}/jobs", query_string=query, headers=key.headers)

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.factories import API, Key, body, make_account, make_key, post_bell
+from tests.factories import API, Key, body, post_bell
 
 Check = Callable[[str, object], None]
 
@@ -19,12 +19,6 @@ def document(client: FlaskClient) -> dict[str, Any]:
     answer = client.get(f"{API}/openapi.json")
     assert answer.status_code == 200
     return body(answer)
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
 
 
 @pytest.fixture

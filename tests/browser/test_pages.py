@@ -73,6 +73,9 @@ FIND_FAULTS = """() => {
   }
   const width = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   if (width > 0) faults.push(`${width} pixels too wide`);
+  for (const card of document.querySelectorAll(".prose .card")) {
+    if (card.scrollWidth > card.clientWidth) faults.push(`a table to scroll sideways: ${card.innerText.slice(0, 40)}`);
+  }
 
   // WCAG 2.2, relative luminance and contrast ratio. A canvas turns any CSS colour into bytes.
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });

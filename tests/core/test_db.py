@@ -9,19 +9,13 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from tests.factories import Account, make_account, now
+from tests.factories import Account, now
 from webapp.accounts.models import Organisation, User
 from webapp.core.db import bare_transaction, db, insert_rows, new_row, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.jobs.models import Job, JobResult
 
 AT = datetime(2026, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC)
-
-
-@pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
 
 
 def rename(account: Account, name: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webapp.core.text import count_of, find_meant, has_control_characters
+from webapp.core.text import count_of, find_meant, format_bytes, has_control_characters
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,19 @@ def test_one_thing_is_counted_in_the_singular() -> None:
 def test_only_so_many_names_are_compared() -> None:
     names = (f"name{number}" for number in range(10**9))
     assert find_meant("something-else", names) is None
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (24 << 24, "384 MiB"),
+        (24 << 36, "1.5 TiB"),
+        (24 << 1024, "more than a million EiB"),
+    ],
+)
+def test_sizes_are_written_for_people(size_bytes: int, text: str) -> None:
+    assert format_bytes(size_bytes) == text

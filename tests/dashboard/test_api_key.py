@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import API, Account, Key, body, log_in, make_account, make_key, make_key_by, now
+from tests.factories import API, Account, Key, body, make_key, make_key_by, now
 from webapp.dashboard.key_forms import last_day
 from webapp.keys.queries import get_own_key
 from webapp.metering.flush import flush
@@ -20,14 +20,6 @@ FORM = {
     "rate_limits": "10/1, 5000/86400",
     "addresses": "203.0.113.0/24\n2001:db8::1",
 }
-
-
-@pytest.fixture
-def account(app: Flask, client: FlaskClient) -> Account:
-    with app.app_context():
-        account = make_account()
-    log_in(client, account)
-    return account
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import PASSWORD, Account, Key, make_account, make_key, now
+from tests.factories import Account, Key, make_key, now
 from webapp.accounts.trail import EventFilter, list_events, of_organisation
 from webapp.metering.budgets import list_spent_budgets
 
@@ -12,21 +12,9 @@ PAGE = "/console/budgets"
 
 
 @pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
 def key(app: Flask, account: Account) -> Key:
     with app.app_context():
         return make_key(account, name="<b>nightly</b>")
-
-
-@pytest.fixture
-def visitor(client: FlaskClient, account: Account) -> FlaskClient:
-    client.post("/login", data={"email": account.email, "password": PASSWORD})
-    return client
 
 
 def form(**fields: str) -> dict[str, str]:
@@ -40,18 +28,18 @@ def shown(app: Flask, account: Account) -> list[tuple[str, str, int, bool]]:
 
 
 def test_budgets_of_the_account_and_of_a_key_are_set_replaced_and_removed(
-    app: Flask, visitor: FlaskClient, account: Account, key: Key
+    app: Flask, client: FlaskClient, account: Account, key: Key
 ) -> None:
-    assert visitor.post(PAGE, data=form()).status_code == 302
-    assert visitor.post(PAGE, data=form(credits="12.5", effect="alert")).status_code == 302
-    assert visitor.post(PAGE, data=form(spender=key.row.id, period="day")).status_code == 302
+    assert client.post(PAGE, data=form()).status_code == 302
+    assert client.post(PAGE, data=form(credits="12.5", effect="alert")).status_code == 302
+    assert client.post(PAGE, data=form(spender=key.row.id, period="day")).status_code == 302
     assert shown(app, account) == [("", "month", 12_500_000, False), (key.row.id, "day", 10_000_000, True)]
-    page = visitor.get(PAGE).text
+    page = client.get(PAGE).text
     assert "0 of 12.5" in page
     assert "&lt;b&gt;nightly&lt;/b&gt;" in page
-    assert visitor.post(f"{PAGE}/month/remove").status_code == 302
-    assert visitor.post(f"{PAGE}/day/{key.row.id}/remove").status_code == 302
-    assert visitor.post(f"{PAGE}/day/{key.row.id}/remove").status_code == 404
+    assert client.post(f"{PAGE}/month/remove").status_code == 302
+    assert client.post(f"{PAGE}/day/{key.row.id}/remove").status_code == 302
+    assert client.post(f"{PAGE}/day/{key.row.id}/remove").status_code == 404
     assert shown(app, account) == []
     with app.app_context():
         events = list_events(of_organisation(account.organisation_id), EventFilter(), limit=5, cursor=None).rows
@@ -80,9 +68,9 @@ def test_budgets_of_the_account_and_of_a_key_are_set_replaced_and_removed(
     ],
 )
 def test_a_wrong_field_is_said_and_nothing_is_set(
-    app: Flask, visitor: FlaskClient, account: Account, fields: dict[str, str]
+    app: Flask, client: FlaskClient, account: Account, fields: dict[str, str]
 ) -> None:
-    answer = visitor.post(PAGE, data=form(**fields))
+    answer = client.post(PAGE, data=form(**fields))
     assert answer.status_code == 422
     assert "field-error" in answer.text
     assert shown(app, account) == []

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import API, make_account, make_key
-from webapp.api.responses import ResultJson
+from webapp.api.job_responses import ResultJson
 from webapp.quantum.noise import NOISE_NAMES, PRESETS
 
 

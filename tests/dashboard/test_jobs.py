@@ -4,28 +4,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import PASSWORD, Account, Key, make_account, make_key, now, post_bell, queue_bell
+from tests.factories import Account, Key, make_account, make_key, now, post_bell, queue_bell
 from webapp.core.db import db
 from webapp.dashboard.jobs import SOON
 from webapp.jobs.models import Job
 from webapp.jobs.queries import list_jobs
 from webapp.jobs.running import claim_job, complete_job
 from webapp.quantum.engines import ExpectationValue, RunResult
-
-
-@pytest.fixture
-def account(app: Flask, client: FlaskClient) -> Account:
-    """An account whose user is logged in."""
-    with app.app_context():
-        account = make_account()
-    client.post("/login", data={"email": account.email, "password": PASSWORD})
-    return account
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def test_a_page_that_watches_is_sent_again_only_when_something_has_happened(
@@ -151,6 +136,16 @@ def test_tags_and_metadata_are_shown_as_text_and_a_tag_leads_to_its_jobs(client:
     assert ("tagged" in found, "other" in found) == (True, False)
     assert "+1" in found
     assert 'href="/console/jobs?status=completed&amp;tag=%3Cb%3E%26%3D"' in found
+
+
+def test_what_its_sender_wrote_on_a_job_stands_apart_from_what_we_say_of_it(client: FlaskClient, key: Key) -> None:
+    job_id = post_bell(client, key, metadata={"Charged": "nothing"}).get_json()["id"]
+    ours, sent = client.get(f"/console/jobs/{job_id}").text.split('id="metadata-title"')
+    assert ">Charged<" in ours
+    assert "nothing" not in ours
+    assert "nothing" in sent
+    plain = post_bell(client, key).get_json()["id"]
+    assert "Metadata" not in client.get(f"/console/jobs/{plain}").text
 
 
 def test_the_list_of_a_tag_that_ends_in_a_question_mark_keeps_to_it(client: FlaskClient, key: Key) -> None:

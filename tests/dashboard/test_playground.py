@@ -39,15 +39,6 @@ LARGE = {
 }
 
 
-@pytest.fixture
-def account(app: Flask, client: FlaskClient) -> Account:
-    """An account whose user is logged in."""
-    with app.app_context():
-        account = make_account()
-    log_in(client, account)
-    return account
-
-
 def read_hidden(page: str, name: str) -> str:
     """Read a hidden field of the page."""
     found = re.search(f'name="{name}" value="([^"]*)"', page)

@@ -15,14 +15,6 @@ from webapp.metering.flush import flush
 
 
 @pytest.fixture
-def account(app: Flask, client: FlaskClient) -> Account:
-    with app.app_context():
-        account = make_account()
-    log_in(client, account)
-    return account
-
-
-@pytest.fixture
 def keys(app: Flask, client: FlaskClient, account: Account) -> tuple[Key, Key]:
     """Two keys of the account, of which the first made one call and the second two."""
     with app.app_context():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.factories import Account, Key, make_account, make_key
+from tests.factories import Account, make_account
 from tests.faults.own_valkey import OwnValkey
 
 
@@ -16,13 +16,6 @@ def account(app: Flask) -> Account:
     """An account; a test that counts what is left of its credits overrides this one."""
     with app.app_context():
         return make_account(microcredits=100_000_000)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    """The account's key."""
-    with app.app_context():
-        return make_key(account)
 
 
 @pytest.fixture

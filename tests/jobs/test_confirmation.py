@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.api.helpers import assert_nothing_happened
-from tests.factories import Account, Key, make_account, make_key, now, post_bell
+from tests.factories import Account, Key, now, post_bell
 from webapp.accounts.audit import OPERATOR
 from webapp.core.redis import store
 from webapp.jobs.confirmation import set_confirmation
@@ -13,18 +13,6 @@ from webapp.metering.holds import ConfirmationWantedError, hold_credits
 
 # A Bell state with the hundred shots of these tests costs 1101.
 BELOW, EXACTLY = 1_100, 1_101
-
-
-@pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
 
 
 def ask_above(app: Flask, account: Account, microcredits: int | None) -> None:

@@ -19,7 +19,6 @@ def plan(source: str, *, shots: int = 1_000, backend: str = "local-simulator", *
         options=options,
         backend_id=backend,
         shots=shots,
-        digest="",
         seed=1,
     )
     return make_plan(request, limits=LIMITS, wants_worker=False, is_test=False)

@@ -5,19 +5,13 @@ import json
 import pytest
 from flask import Flask
 
-from tests.factories import Key, make_account, make_key, queue_bell
+from tests.factories import Key, queue_bell
 from webapp.jobs.program_texts import add_program
 from webapp.jobs.queries import get_job, list_jobs
 from webapp.jobs.results import read_result
 
 PROGRAM = {"format": "openqasm3", "source": 'qubit[2] q; // größer "☃" 🔑 \\ %s \u2028 \x7f'}
 OTHER = {"format": "openqasm2", "source": "qreg q[2]; // \0"}
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
 
 
 @pytest.mark.parametrize(

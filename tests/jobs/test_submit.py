@@ -33,12 +33,6 @@ def account(app: Flask) -> Account:
         return make_account(microcredits=1_000_000)
 
 
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
 class TestResult:
     """What a finished job says."""
 

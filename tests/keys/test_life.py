@@ -27,12 +27,6 @@ from webapp.metering.rebuild import rebuild
 ME = f"{API}/me"
 
 
-@pytest.fixture
-def account(app: Flask) -> Account:
-    with app.app_context():
-        return make_account()
-
-
 def rotate(key: Key, *, seconds: int = 0) -> Key:
     new = rotate_key(
         organisation_id=key.row.organisation_id,

@@ -1,8 +1,7 @@
 """Budgets: refused before anything is spent, shared by calls and jobs, and the same after Redis has lost them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,23 @@ from tests.factories import (
     make_account,
     make_holds_overdue,
     make_key,
-    make_team,
     now,
     post_bell,
 )
+from tests.metering.steps import CALL_MICROCREDITS, call, put_budget
 from webapp.accounts.audit import OPERATOR
-from webapp.accounts.roles import Role
 from webapp.core import redis_names as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError
 from webapp.core.redis import RedisScript, store
 from webapp.keys.operations import revoke_key
 from webapp.ledger.budgets import BudgetPeriod, end_of_period, start_of_period
-from webapp.mail.queries import list_letters
 from webapp.metering.budgets import (
     BudgetExceededError,
     list_spent_budgets,
-    record_alerts,
     set_budget,
     unset_budget,
 )
-from webapp.metering.credits import get_credits, grant_credits
+from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush, seal_all
 from webapp.metering.holds import Hold, end_overdue_holds, hold_credits, settle_hold
 from webapp.metering.rebuild import rebuild
@@ -47,7 +43,6 @@ from webapp.metering.reconcile import BUDGETS, describe_account, peek_account, r
 from webapp.metering.spending import Used
 from webapp.metering.verify import verify
 
-CALL_MICROCREDITS = 100
 BELL_MICROCREDITS = 1_101
 PERIODS = list(BudgetPeriod)
 
@@ -61,29 +56,6 @@ def environ() -> dict[str, str]:
 def account(app: Flask) -> Account:
     with app.app_context():
         return make_account(microcredits=1_000_000)
-
-
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
-def put(key: Key, microcredits: int, *, of_account: bool = False, period: str = "day", refuses: bool = True) -> None:
-    """Set a budget of the key, or of its account."""
-    set_budget(
-        organisation_id=key.row.organisation_id,
-        key_id=None if of_account else key.row.id,
-        period=period,
-        microcredits=microcredits,
-        refuses=refuses,
-        actor=OPERATOR,
-        at=now(),
-    )
-
-
-def call(client: FlaskClient, key: Key) -> int:
-    return client.get(f"{API}/me", headers=key.headers).status_code
 
 
 def used(account: Account, spender: str) -> str:
@@ -107,7 +79,7 @@ def test_a_call_beyond_a_budget_is_refused_and_costs_nothing(
     app: Flask, client: FlaskClient, key: Key, period: str, *, of_account: bool
 ) -> None:
     with app.app_context():
-        put(key, 2 * CALL_MICROCREDITS + 50, of_account=of_account, period=period)
+        put_budget(key, 2 * CALL_MICROCREDITS + 50, of_account=of_account, period=period)
     assert [call(client, key) for _ in range(4)] == [200, 200, 402, 402]
     answer = client.get(f"{API}/me", headers=key.headers)
     error = body(answer)["error"]
@@ -123,7 +95,7 @@ def test_a_call_beyond_a_budget_is_refused_and_costs_nothing(
 
 def test_a_job_beyond_a_budget_is_refused_and_leaves_nothing(app: Flask, client: FlaskClient, key: Key) -> None:
     with app.app_context():
-        put(key, BELL_MICROCREDITS + 1000)
+        put_budget(key, BELL_MICROCREDITS + 1000)
     assert post_bell(client, key).status_code == 201
     refused = post_bell(client, key)
     assert (refused.status_code, body(refused)["error"]["limitSource"]) == (402, "key_budget")
@@ -135,7 +107,7 @@ def test_a_job_beyond_a_budget_is_refused_and_leaves_nothing(app: Flask, client:
 
 def test_a_free_call_passes_when_a_budget_is_used_up(app: Flask, client: FlaskClient, key: Key) -> None:
     with app.app_context():
-        put(key, 0)
+        put_budget(key, 0)
     answer = post_bell(client, key)
     # The call itself is free here; the job that it asks for is not.
     assert (answer.status_code, body(answer)["error"]["code"]) == (402, "budget_exceeded")
@@ -143,7 +115,7 @@ def test_a_free_call_passes_when_a_budget_is_used_up(app: Flask, client: FlaskCl
 
 def test_an_alert_only_budget_refuses_nothing(app: Flask, client: FlaskClient, key: Key) -> None:
     with app.app_context():
-        put(key, 10, refuses=False)
+        put_budget(key, 10, refuses=False)
     assert [call(client, key) for _ in range(3)] == [200] * 3
 
 
@@ -152,8 +124,8 @@ def test_one_keys_budget_bounds_no_other_key_and_the_accounts_bounds_all(
 ) -> None:
     with app.app_context():
         other = make_key(account)
-        put(key, CALL_MICROCREDITS)
-        put(key, 3 * CALL_MICROCREDITS, of_account=True)
+        put_budget(key, CALL_MICROCREDITS)
+        put_budget(key, 3 * CALL_MICROCREDITS, of_account=True)
     assert [call(client, key), call(client, key)] == [200, 402]
     assert [call(client, other) for _ in range(3)] == [200, 200, 402]
 
@@ -164,7 +136,7 @@ def test_what_was_spent_before_a_budget_was_set_counts(app: Flask, client: Flask
         flush(at=now())
     assert call(client, key) == 200
     with app.app_context():
-        put(key, 4 * CALL_MICROCREDITS, period="month")
+        put_budget(key, 4 * CALL_MICROCREDITS, period="month")
     assert [call(client, key), call(client, key)] == [200, 402]
 
 
@@ -172,10 +144,10 @@ def test_a_raised_budget_lets_the_next_call_pass_and_a_removed_one_every_call(
     app: Flask, client: FlaskClient, key: Key
 ) -> None:
     with app.app_context():
-        put(key, CALL_MICROCREDITS)
+        put_budget(key, CALL_MICROCREDITS)
     assert [call(client, key), call(client, key)] == [200, 402]
     with app.app_context():
-        put(key, 2 * CALL_MICROCREDITS)
+        put_budget(key, 2 * CALL_MICROCREDITS)
     assert [call(client, key), call(client, key)] == [200, 402]
     with app.app_context():
         unset_budget(organisation_id=key.row.organisation_id, key_id=key.row.id, period="day", actor=OPERATOR, at=now())
@@ -184,7 +156,7 @@ def test_a_raised_budget_lets_the_next_call_pass_and_a_removed_one_every_call(
 
 def test_parallel_calls_cannot_pass_a_budget_together(app: Flask, key: Key) -> None:
     with app.app_context():
-        put(key, 10 * CALL_MICROCREDITS)
+        put_budget(key, 10 * CALL_MICROCREDITS)
     with ThreadPoolExecutor(max_workers=8) as threads:
         statuses = list(threads.map(lambda _: call(app.test_client(), key), range(40)))
     assert (statuses.count(200), statuses.count(402)) == (10, 30)
@@ -192,8 +164,8 @@ def test_parallel_calls_cannot_pass_a_budget_together(app: Flask, key: Key) -> N
 
 def test_a_key_is_told_of_its_budgets(app: Flask, client: FlaskClient, key: Key) -> None:
     with app.app_context():
-        put(key, 1_000)
-        put(key, 5_000, of_account=True, period="total", refuses=False)
+        put_budget(key, 1_000)
+        put_budget(key, 5_000, of_account=True, period="total", refuses=False)
     [own, accounts] = body(client.get(f"{API}/me", headers=key.headers))["budget"]
     resets_at = own.pop("resetsAt")
     assert own == {
@@ -216,8 +188,8 @@ class TestHolds:
     """Holds count against budgets, and settle to what was charged."""
 
     def test_a_released_hold_gives_the_budget_back(self, account: Account, key: Key) -> None:
-        put(key, 500)
-        put(key, 900, of_account=True)
+        put_budget(key, 500)
+        put_budget(key, 900, of_account=True)
         first = hold(account, key, 400)
         with pytest.raises(BudgetExceededError):
             hold(account, key, 101, "two")
@@ -228,22 +200,22 @@ class TestHolds:
         assert verify() == []
 
     def test_a_settled_hold_counts_what_was_charged(self, app: Flask, account: Account, key: Key) -> None:
-        put(key, 5_000)
-        put(key, 5_000, of_account=True)
+        put_budget(key, 5_000)
+        put_budget(key, 5_000, of_account=True)
         assert post_bell(app.test_client(), key, shots=10).status_code == 201
         charged = get_credits(account.organisation_id).spent
         assert used(account, key.row.id) == used(account, "") == f"{charged}:{charged}:{charged}"
         assert verify() == []
 
     def test_what_no_key_spends_counts_against_no_budget(self, account: Account, key: Key) -> None:
-        put(key, 10, of_account=True)
+        put_budget(key, 10, of_account=True)
         free = hold_credits(shard_tag=account.shard_tag, hold_id="expiry", microcredits=500, max_holds=16)
         assert used(account, "") == "0:0:0"
         settle_hold(free, charged_microcredits=0)
         assert verify() == []
 
     def test_a_hold_of_yesterday_is_no_part_of_todays_budget(self, account: Account, key: Key) -> None:
-        put(key, 1_000)
+        put_budget(key, 1_000)
         yesterday = hold(account, key, 400)
         holds = names.account_holds(account.shard_tag)
         value = store.client.hget(holds, "one")
@@ -256,7 +228,7 @@ class TestHolds:
         assert (in_day, total) == ("0", "0")
 
     def test_an_overdue_hold_gives_the_budget_back(self, account: Account, key: Key) -> None:
-        put(key, 500, period="total")
+        put_budget(key, 500, period="total")
         hold(account, key, 400)
         make_holds_overdue()
         assert end_overdue_holds(at=now()) == 1
@@ -271,8 +243,8 @@ class TestLoss:
     def spent(self, app: Flask, account: Account, key: Key) -> str:
         """Charge for two flushed calls, three sealed ones, one live one, a job, and an open hold; give the sum."""
         client = app.test_client()
-        put(key, 900_000)
-        put(key, 900_000, of_account=True, period="total")
+        put_budget(key, 900_000)
+        put_budget(key, 900_000, of_account=True, period="total")
         assert [call(client, key) for _ in range(2)] == [200] * 2
         flush(at=now())
         assert [call(client, key) for _ in range(3)] == [200] * 3
@@ -334,91 +306,16 @@ class TestLoss:
         with monkeypatch.context() as patch:
             # As if the process died between the commit and Redis.
             patch.setattr("webapp.metering.budgets.tell_redis", lambda _: None)
-            put(key, 0)
+            put_budget(key, 0)
         assert call(app.test_client(), key) == 200
         flush(at=now())
         assert call(app.test_client(), key) == 402
 
 
 @pytest.mark.usefixtures("context")
-class TestAlerts:
-    """Thresholds are told once in a period."""
-
-    def test_each_threshold_is_told_once(self, app: Flask, key: Key) -> None:
-        client = app.test_client()
-        put(key, 4 * CALL_MICROCREDITS, refuses=False)
-        told = []
-        for _ in range(4):
-            call(client, key)
-            flush(at=now())
-            told.append([alert.threshold_percent for alert in record_alerts(at=now())])
-            assert record_alerts(at=now()) == []
-        assert told == [[], [50], [75], [90, 100]]
-
-    def test_who_answers_for_the_credits_is_written_to_once(self, app: Flask) -> None:
-        organisation_id, users = make_team(
-            ada=Role.OWNER, adam=Role.ADMIN, dev=Role.DEVELOPER, bill=Role.BILLING, vic=Role.VIEWER
-        )
-        grant_credits(
-            organisation_id=organisation_id,
-            microcredits=1_000_000,
-            reason="test",
-            reference=None,
-            actor=OPERATOR,
-            at=now(),
-        )
-        key = make_key(replace(users["dev"], organisation_id=organisation_id), name="nightly")
-        put(key, 4 * CALL_MICROCREDITS)
-        told = []
-        for calls in (1, 1, 2):
-            assert [call(app.test_client(), key) for _ in range(calls)] == [200] * calls
-            flush(at=now())
-            for _ in range(2):
-                record_alerts(at=now())
-            told.append([letter for letter in list_letters() if "budget" in letter.subject])
-        assert [len(letters) for letters in told] == [0, 3, 6]
-        assert {letter.recipient for letter in told[1]} == {users[name].email for name in ("ada", "adam", "bill")}
-        # 75, 90 and 100 % were reached at once.
-        assert [letter.subject for letter in told[2][:3]] == ["100 % of a budget are used"] * 3
-        text = told[2][0].body or ""
-        assert "daily budget of the API key nightly is 0.0004 credits; 0.0004 are used" in text
-        assert "refused until" in text
-
-    def test_nobody_is_written_to_of_a_budget_of_which_nothing_was_used(self, key: Key) -> None:
-        put(key, 0)
-        put(key, 0, period="total")
-        revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
-        assert [record_alerts(at=now() + timedelta(days=days)) for days in range(3)] == [[], [], []]
-        assert [letter for letter in list_letters() if "budget" in letter.subject] == []
-
-    def test_two_workers_write_of_a_threshold_once(self, app: Flask, key: Key) -> None:
-        put(key, CALL_MICROCREDITS)
-        call(app.test_client(), key)
-        flush(at=now())
-
-        def record(_: int) -> int:
-            with app.app_context():
-                return len(record_alerts(at=now()))
-
-        with ThreadPoolExecutor(max_workers=4) as threads:
-            assert sorted(threads.map(record, range(4))) == [0, 0, 0, 4]
-        assert len([letter for letter in list_letters() if "budget" in letter.subject]) == 1
-
-    def test_the_next_period_tells_again(self, app: Flask, key: Key) -> None:
-        put(key, CALL_MICROCREDITS, period="total")
-        put(key, CALL_MICROCREDITS, period="day")
-        call(app.test_client(), key)
-        flush(at=now())
-        assert len(record_alerts(at=now())) == 8
-        tomorrow = now() + timedelta(days=1)
-        assert record_alerts(at=tomorrow) == []
-        assert [spent.percent for spent in list_spent_budgets(key.row.organisation_id, at=tomorrow)] == [0, 100]
-
-
-@pytest.mark.usefixtures("context")
 def test_a_budget_that_cannot_be_is_refused_whole(key: Key) -> None:
     with pytest.raises(InvalidFieldsError) as caught:
-        put(key, -1, period="year")
+        put_budget(key, -1, period="year")
     assert [detail.path for detail in caught.value.details] == ["period", "credits"]
     assert list_spent_budgets(key.row.organisation_id, at=now()) == []
 
@@ -442,7 +339,7 @@ def test_another_accounts_key_has_no_budget_to_set(key: Key) -> None:
 
 @pytest.mark.usefixtures("context")
 def test_a_revoked_keys_budget_keeps_its_name(key: Key) -> None:
-    put(key, 5)
+    put_budget(key, 5)
     revoke_key(organisation_id=key.row.organisation_id, key_id=key.row.id, actor=OPERATOR, at=now())
     [spent] = list_spent_budgets(key.row.organisation_id, at=now())
     assert spent.key_name == "a key"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from config import Settings
-from tests.factories import Key, make_account, make_key
+from tests.factories import Key
 from tests.live import run_command
 from webapp.core.db import db, transaction
 from webapp.metering import usage
@@ -23,12 +23,6 @@ DAY = timedelta(days=1)
 START = datetime(2025, 1, 1, tzinfo=UTC)
 # In the middle of a day: the whole of that day is kept by the hour.
 BEFORE = START + 3 * DAY + 12 * HOUR
-
-
-@pytest.fixture
-def key(app: Flask) -> Key:
-    with app.app_context():
-        return make_key(make_account())
 
 
 def add(key_ids: Sequence[str], hours: range) -> None:

@@ -15,7 +15,6 @@ from webapp.quantum.engines import (
     get_engine,
     qulacs_engine,
 )
-from webapp.quantum.engines.costs import format_bytes
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
 
 from .factories import random_circuit, scrambled_measurements
@@ -206,19 +205,3 @@ def test_an_unknown_engine_is_not_found_and_the_known_ones_are_named() -> None:
     for get in (get_engine, get_capabilities):
         with pytest.raises(UnknownEngineError, match="qulacs"):
             get("abacus")
-
-
-@pytest.mark.parametrize(
-    ("size_bytes", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1 KiB"),
-        (1536, "1.5 KiB"),
-        (24 << 24, "384 MiB"),
-        (24 << 36, "1.5 TiB"),
-        (24 << 1024, "more than a million EiB"),
-    ],
-)
-def test_sizes_are_written_for_people(size_bytes: int, text: str) -> None:
-    assert format_bytes(size_bytes) == text

@@ -39,12 +39,6 @@ def account(app: Flask) -> Account:
         return make_account(microcredits=GRANTED)
 
 
-@pytest.fixture
-def key(app: Flask, account: Account) -> Key:
-    with app.app_context():
-        return make_key(account)
-
-
 def test_each_way_to_fail_has_its_code_costs_nothing_and_leaves_the_worker_alive(  # noqa: PLR0917 - fixtures
     settings: Settings, app: Flask, client: FlaskClient, account: Account, key: Key, environ: dict[str, str]
 ) -> None:

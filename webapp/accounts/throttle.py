@@ -34,6 +34,7 @@ class TooManyAttemptsError(UpcubeError):
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Too many attempts. Try again in {describe_wait(seconds)}.")
+        self.seconds = seconds
         self.headers = {"Retry-After": str(seconds)}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from webapp.api.responses import JobSummaryJson
+from webapp.api.job_responses import JobSummaryJson
 from webapp.api.success_examples import EXAMPLES
 from webapp.quantum.pricing import PRICE_LIST_VERSION
 

@@ -8,17 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema
 
+from webapp.api.json_bodies import read_json_object
 from webapp.api.schemas import (
     MAX_PATH_CHARACTERS,
     Credits,
     Schema,
     field_errors,
-    read_json_object,
     refuse,
     refuse_control_characters,
 )
 from webapp.core.errors import MAX_DETAILS, FieldError, InvalidFieldsError
-from webapp.jobs.plans import digest_request
 from webapp.jobs.tasks import MAX_CIRCUITS
 from webapp.quantum.backends import DEFAULT_BACKEND_ID
 from webapp.quantum.limits import MAX_OBSERVABLES, MAX_SEED, MAX_SHOTS
@@ -71,6 +70,11 @@ def is_finite(value: float) -> bool:
         return False
 
 
+def drop_repeated(tags: list[str]) -> list[str]:
+    """Drop what is there twice: it is there."""
+    return list(dict.fromkeys(tags))
+
+
 class CircuitBody(Schema):
     """A program."""
 
@@ -101,7 +105,7 @@ class JobBody(Schema):
     name: Annotated[str, AfterValidator(refuse_control_characters)] | None = Field(
         default=None, min_length=1, max_length=80, description="1 to 80 characters without control characters"
     )
-    tags: list[Tag] = Field(
+    tags: Annotated[list[Tag], AfterValidator(drop_repeated)] = Field(
         default_factory=list,
         max_length=MAX_TAGS,
         description=f"at most {MAX_TAGS} texts of 1 to 64 characters",
@@ -143,8 +147,8 @@ class JobBody(Schema):
         return {name: value for name, value in asked.items() if value}
 
 
-def read_job_body(*, max_bytes: int) -> tuple[JobBody, str]:
-    """Read the body of POST /jobs and its digest; what is wrong in any field, or inside it, is refused together."""
+def read_job_body(*, max_bytes: int) -> JobBody:
+    """Read the body of POST /jobs; what is wrong in any field, or inside it, is refused together."""
     body = read_json_object(max_bytes=max_bytes)
     wrong: list[FieldError] = []
     try:
@@ -154,7 +158,7 @@ def read_job_body(*, max_bytes: int) -> tuple[JobBody, str]:
     wrong += [*subject_errors(body), *inner_errors(body)]
     if wrong:
         refuse(wrong)
-    return read, digest_request(body)
+    return read
 
 
 def subject_errors(body: Mapping[str, Any]) -> Sequence[FieldError]:

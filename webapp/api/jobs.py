@@ -8,16 +8,9 @@ from typing import Any
 from flask import Response, stream_with_context
 
 from webapp.api import api
+from webapp.api.job_responses import EstimateJson, JobHeadJson, JobJson, JobListJson, JobSummaryJson, QueueJson
 from webapp.api.job_schemas import JobBody, read_job_body
 from webapp.api.preferences import IDEMPOTENCY, PREFER, read_idempotency_key, read_preferences
-from webapp.api.responses import (
-    EstimateJson,
-    JobHeadJson,
-    JobJson,
-    JobListJson,
-    JobSummaryJson,
-    QueueJson,
-)
 from webapp.api.schemas import JobListQuery, answers, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock
@@ -162,7 +155,7 @@ def get_submitter() -> Submitter:
 
 def read_request() -> JobRequest:
     """Put the checked body into the operation's terms."""
-    body, digest = read_job_body(max_bytes=runtime().max_body_bytes)
+    body = read_job_body(max_bytes=runtime().max_body_bytes)
     return JobRequest(
         template_id=body.template_id,
         circuit=body.circuit.model_dump() if body.circuit else None,
@@ -171,11 +164,9 @@ def read_request() -> JobRequest:
         options=body.options,
         backend_id=body.backend,
         shots=body.shots,
-        digest=digest,
         seed=body.seed,
         name=body.name,
-        # A tag that is there twice is there.
-        tags=tuple(dict.fromkeys(body.tags)),
+        tags=body.tags,
         metadata=body.metadata,
         max_microcredits=body.max_credits,
         quote_id=body.confirm,
@@ -197,7 +188,7 @@ def repeat_answer(saved: SavedAnswer) -> Response:
     job = get_job(organisation_id=saved.organisation_id, job_id=saved.job_id)
     result = read_result(job) if saved.body["status"] == JobStatus.COMPLETED else no_result()
     headers = {"Location": job_address(job.id), "Idempotency-Replayed": "true"}
-    return send_job(job, saved.body, result, status=saved.status, headers=headers)
+    return send_job(job, saved.body, result, status=saved.status, headers=headers, is_whole=True)
 
 
 def send_job(
@@ -211,7 +202,8 @@ def send_job(
 ) -> Response:
     """Send a job's JSON, of which program and result are text already: see readers.py. Raises TooManyReadersError.
 
-    A program alone is no reason for that where its answer `is_whole`: to who has just sent it, or cancelled the job.
+    A program alone is no reason for that where its answer `is_whole`: to who has just sent it, be it again, or
+    cancelled the job.
     """
     result = add_program(job, result, is_whole=is_whole)
     text = send_in_turn(job.organisation_id, head, result)

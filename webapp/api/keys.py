@@ -6,8 +6,8 @@ from datetime import timedelta
 from flask import request, url_for
 
 from webapp.api import api
+from webapp.api.key_responses import KeyBudgetJson, ManagedKeyJson, ManagedKeyListJson, NewKeyJson, RevokedKeyJson
 from webapp.api.key_schemas import KeyBody, KeyChangesBody, KeyListQuery, RevocationQuery, RotationBody
-from webapp.api.responses import KeyBudgetJson, ManagedKeyJson, ManagedKeyListJson, NewKeyJson, RevokedKeyJson
 from webapp.api.schemas import answers, read_body, read_query, takes
 from webapp.authentication import key_required
 from webapp.core import clock

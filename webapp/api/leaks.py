@@ -19,8 +19,9 @@ from pydantic import Field, ValidationError
 from webapp.accounts.audit import Actor, ActorType, unknown_actor
 from webapp.accounts.throttle import Counter, network_of, take_attempt
 from webapp.api import api
-from webapp.api.responses import LeakReceiptJson
-from webapp.api.schemas import Schema, answers, check_body_headers, field_errors, read_json, refuse, takes
+from webapp.api.json_bodies import check_body_headers, read_json
+from webapp.api.key_responses import LeakReceiptJson
+from webapp.api.schemas import Schema, answers, field_errors, refuse, takes
 from webapp.authentication import public
 from webapp.core import clock
 from webapp.core.errors import FieldError, UpcubeError

@@ -3,7 +3,7 @@
 from flask import g
 
 from webapp.api import api
-from webapp.api.responses import BudgetJson, KeyJson
+from webapp.api.key_responses import BudgetJson, KeyJson
 from webapp.authentication import key_required
 from webapp.core import clock
 from webapp.core.clock import format_time

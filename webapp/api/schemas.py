@@ -1,6 +1,5 @@
 """Request bodies and queries: read, checked, and every wrong field named at once."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +21,9 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from webapp.core.errors import MAX_DETAILS, FieldError, InvalidFieldsError, LengthRequiredError, UpcubeError
-from webapp.core.large_work import LARGE_BYTES, begin_large_work, large_work_in_turn
+from webapp.api.json_bodies import read_json_object
+from webapp.core.errors import MAX_DETAILS, FieldError, InvalidFieldsError
+from webapp.core.large_work import large_work_in_turn
 from webapp.core.money import InvalidAmountError, parse_credits
 from webapp.core.text import count_of, has_control_characters
 from webapp.hooks import get_principal
@@ -31,33 +31,11 @@ from webapp.jobs.models import JobStatus
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
-MAX_INTEGER_DIGITS = 1000
 MAX_COUNT_DIGITS = 9
 # A year of usage by the hour is 8,784 lines.
 MAX_USAGE_DAYS = 366
 # How much of an unknown field's name is repeated.
 MAX_PATH_CHARACTERS = 100
-
-
-class MalformedJsonError(UpcubeError):
-    """The body is not JSON that we can read."""
-
-    status = 400
-    code = "malformed_json"
-
-
-class BodyTooLargeError(UpcubeError):
-    """The body is larger than this service reads."""
-
-    status = 413
-    code = "body_too_large"
-
-
-class NotJsonError(UpcubeError):
-    """The body is not declared to be JSON."""
-
-    status = 415
-    code = "not_json"
 
 
 def read_amount(value: object) -> int:
@@ -227,91 +205,6 @@ def read_query(schema: type[SchemaType]) -> SchemaType:
 def refuse(details: Sequence[FieldError]) -> NoReturn:
     """Raise the 422 that names these fields."""
     raise InvalidFieldsError(details)
-
-
-def read_json_object(*, max_bytes: int) -> dict[str, Any]:
-    """Read the request's body as a JSON object."""
-    body = read_json(max_bytes=max_bytes)
-    if not isinstance(body, dict):
-        raise MalformedJsonError("The body must be a JSON object: { … }.")
-    return body
-
-
-def read_json(*, max_bytes: int) -> Any:  # noqa: ANN401 - any JSON value
-    """Read the request's body as JSON; a large one when its turn has come. Raises LargeWorkBusyError."""
-    check_body_headers(max_bytes=max_bytes)
-    if request.content_length == 0:
-        raise MalformedJsonError("The body is empty; send a JSON object: { … }.")
-    data = read_whole_body()
-    # Its sender, who may be slow, takes no turn: only what is made of it does.
-    if len(data) > LARGE_BYTES:
-        begin_large_work()
-    try:
-        return parse_json(data)
-    except RecursionError as error:
-        raise MalformedJsonError("The JSON is nested too deeply.") from error
-    except UnicodeDecodeError as error:
-        raise MalformedJsonError(f"The body is not UTF-8: see byte {error.start}.") from error
-    except UnicodeEncodeError as error:
-        raise MalformedJsonError("The body has half of a surrogate pair, which is not a character.") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise MalformedJsonError(f"The body is not JSON: {error.msg} at {where}.") from error
-    except ValueError as error:
-        raise MalformedJsonError(f"The body is not JSON that can be read: {error}") from error
-
-
-def read_whole_body() -> bytes:
-    """Read the body, and refuse one that ends early: Granian passes it on when the client hangs up in the middle."""
-    data = request.get_data(cache=False)
-    if len(data) != request.content_length:
-        raise MalformedJsonError(f"The body ends after {len(data)} bytes; Content-Length announces more.")
-    return data
-
-
-def parse_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Parse UTF-8 JSON as RFC 8259 has it and RFC 7493 narrows it: what two readers could read in two ways is refused.
-
-    A byte order mark is skipped. Raises ValueError or RecursionError.
-    """
-    value = STRICT_JSON.decode(data.decode("utf-8-sig"))
-    # Raises UnicodeEncodeError for half of a surrogate pair. Only an escape can have brought one.
-    if b"\\u" in data:
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
-def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that has a name twice: which of the two counts is up to each reader."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("an object has the same name twice.")
-    return members
-
-
-def read_integer(digits: str) -> int:
-    """Refuse an integer so long that reading it would be work."""
-    if len(digits) > MAX_INTEGER_DIGITS:
-        raise ValueError(f"a number has more than {MAX_INTEGER_DIGITS} digits.")
-    return int(digits)
-
-
-def refuse_constant(name: str) -> NoReturn:
-    """Refuse a constant that JSON does not have."""
-    raise ValueError(f"{name} is not a JSON value.")
-
-
-STRICT_JSON = json.JSONDecoder(object_pairs_hook=read_object, parse_int=read_integer, parse_constant=refuse_constant)
-
-
-def check_body_headers(*, max_bytes: int) -> None:
-    """Refuse a body by its headers, before any of it is read."""
-    if request.content_length is None:
-        raise LengthRequiredError
-    if request.content_length > max_bytes:
-        raise BodyTooLargeError(f"The body has {request.content_length} bytes; at most {max_bytes} are read.")
-    if not request.is_json:
-        raise NotJsonError("Send JSON, with Content-Type: application/json.")
 
 
 def field_errors(schema: type[Schema], errors: Sequence[ErrorDetails]) -> list[FieldError]:

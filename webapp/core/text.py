@@ -1,4 +1,4 @@
-"""Text from strangers."""
+"""Text from strangers, and for people."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -13,6 +13,8 @@ MAX_NAME_CHARACTERS = 40
 MIN_STEM_CHARACTERS = 4
 # With how many it is compared: a program may define tens of thousands.
 MAX_COMPARED_NAMES = 200
+
+BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
 def has_control_characters(text: str) -> bool:
@@ -46,3 +48,14 @@ def ask_whether_meant(name: str, known: Iterable[str]) -> str:
 def count_of(number: int, noun: str) -> str:
     """Write a number of things: 1 qubit, 2 qubits."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_bytes(size_bytes: int) -> str:
+    """Write a number of bytes for people, in binary units: 805306368 is "768 MiB"."""
+    power = min(max(size_bytes.bit_length() - 1, 0) // 10, len(BINARY_UNITS) - 1)
+    whole, rest = divmod(size_bytes, 1024**power)
+    # Nobody reads more digits than these, and a thousand qubits would have three hundred.
+    if whole >= 10**6:
+        return f"more than a million {BINARY_UNITS[power]}"
+    tenths = rest * 10 // 1024**power
+    return f"{whole}.{tenths} {BINARY_UNITS[power]}" if tenths else f"{whole} {BINARY_UNITS[power]}"

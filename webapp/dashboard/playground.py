@@ -1,5 +1,6 @@
 """The playground: a person runs a circuit from the browser, without a key, having seen its price."""
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -25,7 +26,6 @@ from webapp.jobs.estimate import Estimate, estimate_job
 from webapp.jobs.idempotency import Repeatable
 from webapp.jobs.models import Job, SavedAnswer
 from webapp.jobs.operations import Submitter, submit_job
-from webapp.jobs.plans import digest_request
 from webapp.jobs.queries import get_job
 from webapp.jobs.results import is_small, load_result
 from webapp.jobs.states import OPEN
@@ -136,11 +136,12 @@ def run(outlook: Outlook) -> str:
         raise UnseenPriceError
     check_verified(get_visitor().user, is_required=runtime().require_verified_email)
     submitter = get_submitter()
+    job_request = replace(make_request(body), quote_id=estimate.quote.id if estimate.quote else None)
     # Not the digest of the API: a program that sends the ticket as its Idempotency-Key is told of a conflict.
-    digest = digest_request({**body, "runBy": submitter.user_id})
+    digest = hashlib.sha256(f"{job_request.digest}:{submitter.user_id}".encode()).hexdigest()
     answer = submit_job(
         submitter=submitter,
-        request=replace(make_request(body), quote_id=estimate.quote.id if estimate.quote else None),
+        request=job_request,
         service=runtime().jobs,
         repeatable=Repeatable(f"console:{ticket}", digest, lambda _: ({}, 201)),
         at=clock.now(),

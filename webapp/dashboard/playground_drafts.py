@@ -17,7 +17,7 @@ from webapp.dashboard.playground_options import (
     write_observables,
 )
 from webapp.jobs.models import Job
-from webapp.jobs.plans import JobRequest, digest_request
+from webapp.jobs.plans import JobRequest
 from webapp.quantum.backends import DEFAULT_BACKEND_ID, list_backends
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
 from webapp.quantum.programs import PROGRAM_FORMATS
@@ -222,7 +222,6 @@ def make_request(body: Mapping[str, Any]) -> JobRequest:
         options={name: body[name] for name in OPTIONS if name in body},
         backend_id=body.get("backend", DEFAULT_BACKEND_ID),
         shots=body["shots"],
-        digest=digest_request(body),
         seed=body.get("seed"),
         name=body.get("name"),
     )

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from webapp.core.errors import UpcubeError
 from webapp.core.money import MICROCREDITS_PER_CREDIT, format_credits
-from webapp.core.text import count_of
+from webapp.core.text import count_of, format_bytes
 from webapp.jobs.plans import JobLimits, Plan
 from webapp.metering.budgets import BudgetState
 from webapp.metering.letters import describe_period
 from webapp.quantum.backends import Backend
 from webapp.quantum.engines import CircuitTooLargeError
-from webapp.quantum.engines.costs import format_bytes
 
 SCOPE = "jobs:write"
 NO_LIMIT = "none"

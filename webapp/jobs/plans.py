@@ -5,10 +5,11 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from webapp.core.errors import UpcubeError
+from webapp.core.memo import remembered
 from webapp.jobs.models import Lane
 from webapp.jobs.result_sizes import (
     MAX_INLINE_RESULT_BYTES,
@@ -41,7 +42,7 @@ MAX_TINY_SECONDS = 0.002
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What to run, as a program asked for it. `digest` is of all that was asked for, but for `quote_id`."""
+    """What to run, as a program asked for it."""
 
     template_id: str | None
     circuit: Mapping[str, Any] | None
@@ -50,7 +51,6 @@ class JobRequest:
     options: Mapping[str, Any]
     backend_id: str
     shots: int
-    digest: str
     seed: int | None = None
     name: str | None = None
     tags: Sequence[str] = ()
@@ -58,6 +58,12 @@ class JobRequest:
     max_microcredits: int | None = None
     # The quote that confirms the price.
     quote_id: str | None = None
+
+    @remembered
+    def digest(self) -> str:
+        """Give the SHA-256 of all that is asked for. A confirmation asks for nothing else."""
+        asked = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "quote_id"}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -149,12 +155,6 @@ class Plan:
             return reasons.pop() if reasons else None
         counted = Counter(route.engine for route in self.routes)
         return f"Each circuit runs where it is quickest: {', '.join(f'{n} on {name}' for name, n in counted.items())}."
-
-
-def digest_request(body: Mapping[str, Any]) -> str:
-    """Give the SHA-256 of what a body asks for, however it is written. A confirmation asks for nothing else."""
-    asked = {name: value for name, value in body.items() if name != "confirm"}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_test: bool) -> Plan:

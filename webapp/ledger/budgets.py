@@ -55,7 +55,11 @@ class BudgetTerms:
 
 
 class BudgetAlert(Base):
-    """A threshold of a budget that was reached, told once in each of its periods."""
+    """A threshold of a budget that was reached, told once in each of its periods.
+
+    It stays when the budget is set anew or removed: else whoever changes it has everybody told again, without end. One
+    that was raised beyond what was used by then is told of again when that is reached.
+    """
 
     __tablename__ = "budget_alerts"
 
@@ -65,6 +69,7 @@ class BudgetAlert(Base):
     # 1970 for the one period of a total.
     period_start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     threshold_percent: Mapped[int] = mapped_column(primary_key=True)
+    # What was used by then.
     microcredits: Mapped[int] = mapped_column(sa.BigInteger)
     reached_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -107,7 +112,13 @@ def list_key_budgets(key_ids: Iterable[str]) -> Sequence[Budget]:
 
 def list_alerts(organisation_id: str, *, limit: int) -> Sequence[BudgetAlert]:
     """Give the thresholds that the account's budgets reached last, newest first."""
-    statement = select(BudgetAlert).where(BudgetAlert.organisation_id == organisation_id)
+    is_of_budget = (
+        Budget.organisation_id == BudgetAlert.organisation_id,
+        Budget.spender == BudgetAlert.spender,
+        Budget.period == BudgetAlert.period,
+    )
+    statement = select(BudgetAlert).join(Budget, sa.and_(*is_of_budget))
+    statement = statement.where(BudgetAlert.organisation_id == organisation_id)
     return db.session.scalars(
         statement.order_by(BudgetAlert.reached_at.desc(), BudgetAlert.threshold_percent.desc()).limit(limit)
     ).all()
@@ -143,10 +154,9 @@ def check_budget(period: str, microcredits: int) -> None:
 
 
 def remove_budget(session: Session, *, organisation_id: str, spender: str, period: str) -> bool:
-    """Remove a budget with the alerts of it; False where there was none."""
-    owner = {"organisation_id": organisation_id, "spender": spender, "period": period}
-    session.execute(delete(BudgetAlert).filter_by(**owner))
-    return session.execute(delete(Budget).filter_by(**owner).returning(Budget.period)).first() is not None
+    """Remove a budget; False where there was none."""
+    statement = delete(Budget).filter_by(organisation_id=organisation_id, spender=spender, period=period)
+    return session.execute(statement.returning(Budget.period)).first() is not None
 
 
 class NoBudgetError(NotFoundError):

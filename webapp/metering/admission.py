@@ -22,6 +22,7 @@ from webapp.metering.budgets import BudgetState, read_budgets
 from webapp.metering.callers import NOWHERE, Caller
 from webapp.metering.limits import LimitPolicy, LimitState, encode_own_limits
 from webapp.metering.reconcile import BUDGETS, SCRIPTS, reconcile_account
+from webapp.metering.unknown_tokens import is_stored
 
 ADMIT = RedisScript(SCRIPTS / "admit.lua", library=BUDGETS, takes_epoch=True, takes_deadline=True)
 FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua", takes_epoch=True)
@@ -29,7 +30,7 @@ FILL_KEY = RedisScript(SCRIPTS / "fill_key.lua", takes_epoch=True)
 # The state of a token that is good.
 ACTIVE = "active"
 
-# A token that SQL does not know is remembered this long, so that many guesses do not become as many queries.
+# A token that SQL does not know is remembered this long, so that one sent again is not looked up again.
 ABSENT_SECONDS = 30
 
 # A key that Redis does not know takes one more try, an account another. More means that Redis forgets what it is told.
@@ -99,7 +100,8 @@ def admit(
 ) -> Admission:
     """Decide on one call, in one round trip once Redis knows the key and its account.
 
-    `request_id` must be unique: it may come to name a batch of counters. Raises StoreAwayError.
+    `request_id` must be unique: it may come to name a batch of counters. Raises StoreAwayError or
+    TooManyUnknownKeysError.
     """
     keys = [
         names.key_record(token.shard_tag, token.digest),
@@ -115,7 +117,7 @@ def admit(
         reply = ADMIT.run(keys, arguments)
         outcome = reply[0].decode()
         if outcome == "unknown":
-            fill_key(token)
+            fill_key(token, address=caller.address)
         elif outcome == "late":
             # Either it took too long, or the two clocks have drifted apart since they were compared.
             store.disconnect()
@@ -169,10 +171,13 @@ def read_profile(profile: bytes) -> Principal:
     return Principal(*json.loads(profile))
 
 
-def fill_key(token: KeyToken) -> None:
-    """Give Redis the token's record from SQL, or a short-lived note that there is no such token."""
+def fill_key(token: KeyToken, *, address: str) -> None:
+    """Give Redis the token's record from SQL, or a short-lived note that there is no such token.
+
+    Raises TooManyUnknownKeysError.
+    """
     record_name = names.key_record(token.shard_tag, token.digest)
-    if get_token_by_digest(token.digest) is None:
+    if not is_stored(token, address=address):
         # Nobody has a token before it is stored. Found without a write lock: anybody can send tokens that nobody has.
         FILL_KEY.run([record_name], [ABSENT_SECONDS, "state", Verdict.ABSENT])
         return

@@ -10,20 +10,16 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from webapp.accounts.audit import Action, Actor, Target, record_event
-from webapp.accounts.letters import tell_members
-from webapp.accounts.models import Membership, Organisation
+from webapp.accounts.models import Organisation
 from webapp.accounts.organisations import organisation_target
-from webapp.accounts.roles import MAY, Permission
-from webapp.core.db import ROW_LOCK, db, insert_for, transaction
+from webapp.core.db import ROW_LOCK, db, transaction
 from webapp.core.errors import NotFoundError, StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.core.text import has_control_characters
 from webapp.keys.models import ApiKey
 from webapp.ledger.budgets import (
     ACCOUNT,
-    THRESHOLDS_PERCENT,
     Budget,
-    BudgetAlert,
     BudgetTerms,
     NoBudgetError,
     end_of_period,
@@ -31,11 +27,10 @@ from webapp.ledger.budgets import (
     list_budgets_of,
     put_budget,
     remove_budget,
-    start_of_period,
 )
 from webapp.ledger.models import Balance
 from webapp.ledger.operations import lock_balance
-from webapp.metering.letters import describe_period, write_threshold
+from webapp.metering.letters import describe_period
 from webapp.metering.reconcile import RedisAccount, reconcile_account
 from webapp.metering.spending import Used, list_used
 
@@ -249,6 +244,10 @@ class SpentBudget:
         limit = self.budget.microcredits
         return self.used_microcredits * 100 // limit if limit else 100
 
+    def count_needed(self, threshold_percent: int) -> int:
+        """Give with how many micro-credits used a threshold is reached."""
+        return -(-self.budget.microcredits * threshold_percent // 100)
+
 
 def list_spent_budgets(organisation_id: str, *, at: datetime) -> list[SpentBudget]:
     """Give the account's budgets with what was charged in their periods."""
@@ -267,63 +266,3 @@ def list_spent_budgets(organisation_id: str, *, at: datetime) -> list[SpentBudge
         )
         for budget in budgets
     ]
-
-
-def record_alerts(*, at: datetime) -> list[BudgetAlert]:
-    """Write down the thresholds that budgets have reached, each once in a period, and give the new ones."""
-    organisation_ids = db.session.scalars(select(Budget.organisation_id).distinct()).all()
-    return [
-        alert
-        for organisation_id in organisation_ids
-        for spent in list_spent_budgets(organisation_id, at=at)
-        for alert in record_reached(spent, at=at)
-    ]
-
-
-def record_reached(spent: SpentBudget, *, at: datetime) -> list[BudgetAlert]:
-    """Write down the thresholds that what was used has reached and nobody was told of, and give them."""
-    budget = spent.budget
-    if not spent.used_microcredits:
-        # One of nothing is used up from the start, each day anew, and nobody did anything.
-        return []
-    period = {
-        "organisation_id": budget.organisation_id,
-        "spender": budget.spender,
-        "period": budget.period,
-        "period_start": start_of_period(budget.period, at),
-    }
-    told = set(db.session.scalars(select(BudgetAlert.threshold_percent).filter_by(**period)))
-    alerts = [
-        BudgetAlert(**period, threshold_percent=threshold, microcredits=spent.used_microcredits, reached_at=at)
-        for threshold in THRESHOLDS_PERCENT
-        if spent.percent >= threshold and threshold not in told
-    ]
-    if not alerts:
-        return []
-    with transaction() as session:
-        new = [alert for alert in alerts if insert_alert(session, alert)]
-        if new:
-            tell_of_threshold(session, spent, max(alert.threshold_percent for alert in new), at=at)
-        return new
-
-
-def tell_of_threshold(session: Session, spent: SpentBudget, threshold: int, *, at: datetime) -> None:
-    """Write to who answers for the credits, in this transaction. Of several thresholds at once the highest says all."""
-    organisation = session.get_one(Organisation, spent.budget.organisation_id)
-    letter = write_threshold(
-        spent.budget,
-        organisation=organisation.name,
-        key_name=spent.key_name,
-        threshold=threshold,
-        used=spent.used_microcredits,
-        at=at,
-    )
-    tell_members(session, organisation.id, letter, Membership.role.in_(MAY[Permission.BUDGETS_MANAGE]), at=at)
-
-
-def insert_alert(session: Session, alert: BudgetAlert) -> bool:
-    """Insert an alert; False where it was told before."""
-    table = BudgetAlert.__table__
-    values = {column.name: getattr(alert, column.name) for column in table.columns}
-    insert = insert_for(session.connection().dialect.name)(table).values(values).on_conflict_do_nothing()
-    return session.execute(insert.returning(table.c.period)).first() is not None

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 from webapp.core.memo import remembered
-from webapp.core.text import count_of
+from webapp.core.text import count_of, format_bytes
 from webapp.quantum.circuits import Circuit, Profile, check_circuit, drop_last_measurements
 from webapp.quantum.engines.costs import (
     MEMORY_LIMIT_BYTES,
@@ -13,7 +13,6 @@ from webapp.quantum.engines.costs import (
     Demands,
     count_runs,
     find_cheapest,
-    format_bytes,
 )
 from webapp.quantum.gates import NOT_GATES
 from webapp.quantum.limits import (

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
+from webapp.core.text import format_bytes
 from webapp.quantum.circuits import Profile
 from webapp.quantum.engines.gate_errors import count_errors
+from webapp.quantum.engines.obstacles import find_obstacle
 from webapp.quantum.limits import MAX_STATEVECTOR_QUBITS
 from webapp.quantum.noise import NoiseModel
 
@@ -44,9 +46,6 @@ BYTES_PER_AMPLITUDE: Final[Mapping[Method, int]] = MappingProxyType(
 )
 
 MEMORY_LIMIT_BYTES: Final = 1 << 30
-
-# A bond of dimension 2^8 costs 16 million steps a gate; beyond, a state vector is quicker or nothing is.
-MAX_ENTANGLEMENT_BITS: Final = 8
 
 # Sampling a qubit of a matrix product state takes Aer as long as so many steps, however little it is entangled, and so
 # many for each element of its matrices: 1.7 us where two terms entangle, 14 where 32 do.
@@ -279,7 +278,7 @@ def count_units(method: Method, profile: Profile, demands: Demands) -> Units:
 
 def _estimate_method(method: Method, profile: Profile, demands: Demands) -> Cost | Refusal:
     """Estimate a run with one method."""
-    reason = _find_obstacle(method, profile, demands)
+    reason = find_obstacle(method, profile, noise=demands.noise, wants_statevector=demands.wants_statevector)
     if reason is not None:
         return Refusal(method, reason)
     memory_bytes = count_memory(method, profile)
@@ -325,49 +324,6 @@ def count_work(method: Method, profile: Profile, demands: Demands) -> int:
     )
     further = replace(profile, measurements=profile.splits)
     return min(count(method, first, demands) + (runs - 1) * count(method, further, demands), _MAX_WORK)
-
-
-def _find_obstacle(method: Method, profile: Profile, demands: Demands) -> str | None:
-    """Say why a method cannot run this at all, or None."""
-    noise = demands.noise
-    if demands.wants_statevector and (method not in {"qulacs", "aer_statevector"} or noise or profile.is_dynamic):
-        return (
-            "a statevector comes from a state vector engine, without noise and with measurements only at the end, "
-            f"for up to {MAX_STATEVECTOR_QUBITS} qubits"
-        )
-    if noise is not None and method in {"qulacs", "qsim"}:
-        return "it simulates no noise"
-    if method == "qsim" and profile.is_dynamic:
-        return "it measures only at the end"
-    if method in {"stim", "aer_stabilizer"}:
-        return _find_clifford_obstacle(method, profile, noise)
-    if method == "aer_matrix_product_state":
-        return _find_tensor_obstacle(profile, noise)
-    return None
-
-
-def _find_clifford_obstacle(method: Method, profile: Profile, noise: NoiseModel | None) -> str | None:
-    """Say why a stabilizer simulator cannot run this, or None."""
-    if not profile.is_clifford:
-        return "the circuit has gates other than Clifford gates"
-    if noise is not None and not noise.is_pauli and (method == "stim" or noise.amplitude_damping):
-        return "it simulates only noise that is depolarizing, with a readout that fails alike both ways"
-    if method == "stim" and not profile.has_only_pauli_feed_forward:
-        return "conditions act on other gates than X, Y and Z, or on more than one bit"
-    if method == "stim" and profile.conditional_operations and noise is not None and noise.has_gate_errors:
-        return "it does not simulate noise on conditional gates"
-    return None
-
-
-def _find_tensor_obstacle(profile: Profile, noise: NoiseModel | None) -> str | None:
-    """Say why a matrix product state cannot be used, or None."""
-    if noise is not None:
-        return "it simulates no noise here"
-    if profile.widest_gate > 3:  # noqa: PLR2004 - Aer's matrix product states know gates on up to three qubits
-        return "it has no gates on more than three qubits"
-    if profile.entanglement_bits > MAX_ENTANGLEMENT_BITS:
-        return f"the qubits may entangle too much: 2^{profile.entanglement_bits} terms across a cut"
-    return None
 
 
 def count_memory(method: Method, profile: Profile) -> int:
@@ -430,17 +386,3 @@ _COUNTERS: Final[Mapping[Method, Callable[[Method, Profile, Demands], int]]] = M
         "aer_matrix_product_state": _count_bonds,
     }
 )
-
-
-_UNITS: Final[Mapping[int, str]] = {0: "B", 1: "KiB", 2: "MiB", 3: "GiB", 4: "TiB", 5: "PiB", 6: "EiB"}
-
-
-def format_bytes(size_bytes: int) -> str:
-    """Write a number of bytes for people, in binary units: 805306368 is "768 MiB"."""
-    power = min(max(size_bytes.bit_length() - 1, 0) // 10, max(_UNITS))
-    whole, rest = divmod(size_bytes, 1024**power)
-    # Nobody reads more digits than these, and a thousand qubits would have three hundred.
-    if whole >= 10**6:
-        return f"more than a million {_UNITS[power]}"
-    tenths = rest * 10 // 1024**power
-    return f"{whole}.{tenths} {_UNITS[power]}" if tenths else f"{whole} {_UNITS[power]}"

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, NoReturn, TypeGuard
 
 from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.core.json_numbers import read_float
 from webapp.core.text import count_of
 from webapp.quantum.circuits import Circuit, Operation, gate, measured_circuit
 from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
@@ -76,7 +77,7 @@ def _load(source: str) -> Mapping[str, object]:
     if source.count("[") + source.count("{") > MAX_JSON_BRACKETS:
         raise ProgramTooLargeError(f"A circuit has at most {MAX_JSON_BRACKETS} opening brackets and braces.")
     try:
-        program = json.loads(source, parse_constant=_refuse_constant)
+        program = json.loads(source, parse_float=read_float, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise InvalidProgramError(f"this is no JSON: {error.msg}.", line=error.lineno, column=error.colno) from None
     except (RecursionError, ValueError):
