@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NoReturn
 
-from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask import Flask, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -25,7 +25,7 @@ from webapp.metering.admission import Admission, Principal, Verdict, admit, admi
 from webapp.metering.budgets import BudgetExceededError
 from webapp.metering.callers import Caller
 from webapp.metering.unknown_tokens import TooManyUnknownKeysError, is_stored
-from webapp.security_headers import API_PATH
+from webapp.security_headers import ANSWER_FIELDS, API_PATH, Field
 
 # More are not looked up: an address has room for many.
 MAX_KEYS_IN_ADDRESS = 3
@@ -117,7 +117,6 @@ KEY_REFUSALS = {
 def install(app: Flask) -> None:
     """Put the hooks around the application's requests."""
     app.before_request(receive)
-    app.after_request(add_headers)
 
 
 def receive() -> ResponseReturnValue | None:
@@ -132,8 +131,10 @@ def identify_request() -> None:
 
     Raises NotFoundError for an address with a NUL in it: nothing of ours has one, and PostgreSQL fails when asked.
     """
+    environ = request.environ
     g.request_id = new_id("req", at=clock.now())
-    path, query = request.environ["PATH_INFO"], request.environ.get("QUERY_STRING", "")
+    environ[ANSWER_FIELDS] = [("X-Request-Id", g.request_id)]
+    path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
     if "\0" in path:
         raise NotFoundError("There is nothing at this address.")
     if SCHEME in path or SCHEME in query:
@@ -246,6 +247,7 @@ def authenticate_key(scope: str | None, *, endpoint: str) -> None:
             raise
         admission = admit_without_redis(token=token, scope=scope, caller=caller, at=clock.now())
     g.admission = admission
+    environ[ANSWER_FIELDS] += list_limits(admission)
     if admission.verdict is not Verdict.ADMITTED:
         raise_refusal(admission, scope, price_microcredits=price_microcredits)
 
@@ -314,16 +316,9 @@ def get_origin() -> Origin:
     return Origin(request.remote_addr or "", request.user_agent.string.replace("\0", ""))
 
 
-def add_headers(response: Response) -> Response:
-    """Add the request id and the rate limits."""
-    response.headers.extend([("X-Request-Id", g.request_id), *list_limits()])
-    return response
-
-
-def list_limits() -> list[tuple[str, str]]:
+def list_limits(admission: Admission) -> list[Field]:
     """Give the header fields of the rate limits, where the call met any (draft-ietf-httpapi-ratelimit-headers-10)."""
-    admission: Admission | None = g.get("admission")
-    if admission is None or not admission.limits:
+    if not admission.limits:
         return []
     policy = ", ".join([f'"{limit.name}";q={limit.quota};w={limit.window_seconds}' for limit in admission.limits])
     # The calls that remain, and the seconds until the quota is whole again.

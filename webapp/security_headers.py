@@ -1,13 +1,16 @@
-"""What every answer tells browsers that they may not do with it.
+"""What every answer tells browsers that they may not do with it, and what the hooks have it tell its sender.
 
-The fields are the same for every answer of a kind, so they are put to it below Flask, as they go out: adding them one
-by one to Flask's own headers took a fifth of a bare dispatch.
+The fields are put to it below Flask, as they go out: adding them one by one to Flask's own headers took a fifth of a
+bare dispatch.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 Field = tuple[str, str]
+
+# What in a request's environment holds further fields of its answer.
+ANSWER_FIELDS = "upcube.answer_fields"
 
 API_PATH = "/api/"
 STATIC_PATH = "/static/"
@@ -54,7 +57,8 @@ class SecurityHeaders:
         path = environ["PATH_INFO"]
 
         def start(status: str, headers: list[Field], *error: Any) -> Any:  # noqa: ANN401 - WSGI's
-            return start_response(status, headers + self.choose(path, status), *error)
+            further: list[Field] = environ.get(ANSWER_FIELDS, [])
+            return start_response(status, [*headers, *self.choose(path, status), *further], *error)
 
         answer: Iterable[bytes] = self.application(environ, start)
         return answer
