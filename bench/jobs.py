@@ -12,7 +12,7 @@ from rq import Queue
 from rq.job import JobStatus
 
 from bench.apps.bell import run_bell
-from bench.load import Call, Client, has_wrk, run_load
+from bench.load import Call, Client, Load, has_wrk, run_load
 from bench.places import Place, place
 from bench.processes import free_port, process_cpu_seconds, running, session_cpu_seconds
 from bench.report import Report, Row, at_least, at_most, microseconds, middle, ratio_of, show
@@ -26,6 +26,8 @@ from webapp.metering.holds import AskedHold
 
 SHOTS = 1024
 BELL = Call("/api/quantum/v1/jobs", f'{{"templateId":"bell-state","shots":{SHOTS}}}')
+QUEUED_BELL = Call("/queued", BELL.body)
+QUEUE_NAME = "bench"
 CREATED = 201
 KEYS = 1000
 MANY = 16
@@ -71,18 +73,23 @@ def measure_jobs(report: Report, folder: Path, *, rounds: int, seconds: float) -
             for name, app in (("bare", "bench.apps.bare_job:app"), ("ours", "wsgi:app"))
         }
         trips = stack.enter_context(rq_worker(home, folder / "rq"))
+        queued, _ = start_server(stack, home, folder / "queued", "bench.apps.queued_job:app", QUEUED_BELL)
         samples: dict[str, list[Sample]] = {name: [] for name in servers}
         forked: list[float] = []
+        through_rq: list[float] = []
         for number in range(rounds):
             show(f"Jobs, round {number + 1} of {rounds}")
             for name, (port, pid) in servers.items():
                 samples[name].append(measure_server(home, folder, port, pid, seconds))
             forked.append(middle([trips() for _ in range(ROUND_TRIPS)]))
+            load = run_load(queued, headers_of(home), seconds=seconds, folder=folder, call=QUEUED_BELL, connections=1)
+            through_rq.append(typical_seconds(load))
         why = profile_jobs(home)
-    add_rows(report, samples["ours"], samples["bare"], forked, why)
+    add_rows(report, samples["ours"], samples["bare"], why)
+    add_queue_rows(report, samples["ours"], samples["bare"], forked, through_rq)
 
 
-def start_server(stack: ExitStack, home: Place, folder: Path, app: str) -> tuple[int, int]:
+def start_server(stack: ExitStack, home: Place, folder: Path, app: str, call: Call = BELL) -> tuple[int, int]:
     """Start a server, check its answer and warm it up; give its port and its process."""
     folder.mkdir()
     port = free_port()
@@ -90,10 +97,10 @@ def start_server(stack: ExitStack, home: Place, folder: Path, app: str) -> tuple
         running(granian(sys.executable, app, port), port=port, environ=environ_of(home), folder=folder)
     )
     with Client(port) as client:
-        status, body = client.send(headers_of(home)[0], BELL)
+        status, body = client.send(headers_of(home)[0], call)
     if status != CREATED or b'"counts"' not in body:
         raise RuntimeError(f"a Bell state was answered {status}: {body[:200]!r}")
-    run_load(port, headers_of(home), seconds=1, folder=folder, call=BELL)
+    run_load(port, headers_of(home), seconds=1, folder=folder, call=call)
     return port, pid
 
 
@@ -122,9 +129,12 @@ def measure_server(home: Place, folder: Path, port: int, pid: int, seconds: floa
     one = run_load(port, headers, seconds=seconds, folder=folder, call=BELL, connections=1)
     cpu, valkey = session_cpu_seconds(pid) - cpu, process_cpu_seconds(home.valkey_pid) - valkey
     many = run_load(port, headers, seconds=seconds, folder=folder, call=BELL, connections=MANY)
-    # Our own client's time is its own work as well.
-    typical = one.p50_seconds or one.seconds / one.requests
-    return Sample(cpu / one.requests, valkey / one.requests, typical, many.per_second)
+    return Sample(cpu / one.requests, valkey / one.requests, typical_seconds(one), many.per_second)
+
+
+def typical_seconds(load: Load) -> float:
+    """Give the median time of a request; of our own client, whose time is its own work as well, the mean."""
+    return load.p50_seconds or load.seconds / load.requests
 
 
 @contextmanager
@@ -132,9 +142,9 @@ def rq_worker(home: Place, folder: Path) -> Iterator[Callable[[], float]]:
     """Run RQ's own worker as it comes; give what makes a round trip: enqueued, run in a fork, result polled."""
     folder.mkdir()
     url = home.settings.redis_url
-    command = [sys.executable, "-m", "rq.cli", "worker", "--url", url, "--quiet", "bench"]
+    command = [sys.executable, "-m", "rq.cli", "worker", "--url", url, "--quiet", QUEUE_NAME]
     with Redis.from_url(url) as client, running(command, port=None, environ=environ_of(home), folder=folder):
-        queue = Queue("bench", connection=client)
+        queue = Queue(QUEUE_NAME, connection=client)
 
         def make_trip() -> float:
             start = time.perf_counter()
@@ -228,8 +238,8 @@ def calling_first(owner: object, function: str, first: Callable[[], None]) -> It
     setattr(owner, function, original)
 
 
-def add_rows(report: Report, ours: Sequence[Sample], bare: Sequence[Sample], forked: Sequence[float], why: str) -> None:
-    """Add what was measured."""
+def add_rows(report: Report, ours: Sequence[Sample], bare: Sequence[Sample], why: str) -> None:
+    """Add how ours and the bare work compare."""
     whole = [sample.cpu_seconds + sample.valkey_seconds for sample in ours]
     bare_cpu = [sample.cpu_seconds for sample in bare]
     valkey = microseconds(middle([sample.valkey_seconds for sample in ours]))
@@ -257,13 +267,23 @@ def add_rows(report: Report, ours: Sequence[Sample], bare: Sequence[Sample], for
     if has_wrk():
         figures = " / ".join(f"{middle(each):,.0f}" for each in rates) + " per second"
         report.add(Row(f"Bell jobs per second on {MANY} connections ÷ {work}", ratio_of(*rates), figures, valkey))
-    report.add(
-        Row(
-            "Round trip of a Bell state through RQ, which forks for each job ÷ POST to result of ours",
-            ratio_of(forked, times[0]),
-            f"{microseconds(middle(forked))} / {microseconds(middle(times[0]))}",
-            valkey,
-            at_least(10),
-        ),
-        why=f"the bare work is {ratio_of(forked, times[1])} times as quick as RQ, and no job is quicker than its work.",
-    )
+
+
+def add_queue_rows(
+    report: Report,
+    ours: Sequence[Sample],
+    bare: Sequence[Sample],
+    forked: Sequence[float],
+    through_rq: Sequence[float],
+) -> None:
+    """Add how ours compares with a queue that forks for each job, over HTTP as ours is, and without."""
+    seconds, least = [sample.seconds for sample in ours], [sample.seconds for sample in bare]
+    for what, theirs in (
+        ("POST to result of a Bell state in bare Flask, which has RQ's worker run it in a fork", through_rq),
+        ("Round trip of a Bell state through RQ alone, without HTTP and without a row", forked),
+    ):
+        figures = f"{microseconds(middle(theirs))} / {microseconds(middle(seconds))}"
+        row = Row(f"{what} ÷ POST to result of ours", ratio_of(theirs, seconds), figures, "", at_least(10))
+        report.add(
+            row, why=f"the bare work is {ratio_of(theirs, least)} times as quick, and no job is quicker than that."
+        )

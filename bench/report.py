@@ -27,7 +27,8 @@ from `bench/__main__.py`.
 - A Bell job is `POST /jobs` with 1,024 shots of the template, answered with its result, and all that belongs to it: the
   key, limits, price, gates, hold, charge and usage. The bare work is the same request to a Flask view that has Qulacs
   run the circuit and inserts one row, on the same server with the same threads and the same kind of SQLite file. RQ is
-  its worker as it comes, which forks for each job; enqueued, and polled each millisecond, without HTTP.
+  its worker as it comes, which forks for each job: asked by that view in place of Qulacs, which then inserts the row;
+  and without HTTP, polled each millisecond.
 - Rows of admission by keys call it in a loop, on one processor together with Valkey.
 """
 

@@ -1,7 +1,6 @@
 """A writing transaction on the driver's own connection, for the few rows that every job inserts."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -25,8 +24,11 @@ class DriverConnection:
     def __init__(self, engine: sa.Engine) -> None:
         """Begin. Raises SQLAlchemy's errors."""
         self.dialect = engine.dialect
-        with self._raising():
+        self._error = engine.dialect.loaded_dbapi.Error
+        try:
             self._pooled = engine.raw_connection()
+        except self._error as error:
+            raise self._wrap(error) from error
         self._cursor = self._pooled.cursor()
         # Other drivers begin by themselves.
         if self.dialect.name == "sqlite":
@@ -36,35 +38,32 @@ class DriverConnection:
                 self._pooled.close()
                 raise
 
-    @contextmanager
-    def _raising(self) -> Iterator[None]:
-        """Raise SQLAlchemy's error in place of the driver's; what a statement was run with stays out of it."""
-        driver_error = self.dialect.loaded_dbapi.Error
-        try:
-            yield
-        except driver_error as error:
-            raise DBAPIError.instance(
-                None, None, error, driver_error, hide_parameters=True, dialect=self.dialect
-            ) from error
-
     def exec_driver_sql(self, statement: str, parameters: Parameters) -> None:
         """Run a statement as the driver takes it, once for each of these parameters. Raises SQLAlchemy's errors."""
-        with self._raising():
+        try:
             if len(parameters) == 1:
                 self._cursor.execute(statement, parameters[0])
             else:
                 self._cursor.executemany(statement, parameters)
+        except self._error as error:
+            raise self._wrap(error) from error
 
     def commit(self) -> None:
         """Commit. Raises SQLAlchemy's errors."""
-        with self._raising():
+        try:
             self._pooled.commit()
+        except self._error as error:
+            raise self._wrap(error) from error
+
+    def _wrap(self, error: Exception) -> BaseException:
+        """Give SQLAlchemy's error for the driver's; what a statement was run with stays out of it."""
+        return DBAPIError.instance(None, None, error, self._error, hide_parameters=True, dialect=self.dialect)
 
     def rollback(self) -> None:
         """Undo what was not committed; a connection that cannot is given up."""
         try:
             self._pooled.rollback()
-        except self.dialect.loaded_dbapi.Error:
+        except self._error:
             self._pooled.invalidate()
 
     def __enter__(self) -> Self:
