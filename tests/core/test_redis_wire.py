@@ -1,8 +1,11 @@
 """The wire to Redis: an answer is the answer to what was asked."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import pytest
 from redis import Redis
@@ -10,7 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from tests.live import wait_until
-from webapp.core.redis import Store, read_epoch
+from webapp.core.redis import Store
+from webapp.core.redis_connections import Connection, read_epoch
 
 
 def test_what_the_server_says_unasked_is_no_answer(redis_url: str) -> None:
@@ -35,8 +39,8 @@ return ARGV[1]
 DIGEST = hashlib.sha1(ECHO, usedforsecurity=False).hexdigest()
 
 
-class TestUnread:
-    """Answers that are read later than those to other commands, or by nobody."""
+class TestConnections:
+    """Connections that threads take turns on, and answers that are read later, or by nobody."""
 
     @pytest.fixture
     def store(self, redis_url: str) -> Iterator[Store]:
@@ -49,22 +53,44 @@ class TestUnread:
         store.tell(ECHO, DIGEST, 1, "word", word, key="word")
 
     def get_connection(self, store: Store) -> object:
-        """Give what the server calls this thread's connection."""
+        """Give what the server calls the connection that is next."""
         return store.call("CLIENT", "ID", key="word")
 
-    def test_answers_are_told_apart_in_whatever_order_they_are_read(self, store: Store) -> None:
+    def test_commands_on_their_way_have_a_connection_each(self, store: Store) -> None:
         first, second, third = (store.send("ECHO", word, key="word") for word in ("one", "two", "three"))
         assert store.read(second) == b"two"
         assert store.call("ECHO", "four", key="word") == b"four"
-        assert [store.read(third), store.read(first), store.read(first)] == [b"three", b"one", b"one"]
+        assert [store.read(third), store.read(first)] == [b"three", b"one"]
+        assert len(get_idle(store)) == 3
 
-    def test_an_error_is_raised_where_it_belongs_and_does_no_harm_to_others(self, store: Store) -> None:
-        wrong, right = store.send("GET", key="word"), store.send("ECHO", "right", key="word")
-        assert store.read(right) == b"right"
+    def test_an_answer_is_read_once(self, store: Store) -> None:
+        question = store.send("ECHO", "one", key="word")
+        assert store.read(question) == b"one"
+        with pytest.raises(RuntimeError, match="read before"):
+            store.read(question)
+        assert len(get_idle(store)) == 1
+
+    def test_the_connection_that_was_used_last_is_used_next(self, store: Store) -> None:
+        questions = [store.send("CLIENT", "ID", key="word") for _ in range(3)]
+        connections = [store.read(question) for question in questions]
+        assert len(set(connections)) == 3
+        assert [self.get_connection(store) for _ in range(3)] == [connections[-1]] * 3
+
+    def test_threads_take_turns_on_connections_and_get_their_own_answers(self, store: Store) -> None:
+        def ask(thread: int) -> None:
+            for number in range(200):
+                word = f"{thread}.{number}"
+                self.tell(store, word)
+                assert store.call("ECHO", word, key="word") == word.encode()
+
+        with ThreadPoolExecutor(max_workers=8) as threads:
+            list(threads.map(ask, range(8)))
+        assert 1 <= len(get_idle(store)) <= 8
+
+    def test_an_error_does_its_connection_no_harm(self, store: Store) -> None:
         connection = self.get_connection(store)
-        for _ in range(2):
-            with pytest.raises(ResponseError, match="wrong number of arguments"):
-                store.read(wrong)
+        with pytest.raises(ResponseError, match="wrong number of arguments"):
+            store.read(store.send("GET", key="word"))
         assert self.get_connection(store) == connection
 
     def test_what_is_told_is_done_before_what_is_asked_later(self, store: Store) -> None:
@@ -93,21 +119,42 @@ class TestUnread:
         assert "as it was told" in caplog.text
         assert self.get_connection(store) != connection
 
-    def test_a_server_that_hangs_up_is_found_again_and_what_was_not_read_is_never_told(
-        self, store: Store, redis_url: str
-    ) -> None:
+    def test_a_connection_that_the_server_hung_up_on_is_replaced(self, store: Store, redis_url: str) -> None:
         connection = self.get_connection(store)
-        lost = store.send("ECHO", "lost", key="word")
+        self.tell(store, "one")
         with Redis.from_url(redis_url) as other:
             other.client_kill_filter(_id=connection)
-        wait_until(lambda: has_something_to_read(store))
-        store.disconnect()
         with pytest.raises(RedisConnectionError):
-            store.read(lost)
+            store.call("GET", "word", key="word")
+        with pytest.raises(RedisConnectionError, match="a moment ago"):
+            self.tell(store, "two")
         wait_until(lambda: store.servers.find("word").away_until < time.monotonic())
+        self.tell(store, "three")
+        assert store.call("GET", "word", key="word") == b"three"
         assert self.get_connection(store) != connection
-        self.tell(store, "two")
-        assert store.call("GET", "word", key="word") == b"two"
+
+    def test_one_that_was_idle_when_the_server_hung_up_is_not_used(
+        self, store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("webapp.core.redis_wire.FRESH_SECONDS", 0)
+        connection = self.get_connection(store)
+        self.tell(store, "one")
+        with Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_id=connection)
+        assert self.get_connection(store) != connection
+
+    def test_a_child_makes_connections_of_its_own(self, store: Store) -> None:
+        connection = self.get_connection(store)
+        self.tell(store, "one")
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(writing, b"%d" % store.call("CLIENT", "ID", key="word"))
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert int(os.read(reading, 100)) != connection
+        assert store.call("GET", "word", key="word") == b"one"
+        assert self.get_connection(store) == connection
 
     def test_a_told_script_is_given_the_epoch(self, store: Store, redis_url: str) -> None:
         text = b"return redis.call('SET', KEYS[1], ARGV[2])"
@@ -116,6 +163,10 @@ class TestUnread:
             assert store.call("GET", "word", key="word") == read_epoch(other).encode()
 
 
+def get_idle(store: Store) -> list[Connection]:
+    return list(chain(*store._connections._idle.values()))  # noqa: SLF001 - how many there are is nobody's to ask but ours
+
+
 def has_something_to_read(store: Store) -> bool:
-    [connection] = store._threads.connections.values()  # noqa: SLF001 - when an answer comes is not ours to say
-    return connection.wire._has_something_to_read()  # noqa: SLF001
+    [connection] = get_idle(store)
+    return connection.wire._has_something_to_read()  # noqa: SLF001 - when an answer comes is not ours to say

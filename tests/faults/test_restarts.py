@@ -225,7 +225,7 @@ def test_a_server_that_was_made_a_replica_is_left_for_whoever_has_its_address(
     operator = Redis(unix_socket_path=str(valkey.socket))
     operator.replicaof("127.0.0.1", "1")
     assert post_bell(app.test_client(), key).status_code == 503
-    assert not store._threads.connections  # noqa: SLF001 - what a failover needs, and no test has one
+    assert not store._connections._idle  # noqa: SLF001 - what a failover needs, and no test has one
     operator.replicaof("NO", "ONE")
     operator.close()
     wait_until(lambda: post_bell(app.test_client(), key).status_code == 201)

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from tests.factories import make_account, make_key, post_bell
 from webapp.core.driver import DriverConnection, Parameters
-from webapp.core.redis_wire import Sent, Wire
+from webapp.core.redis_wire import Argument, Wire
 from webapp.jobs import operations
 
 
@@ -19,16 +19,20 @@ def test_an_inline_job_takes_four_statements_one_commit_and_two_waits_for_redis(
     # The first call of a key and of a connection takes more.
     assert post_bell(client, key).status_code == 201
     asked: list[str] = []
-    send, read, run = Wire.send, Wire.read, operations.run_inline
+    ask, tell, read, run = Wire.send, Wire.tell, Wire.read, operations.run_inline
     execute, commit = DriverConnection.exec_driver_sql, DriverConnection.commit
 
-    def note_question(self: Wire, *command: object, **options: object) -> object:
-        asked.append("ask Redis" if options.get("is_awaited", True) else "tell Redis")
-        return send(self, *command, **options)  # type: ignore[arg-type]
+    def note_question(self: Wire, command: tuple[Argument, ...]) -> None:
+        asked.append("ask Redis")
+        ask(self, command)
 
-    def note_wait(self: Wire, sent: Sent) -> object:
+    def note_telling(self: Wire, command: tuple[Argument, ...]) -> None:
+        tell(self, command)
+        asked[-1] = "tell Redis"
+
+    def note_wait(self: Wire) -> object:
         asked.append("wait")
-        return read(self, sent)
+        return read(self)
 
     def note_run(*arguments: object) -> object:
         asked.append("run")
@@ -46,6 +50,7 @@ def test_an_inline_job_takes_four_statements_one_commit_and_two_waits_for_redis(
         raise AssertionError("nothing else is asked of the database")
 
     monkeypatch.setattr(Wire, "send", note_question)
+    monkeypatch.setattr(Wire, "tell", note_telling)
     monkeypatch.setattr(Wire, "read", note_wait)
     monkeypatch.setattr(operations, "run_inline", note_run)
     monkeypatch.setattr(DriverConnection, "exec_driver_sql", note_statement)

@@ -1,11 +1,9 @@
 """Redis: the one client, and the scripts that change what it holds atomically."""
 
 import hashlib
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,16 +23,11 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from webapp.core.errors import StoreAwayError
+from webapp.core.redis_connections import Connection, Connections, Question, read_epoch
 from webapp.core.redis_servers import AWAY_SECONDS, TIMEOUT_SECONDS, Server, Servers, find_servers
-from webapp.core.redis_wire import Argument, Sent, Wire
+from webapp.core.redis_wire import Argument
 
 TIMEOUT_US = int(TIMEOUT_SECONDS * 1_000_000)
-
-NO_RUN_ID = "unknown"
-# Part of every epoch. It changes when records come to mean something else, so that no server must be emptied for that.
-LAYOUT = "6"
-# Beyond any clock, and still exact as a double.
-NEVER_US = 2**52
 
 # What Redis answers when it is there and cannot serve.
 AWAY_CODES = frozenset({"MISCONF", "NOREPLICAS", "BUSY"})
@@ -62,30 +55,11 @@ MAX_SERVERS = 3
 Call = tuple[Sequence[str], Sequence[Argument]]
 
 
-@dataclass(slots=True)
-class Connection:
-    """One thread's connection to one server, with what the server said of itself when it was made."""
-
-    wire: Wire
-    epoch: str
-    # The server's clock less ours.
-    clock_offset_us: int
-    # Digests of the scripts that it was given.
-    scripts: set[str] = field(default_factory=set)
-
-
-class Question(NamedTuple):
-    """A command on its way, and the server that it was sent to."""
-
-    server: Server
-    sent: Sent
-
-
 class Store:
     """The Redis that holds the fast copy, one server or a cluster; connected once by create_app().
 
-    Commands off the hot path go through `client`. Scripts go through `call`, on a connection to the server that each
-    thread keeps: the client's pool costs four times as much CPU as the script's round trip itself (docs/adr/0004).
+    Commands off the hot path go through `client`. Scripts go through `call`, on connections of our own: the client's
+    pool costs four times as much CPU as the script's round trip itself (docs/adr/0004).
 
     A server's run id tells one start of it from the next, and so is the epoch of what it holds: a server that was
     started again may have come back from an old file, so scripts take only what was written in their own epoch. On a
@@ -100,12 +74,12 @@ class Store:
 
     def __init__(self) -> None:
         self._servers: Servers | None = None
-        self._threads = Kept()
+        self._connections = Connections()
 
     def connect(self, url: str) -> None:
         """Use the Redis at this address. Nothing is sent until the first command."""
         self._servers = find_servers(url)
-        self._threads = Kept()
+        self._connections = Connections()
 
     @property
     def servers(self) -> Servers:
@@ -135,100 +109,82 @@ class Store:
         raise RedisConnectionError("the nodes of the cluster do not agree where the key is")
 
     def send(self, *command: Argument, key: str, with_deadline: bool = False, with_epoch: bool = False) -> Question:
-        """Send one command as `call` does, whose answer this thread will `read`. Raises redis-py's errors."""
+        """Send one command as `call` does, whose answer is read later. Raises redis-py's errors."""
         return self._send(self.servers.find(key), command, with_deadline=with_deadline, with_epoch=with_epoch)
 
     def _send(
         self, server: Server, command: tuple[Argument, ...], *, with_deadline: bool, with_epoch: bool
     ) -> Question:
-        """Send one command on this thread's connection to the server."""
-        check_presence(server)
+        """Send one command on a connection to the server."""
+        connection = self._take_connection(server)
+        if with_deadline:
+            command = (*command, int(time.monotonic() * 1e6) + connection.clock_offset_us + TIMEOUT_US)
+        if with_epoch:
+            command = (*command, connection.epoch)
         try:
-            connection = self._find_connection(server)
-            if with_deadline:
-                command = (*command, int(time.monotonic() * 1e6) + connection.clock_offset_us + TIMEOUT_US)
-            if with_epoch:
-                command = (*command, connection.epoch)
-            return Question(server, connection.wire.send(command))
+            connection.wire.send(command)
         except BaseException as error:
-            self._learn(server, error)
+            self._end(server, connection, error)
             raise
+        return Question(server, connection)
 
     def read(self, question: Question) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Give the answer to a command that this thread sent. Raises redis-py's errors, MovedError among them."""
+        """Give the answer to a command that was sent, once. Raises redis-py's errors, MovedError among them."""
+        server, connection = question.server, question.take_connection()
         try:
-            return question.sent.wire.read(question.sent)
+            answer = connection.wire.read()
         except BaseException as error:
-            self._learn(question.server, error)
+            self._end(server, connection, error)
             raise
+        self._connections.put_back(server, connection)
+        return answer
 
     def tell(self, text: bytes, digest: str, *arguments: Argument, key: str) -> None:
         """Have the server that has the key run a script, with the epoch as its last argument; nobody awaits the answer.
 
-        It runs before anything that this thread sends later. Should it fail, that is logged at some later time. Raises
-        redis-py's errors where it cannot be sent.
+        It has arrived there before anything that is sent later. Should it fail, that is logged at some later time.
+        Raises redis-py's errors where it cannot be sent.
         """
         server = self.servers.find(key)
-        check_presence(server)
+        connection = self._take_connection(server)
         try:
-            connection = self._find_connection(server)
             if digest not in connection.scripts:
                 connection.wire.ask(("SCRIPT", "LOAD", text))
                 connection.scripts.add(digest)
-            connection.wire.send(("EVALSHA", digest, *arguments, connection.epoch), is_awaited=False)
+            connection.wire.tell(("EVALSHA", digest, *arguments, connection.epoch))
         except BaseException as error:
-            self._learn(server, error)
+            self._end(server, connection, error)
+            raise
+        self._connections.put_back(server, connection)
+
+    def _take_connection(self, server: Server) -> Connection:
+        """Take a connection to the server, unless it did not answer a moment ago. Raises redis-py's errors."""
+        if time.monotonic() < server.away_until:
+            raise RedisConnectionError("Redis did not answer a moment ago")
+        try:
+            return self._connections.take(server)
+        except BaseException as error:
+            self._end(server, None, error)
             raise
 
-    def _find_connection(self, server: Server) -> Connection:
-        """Give this thread's connection to the server. Raises redis-py's errors."""
-        connection = self._threads.connections.get(server)
-        if connection is None or not connection.wire.is_usable(time.monotonic()):
-            connection = self._connect(server)
-        return connection
-
-    def _learn(self, server: Server, error: BaseException) -> None:
-        """Draw the conclusions from what a command met."""
-        if isinstance(error, MovedError):
-            # The server is well; it is only not the one.
+    def _end(self, server: Server, connection: Connection | None, error: BaseException) -> None:
+        """Draw the conclusions from an error: put the connection back if it was answered, and else give it up."""
+        if connection and isinstance(error, ResponseError) and (isinstance(error, MovedError) or not is_away(error)):
+            self._connections.put_back(server, connection)
             return
-        if isinstance(error, ResponseError):
-            if is_away(error):
-                # Another server may be the right one now: the address is asked again.
-                self._give_up(server)
-        elif isinstance(error, (RedisConnectionError, RedisTimeoutError)):
-            server.away_until = time.monotonic() + AWAY_SECONDS
-            self._give_up(server)
-        else:
+        if connection:
             # The answer may still come, and must not be taken for the next command's.
-            self._disconnect(server)
-
-    def _connect(self, server: Server) -> Connection:
-        """Make this thread's connection to the server, in place of one that was made before a fork or has ended."""
-        self._threads.connections.pop(server, None)
-        wire = Wire(server.client, timeout_seconds=TIMEOUT_SECONDS)
-        info = read_info(wire.ask(("INFO", "server")))
-        # A service that hides its clock is told of a deadline that never comes.
-        server_clock_us = int(info.get("server_time_usec", NEVER_US))
-        made = Connection(wire, name_epoch(info), server_clock_us - int(time.monotonic() * 1e6))
-        self._threads.connections[server] = made
-        return made
-
-    def _give_up(self, server: Server) -> None:
-        """Look for another server in the place of this one."""
-        self._disconnect(server)
-        self.servers.refresh(server)
-
-    def _disconnect(self, server: Server) -> None:
-        """Give up this thread's connection to the server."""
-        connection = self._threads.connections.pop(server, None)
-        if connection is not None:
             connection.wire.close()
+        if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
+            server.away_until = time.monotonic() + AWAY_SECONDS
+        if isinstance(error, (ResponseError, RedisConnectionError, RedisTimeoutError)):
+            # Another server may be the right one now: the address is asked again.
+            self._connections.drop(server)
+            self.servers.refresh(server)
 
     def disconnect(self) -> None:
-        """Give up this thread's connections: the next command makes another, and compares the clocks anew."""
-        for server in list(self._threads.connections):
-            self._disconnect(server)
+        """Give up the connections that nobody uses: the next command makes another, and compares the clocks anew."""
+        self._connections.drop_all()
 
     def give_up_idle(self) -> None:
         """Give up the client's idle connections: other servers may have the addresses now. Those at work are left."""
@@ -237,38 +193,10 @@ class Store:
         self.servers.refresh()
 
     def close(self) -> None:
-        """Close the clients' connections, and this thread's."""
+        """Close the clients' connections, and ours."""
         for server in self.servers.list_known():
             server.client.close()
         self.disconnect()
-
-
-def check_presence(server: Server) -> None:
-    """Ask nothing of a server that did not answer a moment ago. Raises redis-py's ConnectionError."""
-    if time.monotonic() < server.away_until:
-        raise RedisConnectionError("Redis did not answer a moment ago")
-
-
-class Kept(threading.local):
-    """What each thread keeps."""
-
-    def __init__(self) -> None:
-        self.connections: dict[Server, Connection] = {}
-
-
-def read_epoch(client: Redis) -> str:
-    """Ask the server which of its runs this is."""
-    return name_epoch(client.info("server"))
-
-
-def name_epoch(info: Mapping[str, Any]) -> str:
-    """Name the server's run from what INFO says of it, and our layout of its records."""
-    return f"{LAYOUT}.{info.get('run_id', NO_RUN_ID)}"
-
-
-def read_info(text: bytes) -> dict[str, str]:
-    """Read the answer of INFO: lines of name and value with a colon between."""
-    return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
 
 store = Store()
@@ -305,7 +233,7 @@ class RedisScript:
         )
 
     def start(self, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> "Run":
-        """Have the script run while this thread does something else. Raises StoreAwayError."""
+        """Have the script run while something else is done. Raises StoreAwayError."""
         with naming_away:
             question = store.send(
                 *("EVALSHA", self.digest, len(keys), *keys, *arguments),
@@ -366,7 +294,7 @@ class Run(NamedTuple):
     question: Question
 
     def read(self) -> Any:  # noqa: ANN401 - whatever the script returns
-        """Give its answer, once and in the thread that started it. Raises StoreAwayError."""
+        """Give its answer, once. Raises StoreAwayError."""
         with naming_away:
             try:
                 return store.read(self.question)

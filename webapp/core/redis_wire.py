@@ -1,4 +1,4 @@
-"""The wire to one Redis server: a socket that one thread asks on, with as few system calls as there can be.
+"""The wire to one Redis server: a socket to ask on, with as few system calls as there can be.
 
 A call of the socket module lets go of the interpreter's lock, and another thread takes it: each is a place where a
 request waits for its turn. redis-py makes four of them for one command, as a socket with a time-out is polled before it
@@ -12,8 +12,7 @@ import socket
 import ssl
 import struct
 import time
-from collections import deque
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from hiredis import PushNotification, Reader, pack_command
 from redis import Redis
@@ -31,27 +30,12 @@ READ_BYTES = 65_536
 # A server is not asked whether it has hung up on a wire that was in use so shortly before.
 FRESH_SECONDS = 0.1
 
-# The answer of a command that has not been read.
-UNREAD: Final = object()
-
-
-class Sent:
-    """A command that was sent, and its answer once that was read, perhaps by nobody."""
-
-    __slots__ = ("answer", "is_awaited", "wire")
-
-    def __init__(self, wire: "Wire", *, is_awaited: bool) -> None:
-        """Remember the wire that the answer comes on."""
-        self.wire = wire
-        self.is_awaited = is_awaited
-        self.answer: Any = UNREAD
-
 
 class Wire:
-    """One connection of one thread. Every method raises redis-py's errors.
+    """One connection, for one thread at a time. Every method raises redis-py's errors.
 
-    Answers come in the order of the commands: reading one reads those before it as well. A command may be sent whose
-    answer nobody awaits; where that turns out to be an error, the wire is not usable any more.
+    A command whose answer nobody awaits is told: its answer comes before that of the next one, and is read with it.
+    Where it turns out to be an error, the wire is not usable any more.
     """
 
     def __init__(self, client: Redis, *, timeout_seconds: float) -> None:
@@ -63,51 +47,57 @@ class Wire:
         self._reader = Reader(protocolError=InvalidResponse, replyError=cast("Any", DefaultParser).parse_error)
         self._process_id = os.getpid()
         self._used_at = time.monotonic()
-        self._unread: deque[Sent] = deque()
+        # How many answers are on their way that nobody awaits.
+        self._unheard = 0
         self._is_spoilt = False
         if not isinstance(self._socket, ssl.SSLSocket):
             leave_timeout_to_kernel(self._socket, timeout_seconds)
 
     def ask(self, command: tuple[Argument, ...]) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send a command and give its answer, in bytes."""
-        return self.read(self.send(command))
+        self.send(command)
+        return self.read()
 
-    def send(self, command: tuple[Argument, ...], *, is_awaited: bool = True) -> Sent:
-        """Send a command whose answer is read later, or by nobody."""
+    def tell(self, command: tuple[Argument, ...]) -> None:
+        """Send a command whose answer nobody awaits."""
+        self.send(command)
+        self._unheard += 1
+
+    def send(self, command: tuple[Argument, ...]) -> None:
+        """Send a command whose answer is read before anything else is sent."""
         try:
             self._socket.sendall(pack_command(cast("Any", command)))
         except (BlockingIOError, TimeoutError) as error:
             raise RedisTimeoutError("Redis did not take a command in time") from error
         except OSError as error:
             raise RedisConnectionError(f"Redis hung up: {error}") from error
-        sent = Sent(self, is_awaited=is_awaited)
-        self._unread.append(sent)
-        return sent
 
-    def read(self, sent: Sent) -> Any:  # noqa: ANN401 - whatever the command returns
-        """Give the answer to a command that was sent on this wire, in bytes."""
-        while sent.answer is UNREAD:
-            self._read_next()
+    def read(self) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Give the answer to the command that was sent, in bytes."""
+        while self._unheard:
+            self._hear()
+        answer = self._receive()
         self._used_at = time.monotonic()
-        if isinstance(sent.answer, RedisError):
-            raise sent.answer
-        return sent.answer
+        if isinstance(answer, RedisError):
+            raise answer
+        return answer
 
-    def _read_next(self) -> None:
-        """Read the answer to the command that was sent first of those that have none."""
-        if not self._unread:
-            raise RedisConnectionError("the wire was given up before this answer was read")
+    def _hear(self) -> None:
+        """Read an answer that nobody awaits."""
+        answer = self._receive()
+        self._unheard -= 1
+        if isinstance(answer, RedisError):
+            log.warning("Redis refused a command whose answer nobody awaits: %s", answer)
+            self._is_spoilt = True
+
+    def _receive(self) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Receive one answer, which may be an error."""
         try:
-            answer = self._read()
+            return self._read()
         except (BlockingIOError, TimeoutError) as error:
             raise RedisTimeoutError("Redis did not answer in time") from error
         except OSError as error:
             raise RedisConnectionError(f"Redis hung up: {error}") from error
-        sent = self._unread.popleft()
-        sent.answer = answer
-        if isinstance(answer, RedisError) and not sent.is_awaited:
-            log.warning("Redis refused a command whose answer nobody awaits: %s", answer)
-            self._is_spoilt = True
 
     def _read(self) -> Any:  # noqa: ANN401 - whatever the command returns
         """Read one answer, however many pieces it comes in; what the server says unasked (RESP3) is none."""
@@ -129,9 +119,9 @@ class Wire:
         """Tell whether nothing came but answers: anything else is the server's goodbye."""
         try:
             while self._has_something_to_read():
-                if not self._unread:
+                if not self._unheard:
                     return False
-                self._read_next()
+                self._hear()
         except RedisError:
             return False
         return not self._is_spoilt
@@ -143,8 +133,7 @@ class Wire:
         return bool(poll.poll(0))
 
     def close(self) -> None:
-        """Hang up. What was not read is never told."""
-        self._unread.clear()
+        """Hang up."""
         self._link.disconnect()
 
 
