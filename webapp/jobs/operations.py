@@ -159,7 +159,7 @@ def run_now(job: Job, plan: Plan, asked: AskedHold, repeatable: Repeatable | Non
         fault("job_after_hold")
         store_finished(job, outcome, repeatable)
     fault("job_after_commit")
-    # Whoever sends the next job does so after this was sent, and Redis takes them in that order.
+    # Sent before the client is answered, so that its next job finds this one's hold settled.
     end_hold(hold, charged_microcredits=job.charged_microcredits, is_awaited=False)
     return NewJob(job, outcome)
 
