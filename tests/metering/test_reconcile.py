@@ -8,10 +8,12 @@ from tests.factories import Account, Key, body, make_account, make_holds_overdue
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
 from webapp.core.db import SQLITE_BUSY_SECONDS
+from webapp.core.errors import StoreAwayError
 from webapp.core.redis import store
 from webapp.jobs import operations
 from webapp.jobs.queries import list_jobs
 from webapp.keys.operations import revoke_key
+from webapp.metering import holds
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import (
     NEW_HOLD_SECONDS,
@@ -123,6 +125,16 @@ class TestHolds:
         reconcile_account(shard_tag=account.shard_tag)
         assert available(account) == 425
         settle_hold(hold, charged_microcredits=0)
+        assert available(account) == 500
+
+    def test_a_hold_that_is_given_up_is_not_asked_for_again(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(holds, "MAX_TRIES", 1)
+        store.client.delete(names.account_record(account.shard_tag))
+        with pytest.raises(StoreAwayError):
+            hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
+        assert peek_account(account.shard_tag).holds == {}
         assert available(account) == 500
 
 

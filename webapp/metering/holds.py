@@ -123,7 +123,7 @@ class AskedHold:
 
     def _wait(self) -> None:
         """Wait until the credits are set aside, telling Redis what it has to know for that."""
-        for _ in range(MAX_TRIES):
+        for tries_left in reversed(range(MAX_TRIES)):
             verdict, number, budgets = self._run.read()
             if verdict == b"held":
                 return
@@ -133,7 +133,9 @@ class AskedHold:
                 store.disconnect()
             else:
                 self._refuse(verdict, number, budgets)
-            self._run = self._ask()
+            if tries_left:
+                # Never without reading the answer: it may be a hold.
+                self._run = self._ask()
         raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
 
     def _refuse(self, verdict: bytes, number: bytes, budgets: Sequence[Any]) -> NoReturn:
