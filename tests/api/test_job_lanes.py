@@ -241,7 +241,7 @@ class TestConfirmation:
         assert not QuoteBook("other").confirms(quote.id, **subject, at=at)
         for change in ({"organisation_id": "org_2"}, {"digest": "e"}, {"microcredits": 6}):
             assert not book.confirms(quote.id, **(subject | change), at=at)
-        for wrong in (None, "", "x", "x.y", quote.id[::-1]):
+        for wrong in ("", "x", "x.y", quote.id[::-1]):
             assert not book.confirms(wrong, **subject, at=at)
 
 

@@ -197,6 +197,19 @@ class TestEndOfJob:
         _, spent = count_after_flush(app, key)
         assert spent >= BELL_MICROCREDITS
 
+    def test_a_job_stands_whatever_redis_says_of_its_end(
+        self, app: Flask, key: Key, at_commit: list[Callable[[], object]]
+    ) -> None:
+        call_until_served(app, key)
+        forbid = partial(store.client.execute_command, "ACL", "SETUSER", "default", "-script")
+        at_commit.append(forbid)
+        assert post_bell(app.test_client(), key).status_code == 201
+        assert self.count_holds(app, key) == 1
+        store.client.execute_command("ACL", "SETUSER", "default", "+script")
+        assert post_bell(app.test_client(), key).status_code == 201
+        assert self.count_holds(app, key) == 1
+        assert count_after_flush(app, key)[1] == 2 * BELL_MICROCREDITS + 3 * CALL_MICROCREDITS
+
     def test_a_script_that_was_forgotten_is_told_again_and_one_hold_becomes_overdue(
         self,
         app: Flask,

@@ -20,6 +20,7 @@ from webapp.metering.holds import (
     Hold,
     InsufficientCreditsError,
     TooManyHoldsError,
+    ask_for_credits,
     end_overdue_holds,
     hold_credits,
     list_overdue_holds,
@@ -126,6 +127,17 @@ class TestHolds:
         assert available(account) == 425
         settle_hold(hold, charged_microcredits=0)
         assert available(account) == 500
+
+    def test_a_hold_that_was_asked_for_says_the_same_each_time(self, account: Account) -> None:
+        small, large = (
+            ask_for_credits(shard_tag=account.shard_tag, hold_id=str(price), microcredits=price, max_holds=MAX_HOLDS)
+            for price in (75, 501)
+        )
+        for _ in range(2):
+            assert (small.is_held(), large.is_held(), small.get()) == (True, False, small.hold)
+            with pytest.raises(InsufficientCreditsError):
+                large.get()
+        assert peek_account(account.shard_tag).holds == {"75": 75}
 
     def test_a_hold_that_is_given_up_is_not_asked_for_again(
         self, account: Account, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 """Python's interpreter in a process whose threads answer requests: its lock, and its collector of cycles."""
 
 import gc
+import os
 import sys
 
 # Net new objects before the youngest are looked at, then how often that happens before the next two generations are.
@@ -15,6 +16,9 @@ TURN_SECONDS = 0.001
 def prepare_interpreter() -> None:
     """Set the interpreter up for threads that wait for each other. Call it once everything is loaded."""
     sys.setswitchinterval(TURN_SECONDS)
+    # Of the engines, which are loaded when they are first used: a circuit must not take every core from the other
+    # requests, and a credit is a core-second.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     calm_collector()
 
 

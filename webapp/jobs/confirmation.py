@@ -89,7 +89,7 @@ def quoting(
 
 def is_confirmed(plan: Plan, request: JobRequest, organisation_id: str, *, quotes: QuoteBook, at: datetime) -> bool:
     """Tell whether the request came with a quote of its price."""
-    return quotes.confirms(
+    return request.quote_id is not None and quotes.confirms(
         request.quote_id,
         organisation_id=organisation_id,
         digest=request.digest,

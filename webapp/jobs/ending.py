@@ -10,7 +10,6 @@ from typing import Any
 
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import AnyConnection, transaction
-from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
 from webapp.jobs.models import Job, JobStatus
 from webapp.jobs.result_sizes import MAX_RESULT_BYTES
@@ -18,7 +17,7 @@ from webapp.jobs.results import Outcome, store_outcome
 from webapp.jobs.states import move_job
 from webapp.ledger.operations import add_charge
 from webapp.metering.callers import RUN_JOB
-from webapp.metering.holds import Hold, let_hold_go, settle_hold, tell_settled
+from webapp.metering.holds import Hold, end_hold, let_hold_go
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
 
@@ -130,12 +129,3 @@ def add_job_charge(
         reason=f"Job {job_id}",
         at=at,
     )
-
-
-def end_hold(hold: Hold, *, charged_microcredits: int, is_awaited: bool = True) -> None:
-    """Settle the hold now if Redis answers; otherwise it ends when it is found to be overdue."""
-    settle = settle_hold if is_awaited else tell_settled
-    try:
-        settle(hold, charged_microcredits=charged_microcredits)
-    except StoreAwayError:
-        log.warning("hold %s is left to end when it is overdue", hold.id)

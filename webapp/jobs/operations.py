@@ -16,7 +16,6 @@ from webapp.jobs.ending import (
     Failure,
     add_job_charge,
     add_job_usage,
-    end_hold,
     end_stored_job,
     identify,
 )
@@ -37,7 +36,7 @@ from webapp.jobs.results import Outcome, store_outcome, write_outcome
 from webapp.jobs.states import move_new_job
 from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
-from webapp.metering.holds import AskedHold, Hold, hurry_hold, keep_hold
+from webapp.metering.holds import AskedHold, Hold, end_hold, hurry_hold, keep_hold
 from webapp.metering.reconcile import reconcile_account
 from webapp.metering.spenders import spender_of
 from webapp.quantum.engines import get_engine

@@ -31,12 +31,8 @@ class QuoteBook:
         content = [organisation_id, digest, microcredits, int(expires_at.timestamp())]
         return Quote(str(self._signer.dumps(content)), expires_at)
 
-    def confirms(
-        self, quote_id: str | None, *, organisation_id: str, digest: str, microcredits: int, at: datetime
-    ) -> bool:
+    def confirms(self, quote_id: str, *, organisation_id: str, digest: str, microcredits: int, at: datetime) -> bool:
         """Tell whether this quote is ours, of this request at this price, and not too old."""
-        if quote_id is None:
-            return False
         try:
             *subject, expires_at = self._signer.loads(quote_id)
         except BadSignature:

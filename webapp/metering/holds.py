@@ -1,5 +1,6 @@
 """Holds: credits set aside for a job before it is accepted, and settled or released once it ends."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from redis.exceptions import RedisError
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
@@ -23,6 +25,8 @@ from webapp.metering.budgets import BudgetExceededError, read_budgets
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import OpenHold
 from webapp.metering.reconcile import BUDGETS, KEPT_HOLD_SECONDS, SCRIPTS, hold_reference, reconcile_account
+
+log = logging.getLogger(__name__)
 
 HOLD = RedisScript(SCRIPTS / "hold.lua", library=BUDGETS, takes_epoch=True, takes_deadline=True)
 OVERDUE = RedisScript(SCRIPTS / "overdue.lua")
@@ -100,31 +104,40 @@ class AskedHold:
         self.hold = hold
         self._arguments = arguments
         self._max_holds = max_holds
-        # None until this thread knows.
-        self._is_held: bool | None = None
-        self._run = self._ask()
+        self._is_decided = False
+        self._error: BaseException | None = None
+        self._run: Run | None = self._ask()
 
     def _ask(self) -> Run:
         return HOLD.start(hold_keys(self.hold.shard_tag), self._arguments)
 
     def get(self) -> Hold:
         """Give the hold once it is one, any number of times. Raises what `hold_credits` does."""
-        if self._is_held is None:
-            self._is_held = False
-            self._wait()
-            self._is_held = True
+        if not self._is_decided:
+            self._is_decided = True
+            try:
+                self._wait()
+            except BaseException as error:
+                self._error = error
+                raise
+        if self._error is not None:
+            raise self._error
         return self.hold
 
     def is_held(self) -> bool:
         """Tell whether the credits are set aside; where Redis does not say, they will be found overdue."""
-        with suppress(UpcubeError, ConfirmationWantedError):
+        try:
             self.get()
-        return bool(self._is_held)
+        except (UpcubeError, ConfirmationWantedError):
+            return False
+        return True
 
     def _wait(self) -> None:
         """Wait until the credits are set aside, telling Redis what it has to know for that."""
-        for tries_left in reversed(range(MAX_TRIES)):
-            verdict, number, budgets = self._run.read()
+        for _ in range(MAX_TRIES):
+            # Redis is asked only where its answer is read, which may be that they are.
+            run, self._run = self._run or self._ask(), None
+            verdict, number, budgets = run.read()
             if verdict == b"held":
                 return
             if verdict == b"cold":
@@ -133,9 +146,6 @@ class AskedHold:
                 store.disconnect()
             else:
                 self._refuse(verdict, number, budgets)
-            if tries_left:
-                # Never without reading the answer: it may be a hold.
-                self._run = self._ask()
         raise StoreAwayError("The metering store lost what it was told; nothing was charged. Try again shortly.")
 
     def _refuse(self, verdict: bytes, number: bytes, budgets: Sequence[Any]) -> NoReturn:
@@ -212,6 +222,18 @@ def tell_settled(hold: Hold, *, charged_microcredits: int) -> None:
     Redis is gone before it reads this.
     """
     SETTLE.tell(hold_keys(hold.shard_tag), [hold.id, charged_microcredits, hold.shard_tag])
+
+
+def end_hold(hold: Hold, *, charged_microcredits: int, is_awaited: bool = True) -> None:
+    """Settle the hold now if Redis takes it; otherwise it ends when it is found to be overdue.
+
+    Whatever it is for has been stored by now, or given up: nothing may undo that any more.
+    """
+    settle = settle_hold if is_awaited else tell_settled
+    try:
+        settle(hold, charged_microcredits=charged_microcredits)
+    except (StoreAwayError, RedisError) as error:
+        log.warning("hold %s is left to end when it is overdue: %r", hold.id, error.__cause__ or error)
 
 
 def renew_hold(hold: Hold) -> bool:

@@ -5,7 +5,6 @@ at any point leaves a hold that ends when it is found to be overdue: with what S
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,7 +22,7 @@ from webapp.ledger.models import Account, TransferKind
 from webapp.ledger.operations import add_transfer, claim_reference, list_wrong_words, lock_balance
 from webapp.ledger.queries import list_organisations_with_expired, sum_expired_lots
 from webapp.metering.credits import grant_credits, record_credits
-from webapp.metering.holds import Hold, InsufficientCreditsError, hold_credits, hurry_hold, settle_hold
+from webapp.metering.holds import InsufficientCreditsError, end_hold, hold_credits, hurry_hold
 from webapp.metering.reconcile import (
     find_settled,
     hold_reference,
@@ -204,9 +203,3 @@ def withdraw(
     fault("withdrawal_after_commit")
     end_hold(hold, charged_microcredits=taken)
     return taken
-
-
-def end_hold(hold: Hold, *, charged_microcredits: int) -> None:
-    """Settle the hold now if Redis answers; otherwise it ends when it is found to be overdue."""
-    with suppress(StoreAwayError):
-        settle_hold(hold, charged_microcredits=charged_microcredits)
