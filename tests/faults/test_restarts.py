@@ -205,7 +205,7 @@ class TestEndOfJob:
         at_commit.append(forbid)
         assert post_bell(app.test_client(), key).status_code == 201
         assert self.count_holds(app, key) == 1
-        store.client.execute_command("ACL", "SETUSER", "default", "+script")
+        store.client.execute_command("ACL", "SETUSER", "default", "+script")  # type: ignore[no-untyped-call]
         assert post_bell(app.test_client(), key).status_code == 201
         assert self.count_holds(app, key) == 1
         assert count_after_flush(app, key)[1] == 2 * BELL_MICROCREDITS + 3 * CALL_MICROCREDITS
