@@ -72,17 +72,41 @@ class TestUnread:
             self.tell(store, str(number))
             assert store.call("GET", "word", key="word") == b"%d" % number
 
-    def test_a_connection_is_kept_whose_last_answer_nobody_has_read(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # As if it had not been used for long: then it is looked at for the server's goodbye.
+    @pytest.fixture
+    def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As if a connection was never used just now: then it is looked at for the server's goodbye."""
         monkeypatch.setattr("webapp.core.redis_wire.FRESH_SECONDS", 0)
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_a_connection_is_kept_whose_last_answer_nobody_has_read(self, store: Store) -> None:
         connection = self.get_connection(store)
         for word in ("one", "two"):
             self.tell(store, word)
             wait_until(lambda: has_something_to_read(store))
             assert store.call("GET", "word", key="word") == word.encode()
         assert self.get_connection(store) == connection
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_a_goodbye_is_noticed_before_the_next_command(self, store: Store, redis_url: str) -> None:
+        connection = self.get_connection(store)
+        with Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_id=connection)
+        wait_until(lambda: has_something_to_read(store))
+        assert store.call("ECHO", "right", key="word") == b"right"
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_a_failure_is_noticed_before_the_next_command(self, store: Store) -> None:
+        connection = self.get_connection(store)
+        self.tell(store, "fail")
+        wait_until(lambda: has_something_to_read(store))
+        assert self.get_connection(store) != connection
+
+    def test_a_connection_is_not_shared_with_a_process_that_was_forked(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection = self.get_connection(store)
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        assert self.get_connection(store) != connection
 
     def test_a_connection_on_which_something_failed_unheard_is_made_anew(
         self, store: Store, caplog: pytest.LogCaptureFixture
