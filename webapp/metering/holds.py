@@ -108,7 +108,9 @@ class AskedHold:
         return HOLD.start(hold_keys(self.hold.shard_tag), self._arguments)
 
     def get(self) -> Hold:
-        """Give the hold once it is one, any number of times. Raises what `hold_credits` does."""
+        """Give the hold once it is one, any number of times. Raises, once, what `hold_credits` does."""
+        if self._is_held is False:
+            raise RuntimeError("the hold was refused")
         if self._is_held is None:
             self._is_held = False
             self._wait()
@@ -117,8 +119,9 @@ class AskedHold:
 
     def is_held(self) -> bool:
         """Tell whether the credits are set aside; where Redis does not say, they will be found overdue."""
-        with suppress(UpcubeError, ConfirmationWantedError):
-            self.get()
+        if self._is_held is None:
+            with suppress(UpcubeError, ConfirmationWantedError):
+                self.get()
         return bool(self._is_held)
 
     def _wait(self) -> None:
