@@ -18,11 +18,13 @@ from webapp.metering.holds import (
     Hold,
     InsufficientCreditsError,
     TooManyHoldsError,
+    ask_for_credits,
     end_overdue_holds,
     hold_credits,
     list_overdue_holds,
     renew_hold,
     settle_hold,
+    tell_settled,
 )
 from webapp.metering.rebuild import rebuild
 from webapp.metering.reconcile import KEPT_HOLD_SECONDS, peek_account, reconcile_account
@@ -67,6 +69,26 @@ class TestHolds:
             settle_hold(first, charged_microcredits=0)
             assert available(account) == 500
         assert verify() == []
+
+    def test_a_hold_whose_end_is_told_twice_has_the_account_counted_anew(self, account: Account) -> None:
+        first = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=500, max_holds=MAX_HOLDS)
+        tell_settled(first, charged_microcredits=0)
+        second = hold_credits(shard_tag=account.shard_tag, hold_id="two", microcredits=500, max_holds=MAX_HOLDS)
+        settle_hold(second, charged_microcredits=0)
+        # Whatever was made of the account since the hold was ended by somebody else.
+        store.client.hset(names.account_record(account.shard_tag), "available", "7")
+        tell_settled(first, charged_microcredits=0)
+        hold_credits(shard_tag=account.shard_tag, hold_id="three", microcredits=75, max_holds=MAX_HOLDS)
+        assert available(account) == 425
+        assert verify() == []
+
+    def test_a_hold_that_was_refused_is_never_given(self, account: Account) -> None:
+        asked = ask_for_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=501, max_holds=MAX_HOLDS)
+        with pytest.raises(InsufficientCreditsError):
+            asked.get()
+        assert not asked.is_held()
+        with pytest.raises(RuntimeError, match="refused"):
+            asked.get()
 
     def test_an_account_has_a_number_of_jobs_holds_open_at_once(self, account: Account) -> None:
         def hold(number: int, *, key_id: str | None = "key_1") -> Hold:
