@@ -8,7 +8,7 @@ from tests.factories import Account, Key, body, make_account, make_holds_overdue
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
 from webapp.core.db import SQLITE_BUSY_SECONDS
-from webapp.core.redis import store
+from webapp.core.redis import TIMEOUT_US, store
 from webapp.jobs import operations
 from webapp.jobs.queries import list_jobs
 from webapp.keys.operations import revoke_key
@@ -81,6 +81,13 @@ class TestHolds:
         hold_credits(shard_tag=account.shard_tag, hold_id="three", microcredits=75, max_holds=MAX_HOLDS)
         assert available(account) == 425
         assert verify() == []
+
+    def test_a_hold_that_seems_late_is_asked_for_again_when_the_clocks_were_compared(self, account: Account) -> None:
+        hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
+        for connection in store._threads.connections.values():  # noqa: SLF001 - as if the server's clock had been put on
+            connection.clock_offset_us -= 10 * TIMEOUT_US
+        hold_credits(shard_tag=account.shard_tag, hold_id="two", microcredits=75, max_holds=MAX_HOLDS)
+        assert available(account) == 350
 
     def test_a_hold_that_was_refused_is_never_given(self, account: Account) -> None:
         asked = ask_for_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=501, max_holds=MAX_HOLDS)
