@@ -93,13 +93,15 @@ def test_a_route_without_declared_authentication_is_refused(app: Flask) -> None:
         get_authentication(app, "forgotten")
 
 
+def list_files_with(pattern: str) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in sources("webapp", "worker") if re.search(pattern, path.read_text())]
+
+
 def test_there_is_one_place_that_commits() -> None:
-    found = [
-        str(path.relative_to(ROOT))
-        for path in sources("webapp", "worker")
-        if re.search(r"\.commit\(", path.read_text())
-    ]
-    assert found == ["webapp/core/db.py", "webapp/migrations/env.py"]
+    # The driver's connection hands on what the one place tells it, which alone makes such connections.
+    assert list_files_with(r"\.commit\(") == ["webapp/core/db.py", "webapp/core/driver.py", "webapp/migrations/env.py"]
+    assert list_files_with(r"\bDriverConnection\(") == ["webapp/core/db.py"]
+    assert (ROOT / "webapp/core/db.py").read_text().count(".commit(") == 1
 
 
 def test_edges_speak_neither_sql_nor_redis() -> None:
