@@ -6,6 +6,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 
 import flask_migrate
@@ -17,6 +18,8 @@ from redis import Redis
 from config import Settings, load_settings
 from webapp import create_app
 from webapp.core.db import db
+from webapp.core.redis import Store
+from webapp.core.redis_connections import Connection
 from worker.embedded_valkey import running_valkey
 
 # Where the operator points the suite at servers, these are used in place of our own.
@@ -182,3 +185,8 @@ def postgresql(folder: Path) -> Iterator[PostgresqlStore]:
     server.psql("ALTER SYSTEM SET fsync = off; ALTER SYSTEM SET full_page_writes = off; SELECT pg_reload_conf();")
     yield PostgresqlStore(server.get_uri(), folder)
     server.cleanup()
+
+
+def list_idle_connections(store: Store) -> list[Connection]:
+    """Give our connections to Redis that nobody uses, which only tests want to look at."""
+    return list(chain(*store._connections._idle.values()))  # noqa: SLF001

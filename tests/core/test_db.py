@@ -1,7 +1,10 @@
 """transaction(): writers wait for each other, see what the others wrote, and leave nothing half done."""
 
+import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -175,6 +178,36 @@ def test_a_lock_that_is_not_to_be_had_is_the_stores_fault(
         with pytest.raises(StoreAwayError):
             rename_elsewhere(app, account, "refused")
         sa.event.remove(engine, "checkout", be_impatient)
+
+
+@pytest.mark.usefixtures("context")
+@pytest.mark.parametrize("begin", [transaction, bare_transaction])
+def test_a_transaction_takes_the_lock_of_sqlite_before_it_reads(
+    begin: Callable[[], AbstractContextManager[object]],
+) -> None:
+    engine = db.engine
+    if engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has no such lock")
+    db.session.execute(sa.select(1))
+    db.session.rollback()
+    before = engine.pool.status()
+
+    def be_impatient(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA busy_timeout = 1")
+
+    sa.event.listen(engine, "checkout", be_impatient)
+    # As another process would.
+    with closing(sqlite3.connect(engine.url.database or "", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreAwayError) as refused, begin():
+            pytest.fail("it began")
+        assert refused.value.__cause__
+        db.session.rollback()
+        assert engine.pool.status() == before
+        other.rollback()
+    with begin():
+        pass
+    sa.event.remove(engine, "checkout", be_impatient)
 
 
 @pytest.mark.usefixtures("context")

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 
 import pytest
 from redis import Redis
@@ -13,8 +12,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from tests.live import wait_until
+from tests.stores import list_idle_connections
 from webapp.core.redis import Store
-from webapp.core.redis_connections import Connection, read_epoch
+from webapp.core.redis_connections import read_epoch
 
 
 def test_what_the_server_says_unasked_is_no_answer(redis_url: str) -> None:
@@ -61,14 +61,14 @@ class TestConnections:
         assert store.read(second) == b"two"
         assert store.call("ECHO", "four", key="word") == b"four"
         assert [store.read(third), store.read(first)] == [b"three", b"one"]
-        assert len(get_idle(store)) == 3
+        assert len(list_idle_connections(store)) == 3
 
     def test_an_answer_is_read_once(self, store: Store) -> None:
         question = store.send("ECHO", "one", key="word")
         assert store.read(question) == b"one"
         with pytest.raises(RuntimeError, match="read before"):
             store.read(question)
-        assert len(get_idle(store)) == 1
+        assert len(list_idle_connections(store)) == 1
 
     def test_the_connection_that_was_used_last_is_used_next(self, store: Store) -> None:
         questions = [store.send("CLIENT", "ID", key="word") for _ in range(3)]
@@ -85,7 +85,7 @@ class TestConnections:
 
         with ThreadPoolExecutor(max_workers=8) as threads:
             list(threads.map(ask, range(8)))
-        assert 1 <= len(get_idle(store)) <= 8
+        assert 1 <= len(list_idle_connections(store)) <= 8
 
     def test_an_error_does_its_connection_no_harm(self, store: Store) -> None:
         connection = self.get_connection(store)
@@ -98,17 +98,34 @@ class TestConnections:
             self.tell(store, str(number))
             assert store.call("GET", "word", key="word") == b"%d" % number
 
-    def test_a_connection_is_kept_whose_last_answer_nobody_has_read(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # As if it had not been used for long: then it is looked at for the server's goodbye.
+    @pytest.fixture
+    def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As if a connection was never used just now: then it is looked at for the server's goodbye."""
         monkeypatch.setattr("webapp.core.redis_wire.FRESH_SECONDS", 0)
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_a_connection_is_kept_whose_last_answer_nobody_has_read(self, store: Store) -> None:
         connection = self.get_connection(store)
         for word in ("one", "two"):
             self.tell(store, word)
             wait_until(lambda: has_something_to_read(store))
             assert store.call("GET", "word", key="word") == word.encode()
         assert self.get_connection(store) == connection
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_a_goodbye_is_noticed_before_the_next_command(self, store: Store, redis_url: str) -> None:
+        connection = self.get_connection(store)
+        with Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_id=connection)
+        wait_until(lambda: has_something_to_read(store))
+        assert store.call("ECHO", "right", key="word") == b"right"
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_a_failure_is_noticed_before_the_next_command(self, store: Store) -> None:
+        connection = self.get_connection(store)
+        self.tell(store, "fail")
+        wait_until(lambda: has_something_to_read(store))
+        assert self.get_connection(store) != connection
 
     def test_a_connection_on_which_something_failed_unheard_is_made_anew(
         self, store: Store, caplog: pytest.LogCaptureFixture
@@ -133,16 +150,6 @@ class TestConnections:
         assert store.call("GET", "word", key="word") == b"three"
         assert self.get_connection(store) != connection
 
-    def test_one_that_was_idle_when_the_server_hung_up_is_not_used(
-        self, store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("webapp.core.redis_wire.FRESH_SECONDS", 0)
-        connection = self.get_connection(store)
-        self.tell(store, "one")
-        with Redis.from_url(redis_url) as other:
-            other.client_kill_filter(_id=connection)
-        assert self.get_connection(store) != connection
-
     def test_a_child_makes_connections_of_its_own(self, store: Store) -> None:
         connection = self.get_connection(store)
         self.tell(store, "one")
@@ -163,10 +170,6 @@ class TestConnections:
             assert store.call("GET", "word", key="word") == read_epoch(other).encode()
 
 
-def get_idle(store: Store) -> list[Connection]:
-    return list(chain(*store._connections._idle.values()))  # noqa: SLF001 - how many there are is nobody's to ask but ours
-
-
 def has_something_to_read(store: Store) -> bool:
-    [connection] = get_idle(store)
+    [connection] = list_idle_connections(store)
     return connection.wire._has_something_to_read()  # noqa: SLF001 - when an answer comes is not ours to say

@@ -176,6 +176,8 @@ def test_a_slot_that_is_half_moved_is_a_503_and_then_exact(app: Flask, cluster: 
                 work()
         cluster.move_keys(slot, source, target)
         cluster.end_move(slot, source, target)
+        # Nobody has heard yet where the slot is now.
+        hold_credits(shard_tag=tag, hold_id="two", microcredits=75, max_holds=16)
         assert verify() == []
         assert (call(app, key), post_bell(app.test_client(), key).status_code) == (200, 201)
         assert verify() == []

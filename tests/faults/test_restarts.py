@@ -17,7 +17,7 @@ from tests.factories import API, Key, count_jobs, make_account, make_key, now, p
 from tests.faults.own_valkey import OwnValkey
 from tests.faults.service import BELL_MICROCREDITS, CALL_MICROCREDITS
 from tests.live import wait_until
-from tests.stores import make_settings
+from tests.stores import list_idle_connections, make_settings
 from webapp import create_app
 from webapp.accounts.audit import OPERATOR
 from webapp.accounts.models import User
@@ -238,7 +238,8 @@ def test_a_server_that_was_made_a_replica_is_left_for_whoever_has_its_address(
     operator = Redis(unix_socket_path=str(valkey.socket))
     operator.replicaof("127.0.0.1", "1")
     assert post_bell(app.test_client(), key).status_code == 503
-    assert not store._connections._idle  # noqa: SLF001 - what a failover needs, and no test has one
+    # What a failover needs, and no test has one.
+    assert not list_idle_connections(store)
     operator.replicaof("NO", "ONE")
     operator.close()
     wait_until(lambda: post_bell(app.test_client(), key).status_code == 201)

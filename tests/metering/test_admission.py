@@ -4,7 +4,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
-from itertools import chain
 from threading import Thread
 
 import pytest
@@ -14,6 +13,7 @@ from flask.testing import FlaskClient
 from config import ConfigurationError, Settings
 from tests.factories import API, PASSWORD, Key, body, make_account, make_key, now, post_bell
 from tests.metering.steps import counted_statements
+from tests.stores import list_idle_connections
 from webapp import create_app
 from webapp.accounts.audit import HERE, OPERATOR
 from webapp.accounts.log_in import log_in
@@ -262,7 +262,7 @@ class TestOperationPrices:
 def test_clocks_that_drifted_apart_are_compared_again(client: FlaskClient, app: Flask, key: Key) -> None:
     client.get(ME, headers=key.headers)
     # As if Redis' host had slept, or its clock had been set forward, since this connection was made.
-    for connection in chain(*store._connections._idle.values()):  # noqa: SLF001 - no test can set the server's clock
+    for connection in list_idle_connections(store):
         connection.clock_offset_us -= 3_600_000_000
     answer = client.get(ME, headers=key.headers)
     assert (answer.status_code, "RateLimit" in answer.headers) == (200, True)

@@ -5,11 +5,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.stores import list_idle_connections
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
 from webapp.core.db import SQLITE_BUSY_SECONDS
 from webapp.core.errors import StoreAwayError
-from webapp.core.redis import store
+from webapp.core.redis import TIMEOUT_US, store
 from webapp.jobs import operations
 from webapp.jobs.queries import list_jobs
 from webapp.keys.operations import revoke_key
@@ -26,6 +27,7 @@ from webapp.metering.holds import (
     list_overdue_holds,
     renew_hold,
     settle_hold,
+    tell_settled,
 )
 from webapp.metering.rebuild import rebuild
 from webapp.metering.reconcile import KEPT_HOLD_SECONDS, peek_account, reconcile_account
@@ -70,6 +72,26 @@ class TestHolds:
             settle_hold(first, charged_microcredits=0)
             assert available(account) == 500
         assert verify() == []
+
+    def test_a_hold_whose_end_is_told_twice_has_the_account_counted_anew(self, account: Account) -> None:
+        first = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=500, max_holds=MAX_HOLDS)
+        tell_settled(first, charged_microcredits=0)
+        second = hold_credits(shard_tag=account.shard_tag, hold_id="two", microcredits=500, max_holds=MAX_HOLDS)
+        settle_hold(second, charged_microcredits=0)
+        # Whatever was made of the account since the hold was ended by somebody else.
+        store.client.hset(names.account_record(account.shard_tag), "available", "7")
+        tell_settled(first, charged_microcredits=0)
+        hold_credits(shard_tag=account.shard_tag, hold_id="three", microcredits=75, max_holds=MAX_HOLDS)
+        assert available(account) == 425
+        assert verify() == []
+
+    def test_a_hold_that_seems_late_is_asked_for_again_when_the_clocks_were_compared(self, account: Account) -> None:
+        hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
+        # As if the server's clock had been put on.
+        for connection in list_idle_connections(store):
+            connection.clock_offset_us -= 10 * TIMEOUT_US
+        hold_credits(shard_tag=account.shard_tag, hold_id="two", microcredits=75, max_holds=MAX_HOLDS)
+        assert available(account) == 350
 
     def test_an_account_has_a_number_of_jobs_holds_open_at_once(self, account: Account) -> None:
         def hold(number: int, *, key_id: str | None = "key_1") -> Hold:

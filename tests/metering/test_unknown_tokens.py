@@ -1,6 +1,7 @@
 """Tokens that nobody has: one network has SQL asked of a bounded number, and keeps nobody's key out with them."""
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -8,6 +9,7 @@ from werkzeug.test import TestResponse
 from tests.factories import API, Key, body
 from tests.metering.steps import counted_statements
 from webapp.core import redis_names as names
+from webapp.core.db import db
 from webapp.core.key_tokens import KeyToken, new_shard_tag, new_token, parse_token
 from webapp.core.redis import store
 from webapp.metering import unknown_tokens
@@ -84,6 +86,8 @@ def test_who_knows_an_accounts_shard_tag_is_bounded_as_well(client: FlaskClient,
     fill(client, shard_tag=read(key.raw).shard_tag)
     forget(key)
     assert send(client, key.raw).status_code == 429
+    # What came from here takes no room of the account's elsewhere.
+    fill(client, address=ELSEWHERE)
     assert send(client, key.raw, address=ELSEWHERE).status_code == 200
 
 
@@ -99,6 +103,20 @@ def test_keys_that_somebody_has_take_no_room(client: FlaskClient, key: Key) -> N
     for _ in range(MAX_UNKNOWN + 1):
         assert send(client, key.raw).status_code == 200
         forget(key)
+    fill(client)
+
+
+def test_a_database_that_is_away_takes_no_room(app: Flask, client: FlaskClient) -> None:
+    def fail(*_: object) -> None:
+        raise sa.exc.OperationalError("SELECT 1", {}, Exception("gone"))
+
+    with app.app_context():
+        engine = db.engine
+    sa.event.listen(engine, "before_cursor_execute", fail)
+    try:
+        assert {guess(client) for _ in range(MAX_UNKNOWN + 1)} == {503}
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", fail)
     fill(client)
 
 

@@ -30,7 +30,8 @@ REFUSALS = {
     "Too many jobs open at one time is a gate that opens again: Retry-After says when to come back.",
     404: "There is no such thing in this account.",
     422: "A field is wrong; details names each with its path and what is allowed.",
-    429: "Too many calls: Retry-After says when to come back.",
+    429: "Too many calls, or too many keys that nobody has from your network (too_many_unknown_keys): Retry-After says "
+    "when to come back.",
     503: "A store is away, or too many large results or programs are being read: nothing was charged; Retry-After says "
     "when to come back.",
 }

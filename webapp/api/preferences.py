@@ -21,7 +21,7 @@ PREFER = HeaderField(
 IDEMPOTENCY = HeaderField(
     "Idempotency-Key",
     f"A name of your own for this request: {ALLOWED_KEY}. For 24 hours a repeat is given the first answer, and runs "
-    "nothing; the same key with another body is a 409.",
+    "nothing; the same key with a body that asks for something else is a 409.",
     "order-4711",
 )
 

@@ -52,8 +52,6 @@ WRITERS = threading.Lock()
 # What writes a value as the driver takes it.
 Writer = Callable[[Any], Any]
 
-# What a session in a transaction() has in its `info`.
-WRITING = "upcube_writing"
 # What tells that a connection will write.
 WRITES: Final[dict[str, Any]] = {"upcube_writes": True}
 
@@ -62,14 +60,14 @@ AnyConnection = Connection | DriverConnection
 Row = TypeVar("Row", bound="Base")
 
 
-class Thread(threading.local):
-    """What is true of one thread."""
+class Writing(threading.local):
+    """What each thread knows of its own writing."""
 
-    # Whether it is in a bare_transaction().
-    is_writing = False
+    # Whether it is in a transaction.
+    is_under_way = False
 
 
-THREAD = Thread()
+WRITING = Writing()
 
 
 class CommitLostError(StoreAwayError):
@@ -196,12 +194,8 @@ def transaction() -> Iterator[Session]:
         session.connection(execution_options=WRITES)
         yield session
 
-    session.info[WRITING] = True
-    try:
-        with committing(begin, session.get_bind().dialect):
-            yield session
-    finally:
-        session.info.pop(WRITING, None)
+    with committing(begin, session.get_bind().dialect):
+        yield session
 
 
 @contextmanager
@@ -216,17 +210,13 @@ def bare_transaction() -> Iterator[DriverConnection]:
         # Its connection is given back before another is taken: there are as many as threads.
         session.rollback()
     engine = db.engine
-    THREAD.is_writing = True
-    try:
-        with committing(lambda: DriverConnection(engine), engine.dialect) as connection:
-            yield connection
-    finally:
-        THREAD.is_writing = False
+    with committing(lambda: DriverConnection(engine), engine.dialect) as connection:
+        yield connection
 
 
 def check_unwritten(session: Session | None) -> None:
     """Refuse to begin what would undo other writing of this thread, or wait for it, and to forget what was to come."""
-    if THREAD.is_writing or (session and session.info.get(WRITING)):
+    if WRITING.is_under_way:
         raise RuntimeError("one transaction inside another would roll the outer one back, or wait for it for ever")
     if session and (session.new or session.dirty or session.deleted):
         raise RuntimeError("write inside transaction(), not before it")
@@ -236,6 +226,7 @@ def check_unwritten(session: Session | None) -> None:
 def committing(begin: Callable[[], AbstractContextManager[Begun]], dialect: Dialect) -> Iterator[Begun]:
     """Begin a transaction in the turn of its writer, and commit it: the only place that commits."""
     error_class = StoreAwayError
+    WRITING.is_under_way = True
     try:
         with turn_to_write(dialect), begin() as begun:
             try:
@@ -247,6 +238,8 @@ def committing(begin: Callable[[], AbstractContextManager[Begun]], dialect: Dial
                 raise
     except AWAY as error:
         raise error_class("The database does not answer; try again shortly.") from error
+    finally:
+        WRITING.is_under_way = False
 
 
 @contextmanager

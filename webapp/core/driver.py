@@ -57,7 +57,7 @@ class DriverConnection:
 
     def _wrap(self, error: Exception) -> BaseException:
         """Give SQLAlchemy's error for the driver's; what a statement was run with stays out of it."""
-        return DBAPIError.instance(None, None, error, self._error, hide_parameters=True, dialect=self.dialect)
+        return DBAPIError.instance(None, None, error, self._error, dialect=self.dialect)
 
     def rollback(self) -> None:
         """Undo what was not committed; a connection that cannot is given up."""

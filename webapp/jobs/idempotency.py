@@ -60,7 +60,8 @@ def find_answer(organisation_id: str, repeatable: Repeatable) -> SavedAnswer | N
     saved = db.session.get(SavedAnswer, (organisation_id, repeatable.key), populate_existing=True)
     if saved is not None and saved.digest != repeatable.digest:
         raise IdempotencyConflictError(
-            "This Idempotency-Key was sent before with another body. Use a new key for a new request.",
+            "This Idempotency-Key was sent before with a body that asks for something else. "
+            "Use a new key for a new request.",
             target="Idempotency-Key",
         )
     return saved

@@ -97,8 +97,8 @@ def submit_job(
 ) -> NewJob | SavedAnswer:
     """Run a small circuit at once, or queue any other for a worker; give the job, or what a repeated request was told.
 
-    The price is held before anything runs. Raises NotFoundError, InvalidFieldsError, GateRefusedError,
-    ConfirmationRequiredError, TooManyHoldsError, InsufficientCreditsError, IdempotencyConflictError,
+    Nothing is stored, charged or told before the price is held. Raises NotFoundError, InvalidFieldsError,
+    GateRefusedError, ConfirmationRequiredError, TooManyHoldsError, InsufficientCreditsError, IdempotencyConflictError,
     StillAnsweringError or StoreAwayError, all with nothing charged.
     """
     if repeatable is None:

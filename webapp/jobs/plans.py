@@ -123,7 +123,7 @@ class Plan:
 
     @property
     def is_tiny(self) -> bool:
-        """Tell whether it takes less time to run than to ask anybody about it."""
+        """Tell whether it may run while Redis decides on its price: it takes less time than the rest of the request."""
         return self.lane is Lane.INLINE and sum(route.cost.seconds for route in self.routes) <= MAX_TINY_SECONDS
 
     @property
