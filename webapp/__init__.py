@@ -11,6 +11,7 @@ from webapp import errors, hooks, logs
 from webapp.accounts.breaches import breached_passwords
 from webapp.accounts.sessions import SESSION_LIFETIME
 from webapp.admin import budget_commands, commands, credit_commands, health
+from webapp.answer_headers import AnswerHeaders
 from webapp.api import api
 from webapp.authentication import check_routes, public
 from webapp.cookies import ConsoleSessions, name_cookie
@@ -20,7 +21,6 @@ from webapp.core.sealing import sealer
 from webapp.dashboard import dashboard
 from webapp.extensions import csrf, login_manager, make_runtime, migrate
 from webapp.proxies import TrustedProxies
-from webapp.security_headers import SecurityHeaders
 
 
 class Application(Flask):
@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     budget_commands.install(app)
     csrf.exempt(api)
     public(app.view_functions["static"])
-    app.wsgi_app = SecurityHeaders(app.wsgi_app, is_over_tls=settings.secure_cookies)  # type: ignore[method-assign]  # Flask's way
+    app.wsgi_app = AnswerHeaders(app.wsgi_app, is_over_tls=settings.secure_cookies)  # type: ignore[method-assign]  # Flask's way
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     check_routes(app)

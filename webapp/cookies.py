@@ -3,7 +3,7 @@
 from flask import Flask, Request, Response, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
-from webapp.security_headers import API_PATH
+from webapp.answer_headers import API_PATH
 
 
 def name_cookie(name: str, *, is_secure: bool) -> str:

@@ -14,12 +14,12 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from webapp.accounts.audit import user_actor
 from webapp.accounts.organisations import NotAllowedError
 from webapp.accounts.refusals import note_refusal
+from webapp.answer_headers import API_PATH
 from webapp.core import clock
 from webapp.core.db import AWAY
 from webapp.core.errors import FieldError, StoreAwayError, UpcubeError
 from webapp.hooks import get_key_actor, get_origin, get_principal
 from webapp.metering.delegation import BeyondKeyError
-from webapp.security_headers import API_PATH
 
 log = logging.getLogger(__name__)
 

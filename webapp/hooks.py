@@ -13,6 +13,7 @@ from flask_login import current_user
 from webapp.accounts.audit import Actor, ActorType, Origin, unknown_actor
 from webapp.accounts.organisations import NotAllowedError
 from webapp.accounts.roles import Permission
+from webapp.answer_headers import ANSWER_FIELDS, API_PATH, Field
 from webapp.authentication import KeyRequired, LoginRequired, get_authentication
 from webapp.core import clock
 from webapp.core.errors import LengthRequiredError, NotFoundError, StoreAwayError, UpcubeError
@@ -25,7 +26,6 @@ from webapp.metering.admission import Admission, Principal, Verdict, admit, admi
 from webapp.metering.budgets import BudgetExceededError
 from webapp.metering.callers import Caller
 from webapp.metering.unknown_tokens import TooManyUnknownKeysError, is_stored
-from webapp.security_headers import ANSWER_FIELDS, API_PATH, Field
 
 # More are not looked up: an address has room for many.
 MAX_KEYS_IN_ADDRESS = 3

@@ -26,7 +26,8 @@ from tests.metering.steps import CALL_MICROCREDITS, call, put_budget
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
 from webapp.core.errors import InvalidFieldsError, NotFoundError
-from webapp.core.redis import RedisScript, store
+from webapp.core.redis import store
+from webapp.core.redis_scripts import RedisScript
 from webapp.keys.operations import revoke_key
 from webapp.ledger.budgets import BudgetPeriod, end_of_period, start_of_period
 from webapp.metering.budgets import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from webapp.accounts.devices import find_device
 from webapp.core import redis_names as names
 from webapp.core.errors import StoreAwayError, UpcubeError
-from webapp.core.redis import RedisScript
+from webapp.core.redis_scripts import RedisScript
 
 TAKE = RedisScript(Path(__file__).with_name("take_attempt.lua"))
 GIVE_BACK = RedisScript(Path(__file__).with_name("give_back_attempt.lua"))

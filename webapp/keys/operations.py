@@ -20,7 +20,8 @@ from webapp.core.db import ROW_LOCK, transaction
 from webapp.core.errors import NotFoundError, UpcubeError
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import new_token, parse_token
-from webapp.core.redis import RedisScript, asking_redis, store
+from webapp.core.redis import asking_redis, store
+from webapp.core.redis_scripts import RedisScript
 from webapp.keys.families import list_made
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.settings import KeySettings, check_settings, describe, due_notice, settings_of

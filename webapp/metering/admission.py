@@ -13,7 +13,8 @@ from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.key_tokens import KeyToken
-from webapp.core.redis import RedisScript, store
+from webapp.core.redis import store
+from webapp.core.redis_scripts import RedisScript
 from webapp.keys.families import get_line
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.keys.networks import encode_address, encode_network, is_within

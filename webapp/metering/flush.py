@@ -26,7 +26,8 @@ from webapp.core import redis_names as names
 from webapp.core.db import insert_for, transaction
 from webapp.core.errors import StoreAwayError
 from webapp.core.faults import fault
-from webapp.core.redis import RedisScript, asking_redis, store
+from webapp.core.redis import asking_redis, store
+from webapp.core.redis_scripts import RedisScript
 from webapp.ledger.operations import OverdraftError, add_charge
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import FlushBatch

@@ -18,7 +18,8 @@ from webapp.core import redis_names as names
 from webapp.core.db import transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
-from webapp.core.redis import RedisScript, Run, asking_redis, store
+from webapp.core.redis import asking_redis, store
+from webapp.core.redis_scripts import RedisScript, Run
 from webapp.core.redis_wire import Argument
 from webapp.ledger.operations import check_reference, lock_balance, void_reference
 from webapp.metering.budgets import BudgetExceededError, read_budgets

@@ -8,7 +8,7 @@ from sqlalchemy import Row, select
 from webapp.accounts.models import Organisation
 from webapp.core import redis_names as names
 from webapp.core.db import db, transaction
-from webapp.core.redis import RedisScript
+from webapp.core.redis_scripts import RedisScript
 from webapp.keys.families import line_of
 from webapp.keys.models import ApiKey, StoredToken
 from webapp.metering.admission import token_record

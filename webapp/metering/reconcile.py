@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from webapp.accounts.models import Organisation
 from webapp.core import redis_names as names
 from webapp.core.db import ROW_LOCK, db, transaction
-from webapp.core.redis import RedisScript
+from webapp.core.redis_scripts import RedisScript
 from webapp.ledger.budgets import Budget, list_budgets
 from webapp.ledger.models import Balance, Transfer
 from webapp.ledger.operations import lock_balance

@@ -42,7 +42,7 @@ NOT_STORED = [("Cache-Control", "no-store")]
 OF_FILE = frozenset({"200", "206", "304"})
 
 
-class SecurityHeaders:
+class AnswerHeaders:
     """WSGI middleware that adds them."""
 
     def __init__(self, application: Any, *, is_over_tls: bool) -> None:  # noqa: ANN401 - a WSGI application
