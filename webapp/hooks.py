@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flask import Flask, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -29,6 +29,8 @@ from webapp.metering.unknown_tokens import TooManyUnknownKeysError, is_stored
 
 # More are not looked up: an address has room for many.
 MAX_KEYS_IN_ADDRESS = 3
+Environ = dict[str, Any]
+
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
 
@@ -121,19 +123,19 @@ def install(app: Flask) -> None:
 
 def receive() -> ResponseReturnValue | None:
     """Name the request, refuse what cannot be meant well, and ask who sends it: one hook, as Flask takes its time."""
-    identify_request()
-    check_length()
-    return authenticate()
+    environ = request.environ
+    identify_request(environ)
+    check_length(environ)
+    return authenticate(environ)
 
 
-def identify_request() -> None:
+def identify_request(environ: Environ) -> None:
     """Give the request the id that its logs, its answer and its batch of counters carry.
 
     Raises NotFoundError for an address with a NUL in it: nothing of ours has one, and PostgreSQL fails when asked.
     """
-    environ = request.environ
-    g.request_id = new_id("req", at=clock.now())
-    environ[ANSWER_FIELDS] = [("X-Request-Id", g.request_id)]
+    g.request_id = request_id = new_id("req", at=clock.now())
+    environ[ANSWER_FIELDS] = [("X-Request-Id", request_id)]
     path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
     if "\0" in path:
         raise NotFoundError("There is nothing at this address.")
@@ -141,14 +143,14 @@ def identify_request() -> None:
         refuse_keys_in(f"{path}?{query}")
 
 
-def check_length() -> None:
+def check_length(environ: Environ) -> None:
     """Refuse a form without Content-Length, before any of it is read; the API checks its bodies in its own order.
 
     A server may cut such a body without a sign, and what is left of a form can still be a whole one. Where the server
     does not end bodies by itself, none is read without a length. Raises LengthRequiredError.
     """
-    is_form = request.method == "POST" and not request.path.startswith(API_PATH)
-    if is_form and request.content_length is None and request.environ.get("wsgi.input_terminated"):
+    is_form = environ["REQUEST_METHOD"] == "POST" and not environ["PATH_INFO"].startswith(API_PATH)
+    if is_form and request.content_length is None and environ.get("wsgi.input_terminated"):
         raise LengthRequiredError
 
 
@@ -164,14 +166,14 @@ def refuse_keys_in(address: str) -> None:
         raise KeyInAddressError
 
 
-def authenticate() -> ResponseReturnValue | None:
+def authenticate(environ: Environ) -> ResponseReturnValue | None:
     """Ask for what the route has declared. An unknown route falls through to its 404."""
     endpoint = request.endpoint
     if endpoint is None:
         return None
     authentication = get_authentication(current_app, endpoint)
     if isinstance(authentication, KeyRequired):
-        authenticate_key(authentication.scope, endpoint=endpoint)
+        authenticate_key(environ, authentication.scope, endpoint=endpoint)
     elif isinstance(authentication, LoginRequired):
         return authenticate_person(authentication)
     return None
@@ -227,9 +229,9 @@ def get_page_before() -> str | None:
     return before.removeprefix(request.host_url.rstrip("/")) if before.startswith(request.host_url) else None
 
 
-def authenticate_key(scope: str | None, *, endpoint: str) -> None:
+def authenticate_key(environ: Environ, scope: str | None, *, endpoint: str) -> None:
     """Admit the call with its bearer key, in one Redis round trip, or raise the refusal."""
-    settings, environ = runtime(), request.environ
+    settings = runtime()
     price_microcredits = settings.price_of(endpoint)
     token = read_bearer_token(environ.get("HTTP_AUTHORIZATION"))
     caller = Caller(environ.get("REMOTE_ADDR", ""), endpoint.removeprefix("api."))

@@ -5,7 +5,8 @@ starts OpenMP threads, after which a forked child that runs a circuit hangs. For
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from random import Random
 from typing import Final, Protocol, cast
@@ -150,55 +151,57 @@ class QulacsEngine:
     def run(self, circuit: Circuit, request: RunRequest) -> RunResult:
         """Run a circuit after checking it. Raises what `check_request` raises."""
         profile, _ = check_request(circuit, request, self.name, self.capabilities)
-        started = time.perf_counter()
-        if profile.is_dynamic:
-            shots = _Branches(circuit, request).sample()
-            means = estimate_means(self, circuit, request)
-            return self._result(circuit, request, shots, time.perf_counter() - started, expectation_values=means)
+        run = self._run_branches if profile.is_dynamic else self._run_state
+        return run(circuit, request, started=time.perf_counter())
+
+    def _run_branches(self, circuit: Circuit, request: RunRequest, *, started: float) -> RunResult:
+        """Run a circuit whose course depends on what it measures."""
+        shots = _Branches(circuit, request).sample()
+        means = estimate_means(self, circuit, request)
+        return RunResult(
+            counts=count_shots(shots, circuit.clbits),
+            probabilities=None,
+            engine=self.name,
+            engine_version=self.version,
+            seconds=time.perf_counter() - started,
+            memory=_list_memory(circuit, shots) if request.wants_memory else None,
+            expectation_values=means,
+        )
+
+    def _run_state(self, circuit: Circuit, request: RunRequest, *, started: float) -> RunResult:
+        """Run a circuit that ends by measuring: its state is computed once, and sampled."""
         state = _simulate(circuit)
         dimension = 1 << circuit.qubits
         readout = Readout(circuit)
-        samples = _repair(state.sampling(request.shots, _fold_seed(request.seed)), state, dimension=dimension)
+        samples = state.sampling(request.shots, _fold_seed(request.seed))
+        counted = Counter(samples)
+        # Looked for among the different ones, which are fewer.
+        if max(counted) >= dimension:
+            samples = _repair(samples, state, dimension=dimension)
+            counted = Counter(samples)
         probabilities = None
         if circuit.qubits <= self.capabilities.probabilities_max_qubits:
             probabilities = _compute_probabilities(state, dimension, readout)
-        return self._result(
-            circuit,
-            request,
-            readout.read_all(samples),
-            time.perf_counter() - started,
-            probabilities=probabilities,
-            statevector=_list_amplitudes(state, dimension) if request.wants_statevector else None,
-            expectation_values=_compute_means(state, request.observables),
-        )
-
-    def _result(
-        self,
-        circuit: Circuit,
-        request: RunRequest,
-        shots: list[int],
-        seconds: float,
-        *,
-        probabilities: dict[str, float] | None = None,
-        statevector: list[tuple[float, float]] | None = None,
-        expectation_values: tuple[ExpectationValue, ...] = (),
-    ) -> RunResult:
-        """Put together what was asked for."""
         return RunResult(
-            counts=count_shots(shots, circuit.clbits),
+            counts=readout.sum_up(counted.items()),
             probabilities=probabilities,
             engine=self.name,
             engine_version=self.version,
-            seconds=seconds,
-            memory=[write_bits(bits, circuit.clbits) for bits in shots] if request.wants_memory else None,
-            statevector=statevector,
-            expectation_values=expectation_values,
+            seconds=time.perf_counter() - started,
+            memory=_list_memory(circuit, readout.read_all(samples)) if request.wants_memory else None,
+            statevector=_list_amplitudes(state, dimension) if request.wants_statevector else None,
+            expectation_values=_compute_means(state, request.observables),
         )
 
 
 def create_engine(capabilities: Capabilities) -> QulacsEngine:
     """Create the engine for the catalogue."""
     return QulacsEngine(capabilities)
+
+
+def _list_memory(circuit: Circuit, shots: Sequence[int]) -> list[str]:
+    """List the bitstring of every shot."""
+    return [write_bits(bits, circuit.clbits) for bits in shots]
 
 
 def _apply(op: Operation, state: _State) -> None:
