@@ -383,7 +383,7 @@ def test_any_sequence_of_spending_crashing_and_losing_comes_out_exact(  # noqa: 
     run_state_machine_as_test(
         CreditMachine,
         settings=settings(
-            max_examples=7 if is_cluster(redis_url) else 15,
+            max_examples=7 if is_cluster(redis_url) or database_url == "postgresql" else 15,
             stateful_step_count=25,
             derandomize=True,
             # Without shrinking, which takes minutes here: the steps that failed are printed as they were.
