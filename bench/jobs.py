@@ -11,7 +11,7 @@ from redis import Redis
 from rq import Queue
 from rq.job import JobStatus
 
-from bench.apps.bell import run_bell
+from bench.apps.bell import QUEUE_NAME, run_bell
 from bench.load import Call, Client, Load, has_wrk, run_load
 from bench.places import Place, place
 from bench.processes import free_port, process_cpu_seconds, running, session_cpu_seconds
@@ -27,7 +27,6 @@ from webapp.metering.holds import AskedHold
 SHOTS = 1024
 BELL = Call("/api/quantum/v1/jobs", f'{{"templateId":"bell-state","shots":{SHOTS}}}')
 QUEUED_BELL = Call("/queued", BELL.body)
-QUEUE_NAME = "bench"
 CREATED = 201
 KEYS = 1000
 MANY = 16

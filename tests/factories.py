@@ -26,6 +26,7 @@ from webapp.keys.settings import KeySettings
 from webapp.ledger.organisations import create_organisation
 from webapp.ledger.sign_up import sign_up
 from webapp.metering.groups import GROUPS
+from webapp.metering.holds import Hold, ask_for_credits
 
 API = "/api/quantum/v1"
 PASSWORD = "correct horse battery"
@@ -193,3 +194,8 @@ def body(answer: TestResponse) -> dict[str, Any]:
 def now() -> datetime:
     """The time."""
     return clock.now()
+
+
+def hold_credits(**asked: Any) -> Hold:  # noqa: ANN401 - what ask_for_credits takes
+    """Set credits aside, and wait until they are."""
+    return ask_for_credits(**asked).get()

@@ -4,6 +4,8 @@ from collections import Counter
 
 from qulacs import QuantumCircuit, QuantumState
 
+# Of RQ, for whoever has a worker run it.
+QUEUE_NAME = "bench"
 QUBITS = 2
 
 

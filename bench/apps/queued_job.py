@@ -7,10 +7,9 @@ from redis import Redis
 from rq import Queue
 
 from bench.apps.bare_job import app, insert_job
-from bench.apps.bell import run_bell
+from bench.apps.bell import QUEUE_NAME, run_bell
 from config import load_settings
 
-QUEUE_NAME = "bench"
 WAIT_SECONDS = 10
 
 queue = Queue(QUEUE_NAME, connection=Redis.from_url(load_settings().redis_url))

@@ -14,13 +14,13 @@ from flask import Flask
 from redis import Redis
 
 from config import Settings
-from tests.factories import API, Key, now, post_bell
+from tests.factories import API, Key, hold_credits, now, post_bell
 from tests.faults.service import count_exactly
 from tests.live import wait_until
 from tests.stores import make_settings
 from webapp.core import clock
 from webapp.metering.flush import flush
-from webapp.metering.holds import end_overdue_holds, hold_credits, settle_hold
+from webapp.metering.holds import end_overdue_holds, settle_hold
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 from worker.embedded_valkey import is_ready, valkey_command

@@ -12,7 +12,17 @@ from redis.crc import key_slot
 from config import Settings
 from tests import stores
 from tests.clusters import ValkeyCluster, running_cluster
-from tests.factories import API, Key, count_jobs, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.factories import (
+    API,
+    Key,
+    count_jobs,
+    hold_credits,
+    make_account,
+    make_holds_overdue,
+    make_key,
+    now,
+    post_bell,
+)
 from tests.faults.service import BELL_MICROCREDITS, CALL_MICROCREDITS, LOADED
 from tests.live import wait_until
 from webapp import create_app
@@ -22,7 +32,7 @@ from webapp.core.errors import StoreAwayError
 from webapp.core.redis import asking_redis
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush, seal_all
-from webapp.metering.holds import end_overdue_holds, hold_credits
+from webapp.metering.holds import end_overdue_holds
 from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.rebuild import rebuild
 from webapp.metering.reconcile import reconcile_account

@@ -13,7 +13,7 @@ from flask import Flask
 from redis import Redis
 
 from config import Settings
-from tests.factories import API, Key, count_jobs, make_account, make_key, now, post_bell
+from tests.factories import API, Key, count_jobs, hold_credits, make_account, make_key, now, post_bell
 from tests.faults.own_valkey import OwnValkey
 from tests.faults.service import BELL_MICROCREDITS, CALL_MICROCREDITS
 from tests.live import wait_until
@@ -31,7 +31,7 @@ from webapp.keys.operations import revoke_key
 from webapp.metering import holds
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
-from webapp.metering.holds import end_overdue_holds, hold_credits, settle_hold
+from webapp.metering.holds import end_overdue_holds, settle_hold
 from webapp.metering.queries import list_keys_with_usage
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify

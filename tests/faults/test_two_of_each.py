@@ -8,11 +8,10 @@ from rq.worker import Worker
 
 from config import Settings
 from tests import stores
-from tests.factories import API, Key, make_holds_overdue, post_bell
+from tests.factories import API, Key, hold_credits, make_holds_overdue, post_bell
 from tests.faults.service import LOADED, count_exactly
 from tests.live import wait_until, worker_process
 from webapp.core.db import db
-from webapp.metering.holds import hold_credits
 from webapp.metering.models import FlushBatch
 from webapp.metering.reconcile import peek_account
 

@@ -5,11 +5,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.api.helpers import assert_nothing_happened
-from tests.factories import Account, Key, now, post_bell
+from tests.factories import Account, Key, hold_credits, now, post_bell
 from webapp.accounts.audit import OPERATOR
 from webapp.core.redis import store
 from webapp.jobs.confirmation import set_confirmation
-from webapp.metering.holds import ConfirmationWantedError, hold_credits
+from webapp.metering.holds import ConfirmationWantedError
 
 # A Bell state with the hundred shots of these tests costs 1101.
 BELOW, EXACTLY = 1_100, 1_101

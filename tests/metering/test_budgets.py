@@ -16,6 +16,7 @@ from tests.factories import (
     Account,
     Key,
     body,
+    hold_credits,
     make_account,
     make_holds_overdue,
     make_key,
@@ -38,7 +39,7 @@ from webapp.metering.budgets import (
 )
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush, seal_all
-from webapp.metering.holds import Hold, end_overdue_holds, hold_credits, settle_hold
+from webapp.metering.holds import Hold, end_overdue_holds, settle_hold
 from webapp.metering.rebuild import rebuild
 from webapp.metering.reconcile import BUDGETS, describe_account, peek_account, reconcile_account
 from webapp.metering.spending import Used

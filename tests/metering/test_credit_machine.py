@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from config import is_cluster
 from tests import stores
-from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
+from tests.factories import API, Account, Key, hold_credits, make_account, make_holds_overdue, make_key, now
 from tests.stores import PostgresqlStore, SqliteStore, make_settings
 from webapp import create_app
 from webapp.accounts.audit import OPERATOR
@@ -35,7 +35,7 @@ from webapp.ledger.queries import list_open_lots
 from webapp.metering.budgets import set_budget
 from webapp.metering.credits import get_credits, grant_credits, tell_redis
 from webapp.metering.flush import apply_batches, flush, read_batch, seal_all
-from webapp.metering.holds import Hold, InsufficientCreditsError, end_overdue_holds, hold_credits, settle_hold
+from webapp.metering.holds import Hold, InsufficientCreditsError, end_overdue_holds, settle_hold
 from webapp.metering.rebuild import rebuild
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour

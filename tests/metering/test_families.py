@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from config import Settings
-from tests.factories import API, Account, Key, body, make_account, make_key, make_key_by, now, post_bell
+from tests.factories import API, Account, Key, body, hold_credits, make_account, make_key, make_key_by, now, post_bell
 from tests.live import call as call_live
 from tests.live import wait_until, web_process
 from webapp.accounts.audit import OPERATOR
@@ -26,7 +26,7 @@ from webapp.ledger.budgets import BudgetTerms
 from webapp.metering.budgets import list_spent_budgets, set_budget, unset_budget
 from webapp.metering.delegation import GiverOverError, create_delegated_key
 from webapp.metering.flush import flush
-from webapp.metering.holds import hold_credits, settle_hold
+from webapp.metering.holds import settle_hold
 from webapp.metering.rebuild import rebuild
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify

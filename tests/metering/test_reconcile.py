@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import Account, Key, body, make_account, make_holds_overdue, make_key, now, post_bell
+from tests.factories import Account, Key, body, hold_credits, make_account, make_holds_overdue, make_key, now, post_bell
 from tests.stores import list_idle_connections
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
@@ -23,7 +23,6 @@ from webapp.metering.holds import (
     TooManyHoldsError,
     ask_for_credits,
     end_overdue_holds,
-    hold_credits,
     list_overdue_holds,
     renew_hold,
     settle_hold,

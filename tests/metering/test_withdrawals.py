@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.factories import API, Account, Key, make_account, make_holds_overdue, make_key, now
+from tests.factories import API, Account, Key, hold_credits, make_account, make_holds_overdue, make_key, now
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
 from webapp.core.errors import InvalidFieldsError, StoreAwayError
@@ -18,7 +18,7 @@ from webapp.ledger.queries import list_open_lots, list_transfers
 from webapp.metering import withdrawals
 from webapp.metering.credits import Expiring, get_credits, grant_credits
 from webapp.metering.flush import flush
-from webapp.metering.holds import Hold, end_overdue_holds, hold_credits, settle_hold
+from webapp.metering.holds import Hold, end_overdue_holds, settle_hold
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 from webapp.metering.withdrawals import NotAvailableError, adjust_credits, expire_credits

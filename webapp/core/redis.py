@@ -133,8 +133,8 @@ class Store:
     def tell(self, text: bytes, digest: str, *arguments: Argument, key: str) -> None:
         """Have the server that has the key run a script, with the epoch as its last argument; nobody awaits the answer.
 
-        It has arrived there before anything that is sent later. Should it fail, that is logged at some later time.
-        Raises redis-py's errors where it cannot be sent.
+        It is on its way before anything that is sent later; over a network, on another connection, that may pass it.
+        Should it fail, that is logged at some later time. Raises redis-py's errors where it cannot be sent.
         """
         server = self.servers.find(key)
         connection = self._take_connection(server)

@@ -50,8 +50,8 @@ class Connections:
     """The connections that nobody uses, of each server. The one that was used last is used next.
 
     It is still warm in every cache, here and in the server, where one of each thread's own had been idle for as long as
-    it takes the others to have their turns: 6 % of the time of a job, and 8 % of its CPU. There come to be as many as
-    there were commands at one time.
+    it takes the others to have their turns: 4 % of the time of a job, and of its CPU. There come to be as many as there
+    were commands at one time.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Connections:
                 connection = idle.pop()
             except IndexError:
                 return open_connection(server)
-            if connection.wire.is_usable(time.monotonic()):
+            if connection.wire.is_usable():
                 return connection
             connection.wire.close()
 

@@ -109,11 +109,11 @@ class Wire:
                 self._reader.feed(received)
         return answer
 
-    def is_usable(self, now: float) -> bool:
+    def is_usable(self) -> bool:
         """Tell whether this process made it and, where it was not in use just now, whether the server still listens."""
         if self._is_spoilt or self._process_id != os.getpid():
             return False
-        return now - self._used_at < FRESH_SECONDS or self._is_listened_to()
+        return time.monotonic() - self._used_at < FRESH_SECONDS or self._is_listened_to()
 
     def _is_listened_to(self) -> bool:
         """Tell whether nothing came but answers: anything else is the server's goodbye."""

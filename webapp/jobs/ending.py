@@ -1,6 +1,5 @@
 """How a job ends: its state, its charge and its hold, once, whoever comes first."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +19,6 @@ from webapp.metering.callers import RUN_JOB
 from webapp.metering.holds import Hold, end_hold, let_hold_go
 from webapp.metering.reconcile import hold_reference
 from webapp.metering.usage import UsageChange, add_usage, start_of_hour
-
-log = logging.getLogger(__name__)
 
 
 class Failure(Enum):

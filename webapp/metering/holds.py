@@ -113,7 +113,11 @@ class AskedHold:
         return HOLD.start(hold_keys(self.hold.shard_tag), self._arguments)
 
     def get(self) -> Hold:
-        """Give the hold once it is one, any number of times. Raises what `hold_credits` does."""
+        """Give the hold once it is one, any number of times.
+
+        Raises, in this order, BudgetExceededError, InsufficientCreditsError, TooManyHoldsError or
+        ConfirmationWantedError; or StoreAwayError.
+        """
         if not self._is_decided:
             self._is_decided = True
             try:
@@ -180,30 +184,6 @@ def ask_for_credits(
         *(max_holds, spender or "", "1" if is_confirmed else ""),
     ]
     return AskedHold(Hold(hold_id, shard_tag, microcredits), arguments, max_holds=max_holds)
-
-
-def hold_credits(
-    *,
-    shard_tag: str,
-    hold_id: str,
-    microcredits: int,
-    max_holds: int,
-    spender: str | None = None,
-    is_confirmed: bool = False,
-) -> Hold:
-    """Set credits aside as `ask_for_credits` does, and wait until they are.
-
-    Raises, in this order, BudgetExceededError, InsufficientCreditsError, TooManyHoldsError or ConfirmationWantedError;
-    or StoreAwayError.
-    """
-    return ask_for_credits(
-        shard_tag=shard_tag,
-        hold_id=hold_id,
-        microcredits=microcredits,
-        max_holds=max_holds,
-        spender=spender,
-        is_confirmed=is_confirmed,
-    ).get()
 
 
 def settle_hold(hold: Hold, *, charged_microcredits: int) -> None:

@@ -22,7 +22,7 @@ from webapp.ledger.models import Account, TransferKind
 from webapp.ledger.operations import add_transfer, claim_reference, list_wrong_words, lock_balance
 from webapp.ledger.queries import list_organisations_with_expired, sum_expired_lots
 from webapp.metering.credits import grant_credits, record_credits
-from webapp.metering.holds import InsufficientCreditsError, end_hold, hold_credits, hurry_hold
+from webapp.metering.holds import InsufficientCreditsError, ask_for_credits, end_hold, hurry_hold
 from webapp.metering.reconcile import (
     find_settled,
     hold_reference,
@@ -173,9 +173,9 @@ def withdraw(
 
     Gives how many were moved. Raises InsufficientCreditsError, StoreAwayError, or what `decide` raises.
     """
-    hold = hold_credits(
+    hold = ask_for_credits(
         shard_tag=organisation.shard_tag, hold_id=hold_id, microcredits=microcredits, max_holds=NO_LIMIT
-    )
+    ).get()
     fault("withdrawal_after_hold")
     try:
         with transaction() as session:
