@@ -60,14 +60,26 @@ def _adjoint(op: Operation) -> Operation:
     return Operation(op.gate, op.qubits, tuple(-angle for angle in op.parameters))
 
 
+# Gates whose power is the same gate with a multiple of its angle, and after how many radians they are the same again.
+_PERIODS: Final[Mapping[str, float]] = MappingProxyType(
+    {
+        **dict.fromkeys(("p", "mcp", "cp", GPHASE), math.tau),
+        **dict.fromkeys(("rx", "ry", "rz", "rxx", "ryy", "rzz", "crx", "cry", "crz"), 2 * math.tau),
+    }
+)
+
+
 def raise_to(operations: Sequence[Operation], exponent: float) -> list[Operation] | None:
     """Raise a single gate to any power; None where that is no single known gate."""
     if len(operations) != 1:
         return None
     op = operations[0]
-    if op.gate in {"p", "mcp", "rx", "ry", "rz", "rxx", "ryy", "rzz", "cp", "crx", "cry", "crz", GPHASE}:
-        # The angles grow in proportion, and so does the phase.
-        return [Operation(op.gate, op.qubits, tuple(angle * exponent for angle in op.parameters))]
+    if op.gate in _PERIODS:
+        [angle] = op.parameters
+        if not exponent.is_integer():
+            # On the principal branch, as for all other gates: the half power of p(3*pi/2) is that of p(-pi/2).
+            angle = math.remainder(angle, _PERIODS[op.gate])
+        return [Operation(op.gate, op.qubits, (angle * exponent,))]
     if op.gate == "id":
         return [op]
     controls, base = _CONTROLLED.get(op.gate, (0, op.gate))
