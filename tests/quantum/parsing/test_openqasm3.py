@@ -106,6 +106,11 @@ def test_the_phase_of_the_built_in_u_is_that_of_the_specification() -> None:
         ("ctrl @ gphase(0.7) q[0];", "p(0.7) q[0];"),
         ("ctrl @ inv @ s q[0], q[1];", "cp(-pi/2) q[0], q[1];"),
         ("pow(0.5) @ x q[0];", "sx q[0];"),
+        # On the principal branch, however the same gate is written.
+        ("ctrl @ pow(0.5) @ p(3*pi/2) q[0], q[1];", "cp(-pi/4) q[0], q[1];"),
+        ("ctrl @ pow(0.5) @ rz(3*pi) q[0], q[1];", "crz(-pi/2) q[0], q[1];"),
+        ("pow(0.5) @ cp(3*pi/2) q[0], q[1];", "cp(-pi/4) q[0], q[1];"),
+        ("pow(2) @ rz(3*pi) q[0];", "rz(6*pi) q[0];"),
         ("pow(0.25) @ z q[0];", "t q[0];"),
         ("pow(-2) @ t q[0];", "sdg q[0];"),
         ("pow(3) @ cx q[0], q[1];", "cx q[0], q[1];"),
@@ -227,6 +232,20 @@ def test_conditions_on_bits_and_registers_become_values() -> None:
         ("qubit q; int k = 2 ** 100000000;", "too large"),
         ("qubit q; int k = 1 << 100000000;", "too large"),
         ("qubit q; int k = 99999999999999999999999999;", "at most 64 bits"),
+        ("qubit q; uint[4] k = 15; k += 1; rx(k) q;", "16 does not fit uint[4], which holds 0 to 15"),
+        ("qubit q; int[4] k = -9; rx(k) q;", "-9 does not fit int[4], which holds -8 to 7"),
+        ("qubit q; uint k = -1; rx(k) q;", "-1 does not fit uint"),
+        ("qubit q; int[0] k = 1;", "from 1 to 64"),
+        ("qubit q; rx(uint(-1)) q;", "not defined, or too large"),
+        ("qubit[3] q; x q[-5:2];", "q has no element -5; it has 3"),
+        ("qubit[3] q; x q[2:0];", "this part of q has no elements"),
+        ("qubit[3] q; x q[{0, -3}];", "names an element of q twice"),
+        ("qubit[3] q; let a = q[0:1] ++ q[1];", "the alias names the same qubit twice"),
+        ("qubit[2] q; bit[2] c; c[{1, 1}] = measure q;", "names an element of c twice"),
+        ("qubit q; bit[2] c; if ((c << 1) == 2) x q;", "drop the highest; shift a number"),
+        ("qubit q; bit[2] c; bit d; if (((c & d) << 1) == 2) x q;", "drop the highest; shift a number"),
+        ("float a = 1; gate g q { rx(a) q; }", "declare 'a' as const"),
+        ("int a = 1; gate g(t) q { pow(a) @ rx(t) q; }", "declare 'a' as const"),
         ('include "/etc/passwd";', "only stdgates.inc or qelib1.inc can be included"),
     ],
 )
@@ -235,6 +254,56 @@ def test_what_would_be_silently_wrong_elsewhere_is_refused(source: str, message:
         read(source)
     assert message in caught.value.message
     assert caught.value.line == 3
+
+
+def test_the_body_of_a_gate_means_what_it_meant_where_it_was_written() -> None:
+    source = (
+        "const float a = 0.5; const int n = 2; gate g(t) x { rx(t * a) x; } gate h(n) x { pow(n) @ p(a) x; } "
+        "gate f x, y, z { ctrl(n) @ x x, y, z; } qubit[3] q; "
+    )
+    called = "for int a in [7:7] { for int n in [1:1] { g(1.0) q[0]; h(3) q[0]; f q[0], q[1], q[2]; } }"
+    assert gates_of(source + called) == [
+        gate("rx", 0, angles=(0.5,)),
+        gate("p", 0, angles=(1.5,)),
+        gate("ccx", 0, 1, 2),
+    ]
+
+
+def test_casts_to_so_many_bits_keep_the_lowest() -> None:
+    source = "qubit q; bit[3] c; c[0] = measure q; "
+    for condition, values in (
+        ("int[3](c) < 0", {4, 5, 6, 7}),
+        ("int[3](c) == -1", {7}),
+        ("uint[2](c) == 3", {3, 7}),
+        ("c == bit[3](13)", {5}),
+        ("(uint[8](c) << 1) == 6", {3}),
+        ("int(c) == 6", {6}),
+    ):
+        assert gates_of(source + f"if ({condition}) x q;")[0].conditions[0].values == values, condition
+    assert gates_of("qubit q; rx(int[3](5)) q; ry(uint[3](-1)) q;") == [
+        gate("rx", 0, angles=(-3.0,)),
+        gate("ry", 0, angles=(7.0,)),
+    ]
+
+
+def test_the_variable_of_a_loop_has_the_type_that_it_is_declared_with() -> None:
+    assert [op.parameters[0] for op in gates_of("qubit q; for float a in {1, 3} rx(a / 2) q;")] == [0.5, 1.5]
+    assert [op.parameters[0] for op in gates_of("qubit q; for int k in {1.5, 3} rx(k) q;")] == [1.0, 3.0]
+
+
+def test_another_name_of_a_single_qubit_is_a_single_qubit() -> None:
+    assert gates_of("qubit[3] q; let a = q[2]; cx a, q[0:1];") == [gate("cx", 2, 0), gate("cx", 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value", "allowed"),
+    [("int[4]", 8, "from -8 to 7"), ("uint", -1, "from 0 to"), ("uint[2]", 4, "from 0 to 3"), ("int", 1e30, "to 9")],
+)
+def test_an_input_that_does_not_fit_its_type_is_refused(type_name: str, value: float, allowed: str) -> None:
+    with pytest.raises(InvalidFieldsError) as caught:
+        read(f"input {type_name} k; qubit q; rx(k) q;", k=value)
+    assert caught.value.details[0].path == "parameters.k"
+    assert allowed in str(caught.value.details[0].allowed)
 
 
 def test_annotations_delays_and_boxes_change_nothing() -> None:

@@ -1,6 +1,6 @@
 """Turn the condition of an `if` on classical bits into the values that the bits may have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from webapp.quantum.circuits import Condition
@@ -33,6 +33,7 @@ def read_condition(
             bits_of[name] = found
     if not bits_of:
         return bool(evaluate(expression, look_up))
+    _check_shifts(expression, bits_of)
     compared = _read_comparison(expression, bits_of, look_up)
     if compared is not None:
         return compared
@@ -45,6 +46,25 @@ def read_condition(
         )
     count_steps(1 << len(clbits))
     return Condition(clbits, _list_values(expression, clbits, bits_of, look_up))
+
+
+def _check_shifts(expression: Expression, bits: Container[Expression]) -> None:
+    """Refuse to shift bits to the left: a register drops what leaves it, and a number, which it is here, does not."""
+    if not isinstance(expression, Call):
+        return
+    if expression.function == "<<" and _is_register(expression.arguments[0], bits):
+        raise Mistake(
+            "bits that are shifted to the left drop the highest; shift a number: uint[8](c) << 1.", expression.position
+        )
+    for argument in expression.arguments:
+        _check_shifts(argument, bits)
+
+
+def _is_register(expression: Expression, bits: Container[Expression]) -> bool:
+    """Tell whether an expression stands for bits, and not for a number that is made of them."""
+    if isinstance(expression, Call) and expression.function in {"&", "|", "^", "<<", ">>"}:
+        return any(_is_register(argument, bits) for argument in expression.arguments)
+    return expression in bits
 
 
 def _list_values(

@@ -1,5 +1,6 @@
 """What the names of a program stand for while it is unrolled: inputs, constants, variables and registers."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn, TypeGuard
 
@@ -9,6 +10,7 @@ from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, compute, evaluate
 from webapp.quantum.parsing.names import BitRegister, Names, QubitRegister, Value
 from webapp.quantum.parsing.syntax import Alias, Assignment, Declaration, Operand, Range, Statement
+from webapp.quantum.parsing.widths import check_width, list_limits
 
 # How many of its inputs a program is told that it has.
 _NAMED_INPUTS: Final = 20
@@ -31,6 +33,18 @@ def refuse_missing(declarations: Sequence[Declaration]) -> NoReturn:
             for declaration in declarations
         ]
     )
+
+
+def _fit(type_name: str, width: int | None, number: Number, position: int) -> Number:
+    """Bring a number to a variable's type. Raises Mistake where it does not fit, as few authors mean it to wrap."""
+    limits = list_limits(type_name, width)
+    if limits is not None and not limits[0] <= math.trunc(number) <= limits[1]:
+        size = "" if width is None else f"[{width}]"
+        raise Mistake(
+            f"{number} does not fit {type_name}{size}, which holds {limits[0]} to {limits[1]}; nothing wraps round.",
+            position,
+        )
+    return compute(type_name, [number], position)
 
 
 class Environment:
@@ -69,6 +83,15 @@ class Environment:
             raise Mistake(f"{name.name[:40]!r} is {what}, so its value cannot be used here.", name.position)
         return meaning.number
 
+    def look_up_constant(self, name: Name) -> Number:
+        """Get the number that a name will always stand for: what a gate's body may use. Raises Mistake."""
+        number, meaning = self.look_up(name), self.names.get(name.name, name.position)
+        if isinstance(meaning, Value) and meaning.is_constant:
+            return number
+        raise Mistake(
+            f"a gate's body uses only its parameters and constants; declare {name.name[:40]!r} as const.", name.position
+        )
+
     def evaluate(self, expression: Expression) -> Number:
         """Compute an expression. Raises Mistake."""
         return evaluate(expression, self.look_up)
@@ -100,6 +123,12 @@ class Environment:
             raise ProgramTooLargeError(f"A program has at most {limit} {what}; this one wants {used + size}.")
         return size
 
+    def _read_width(self, declaration: Declaration) -> int | None:
+        """Compute how many bits a number's type has, where the program says so."""
+        if declaration.size is None:
+            return None
+        return check_width(self.evaluate(declaration.size), declaration.position)
+
     def _declare_qubits(self, declaration: Declaration) -> None:
         """Add qubits to the circuit."""
         if not self.names.is_outermost:
@@ -128,6 +157,11 @@ class Environment:
         if self.lacks(declaration):
             refuse_missing([declaration])
         number = self._inputs[declaration.name]
+        width = self._read_width(declaration)
+        limits = list_limits(declaration.type, width)
+        if limits is not None and not limits[0] <= number <= limits[1]:
+            allowed = f"a whole number from {limits[0]} to {limits[1]}"
+            raise InvalidFieldsError([FieldError(path, "It does not fit the type of the input.", allowed)])
         try:
             value = compute(declaration.type, [number], declaration.position)
         except Mistake:
@@ -136,7 +170,9 @@ class Environment:
             raise InvalidFieldsError([FieldError(path, "It is no whole number.", declaration.type)])
         self._unused_inputs.discard(declaration.name)
         self._inputs_declared.append(declaration.name[:64])
-        self.names.declare(declaration.name, Value(value, declaration.type, is_constant=True), declaration.position)
+        self.names.declare(
+            declaration.name, Value(value, declaration.type, is_constant=True, width=width), declaration.position
+        )
 
     def _declare_value(self, declaration: Declaration) -> None:
         """Give a constant or a variable its first value."""
@@ -145,8 +181,9 @@ class Environment:
             raise Mistake(_ONLY_MEASURED, declaration.position)
         if declaration.value is not None:
             number = self.evaluate(declaration.value)
-        number = compute(declaration.type, [number], declaration.position)
-        value = Value(number, declaration.type, is_constant=declaration.kind == "const")
+        width = self._read_width(declaration)
+        number = _fit(declaration.type, width, number, declaration.position)
+        value = Value(number, declaration.type, is_constant=declaration.kind == "const", width=width)
         self.names.declare(declaration.name, value, declaration.position)
 
     def assign(self, assignment: Assignment, *, is_conditional: bool) -> None:
@@ -162,15 +199,20 @@ class Environment:
         number = self.evaluate(assignment.value)
         if assignment.operator != "=":
             number = compute(assignment.operator[:-1], [meaning.number, number], position)
-        meaning.number = compute(meaning.type, [number], position)
+        meaning.number = _fit(meaning.type, meaning.width, number, position)
 
     def alias(self, alias: Alias) -> None:
         """Name parts of registers of qubits."""
         qubits: tuple[int, ...] = ()
+        is_single = len(alias.parts) == 1
         for part in alias.parts:
-            qubits += self.select_qubits(part)[0]
+            selected, is_one = self.select_qubits(part)
+            qubits += selected
+            is_single = is_single and is_one
             self._count_steps(len(qubits))
-        self.names.declare(alias.name, QubitRegister(qubits), alias.position)
+        if len(set(qubits)) < len(qubits):
+            raise Mistake("the alias names the same qubit twice; all of its qubits must differ.", alias.position)
+        self.names.declare(alias.name, QubitRegister(qubits, is_single), alias.position)
 
     def select_qubits(self, operand: Operand) -> tuple[tuple[int, ...], bool]:
         """Find the qubits that an operand names, and whether it is a single one. Raises Mistake."""
@@ -199,13 +241,21 @@ class Environment:
             indices = [self.evaluate_whole(item, operand.position) for item in index]
         else:
             indices = [self.evaluate_whole(0 if index is None else index, operand.position)]
+        # Negative elements of a range are counted from the end already: one that is still negative is not there.
+        lowest = 0 if isinstance(index, Range) else -len(elements)
         for value in indices:
-            if not -len(elements) <= value < len(elements):
+            if not lowest <= value < len(elements):
+                missing = value - len(elements) if isinstance(index, Range) and value < 0 else value
                 raise Mistake(
-                    f"{operand.name[:40]} has no element {value}; it has {len(elements)}, counted from 0.",
+                    f"{operand.name[:40]} has no element {missing}; it has {len(elements)}, counted from 0.",
                     operand.position,
                 )
-        return tuple([elements[value] for value in indices])
+        picked = tuple([elements[value] for value in indices])
+        if not picked:
+            raise Mistake(f"this part of {operand.name[:40]} has no elements.", operand.position)
+        if len(set(picked)) < len(picked):
+            raise Mistake(f"this names an element of {operand.name[:40]} twice; they must differ.", operand.position)
+        return picked
 
     def list_range(self, span: Range, position: int, *, length: int | None) -> list[int]:
         """List the whole numbers of a range, its ends included."""

@@ -10,6 +10,7 @@ from webapp.core.text import count_of
 from webapp.quantum.limits import MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_OPERATORS
 from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.parsing.tokens import INTEGER, NAME, REAL, STRING, Tokens
+from webapp.quantum.parsing.widths import SIZED_TYPES, cast
 
 Number = bool | int | float
 
@@ -73,7 +74,8 @@ _PRECEDENCE: Final[Mapping[str, int]] = MappingProxyType(
 )
 _UNARY_PRECEDENCE: Final = 11
 
-CASTS: Final = frozenset({"int", "uint", "float", "angle", "bool", "bit"})
+# A cast to a type of so many bits is kept as an operator of this name on the value and the width.
+_SIZED_CASTS: Final[Mapping[str, str]] = MappingProxyType({f"{name}[]": name for name in SIZED_TYPES})
 
 # Beyond this, a whole number is no 64-bit one, and a program that computes it is wrong or hostile.
 _LARGEST_INTEGER: Final = 1 << 63
@@ -103,6 +105,13 @@ def _whole(value: Number) -> int:
     raise TypeError
 
 
+def _to_unsigned(value: Number) -> int:
+    """Drop the fraction of a number that is not negative."""
+    if value < 0:
+        raise OverflowError
+    return math.trunc(value)
+
+
 def _log(value: Number) -> float:
     return math.log(value)
 
@@ -128,7 +137,7 @@ _FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Number]]]] = MappingProx
         "pow": (2, _power),
         "popcount": (1, lambda a: _whole(a).bit_count()),
         "int": (1, math.trunc),
-        "uint": (1, math.trunc),
+        "uint": (1, _to_unsigned),
         "float": (1, float),
         "angle": (1, float),
         "bool": (1, bool),
@@ -239,9 +248,8 @@ class ExpressionParser:
     def _read_named(self, name: str, position: int) -> Expression:
         """Read what follows a name: an index, arguments, or nothing."""
         tokens = self._tokens
-        if name in CASTS and tokens.accept("["):
-            self._read_nested(1)
-            tokens.expect("]")
+        if name in SIZED_TYPES and tokens.accept("["):
+            return self._read_sized_cast(name, position)
         if tokens.accept("("):
             arguments = [self._read_nested(1)]
             while tokens.accept(","):
@@ -258,6 +266,15 @@ class ExpressionParser:
         self._count_node()
         return Name(name, None, position)
 
+    def _read_sized_cast(self, name: str, position: int) -> Expression:
+        """Read the rest of `int[8](x)`."""
+        width = self._read_nested(1)
+        self._tokens.expect("]", after="the size")
+        self._tokens.expect("(", after=f"the size of {name}")
+        value = self._read_nested(1)
+        self._tokens.expect(")", after=f"the argument of {name}")
+        return self._apply(f"{name}[]", (value, width), position)
+
     def _apply(self, function: str, arguments: tuple[Expression, ...], position: int) -> Expression:
         """Compute at once what is constant; keep the rest."""
         self._operators += 1
@@ -266,7 +283,7 @@ class ExpressionParser:
         if function == "/" and not self._is_version_3:
             function = "real /"
         known = _FUNCTIONS.get(function)
-        if known is None and function not in _OPERATORS and function != "real /":
+        if known is None and function not in {*_OPERATORS, *_SIZED_CASTS, "real /"}:
             raise Mistake(f"there is no function {function[:40]!r}; there are {', '.join(_FUNCTIONS)}.", position)
         if known is not None and known[0] != len(arguments):
             raise Mistake(f"{function} takes {count_of(known[0], 'argument')}, not {len(arguments)}.", position)
@@ -280,6 +297,8 @@ class ExpressionParser:
 def compute(function: str, numbers: list[Number], position: int) -> Number:
     """Apply an operator or a function to numbers. Raises Mistake where there is no finite, whole-sized answer."""
     try:
+        if function in _SIZED_CASTS:
+            return cast(_SIZED_CASTS[function], numbers[0], numbers[1], position)
         if function == "/" and all(isinstance(number, int) for number in numbers):
             return _divide_whole(int(numbers[0]), int(numbers[1]), position)
         if function == "real /":
@@ -304,6 +323,20 @@ def evaluate(expression: Expression, look_up: Callable[[Name], Number]) -> Numbe
     return compute(expression.function, numbers, expression.position)
 
 
+def substitute(expression: Expression, look_up: Callable[[Name], Number | None]) -> Expression:
+    """Put numbers in place of names, and compute what is constant then; None leaves a name as it is. Raises Mistake."""
+    if isinstance(expression, int | float):
+        return expression
+    if isinstance(expression, Name):
+        value = look_up(expression)
+        return expression if value is None else value
+    arguments = tuple([substitute(argument, look_up) for argument in expression.arguments])
+    numbers = [argument for argument in arguments if isinstance(argument, int | float)]
+    if len(numbers) == len(arguments):
+        return compute(expression.function, numbers, expression.position)
+    return Call(expression.function, arguments, expression.position)
+
+
 def list_names(expression: Expression) -> Iterator[Name]:
     """List every name in an expression."""
     if isinstance(expression, Name):
@@ -318,7 +351,7 @@ def _divide_whole(dividend: int, divisor: int, position: int) -> int:
     if dividend % divisor:
         raise Mistake(
             f"OpenQASM 3 divides whole numbers without their fraction; write {dividend}.0/{divisor} for the fraction, "
-            "or floor(…) to drop it.",
+            f"or floor({dividend}.0/{divisor}) to drop it.",
             position,
         )
     return dividend // divisor

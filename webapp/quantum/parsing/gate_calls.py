@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -11,7 +11,7 @@ from webapp.quantum.circuits import Operation, share
 from webapp.quantum.limits import MAX_GATE_DEPTH, MAX_PROGRAM_STEPS
 from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
-from webapp.quantum.parsing.expressions import Expression, Name, Number, evaluate
+from webapp.quantum.parsing.expressions import Expression, Name, Number, evaluate, substitute
 from webapp.quantum.parsing.modifiers import GPHASE, control, invert, raise_to
 from webapp.quantum.parsing.syntax import GateCall, GateDefinition, Modifier
 
@@ -127,30 +127,16 @@ def _bind(call: GateCall, gate: Gate, places: Mapping[str, int]) -> BodyCall:
 
 
 def _fold(call: BodyCall, parameters: set[str], constants: Callable[[Name], Number]) -> BodyCall:
-    """Compute the angles that are constant, and check that the others use only names that there are."""
+    """Put constants in place of their names, which mean something else where the gate is called."""
 
-    def look_up(name: Name) -> Number:
-        return 1.0 if name.name in parameters and name.index is None else constants(name)
+    def look_up(name: Name) -> Number | None:
+        return None if name.name in parameters and name.index is None else constants(name)
 
-    folded: list[Expression] = []
-    for argument in call.arguments:
-        if isinstance(argument, int | float):
-            folded.append(argument)
-            continue
-        names = _names_of(argument)
-        for name in names:
-            look_up(name)
-        folded.append(argument if any(name.name in parameters for name in names) else evaluate(argument, constants))
-    return BodyCall(call.gate, call.modifiers, tuple(folded), call.wires, call.position)
-
-
-def _names_of(expression: Expression) -> list[Name]:
-    """List the names in an expression."""
-    if isinstance(expression, Name):
-        return [expression]
-    if isinstance(expression, int | float):
-        return []
-    return [name for argument in expression.arguments for name in _names_of(argument)]
+    arguments = tuple([substitute(argument, look_up) for argument in call.arguments])
+    modifiers = tuple(
+        [replace(modifier, argument=substitute(modifier.argument, look_up)) for modifier in call.modifiers]
+    )
+    return BodyCall(call.gate, modifiers, arguments, call.wires, call.position)
 
 
 def _count(call: BodyCall) -> int:
@@ -167,11 +153,15 @@ def check_shape(name: str, gate: Gate, arguments: int, qubits: int, position: in
         raise Mistake(f"{name[:40]} acts on {count_of(gate.qubits, 'qubit')}, not {qubits}.", position)
 
 
+def evaluate_angles(arguments: tuple[Expression, ...], look_up: Callable[[Name], Number]) -> Angles:
+    """Compute a call's angles."""
+    return tuple([float(evaluate(argument, look_up)) for argument in arguments])
+
+
 class Expander:
     """Expands calls into plain gates and counts every step, so that no program expands for ever."""
 
-    def __init__(self, look_up: Callable[[Name], Number], allowance: Allowance) -> None:
-        self._look_up = look_up
+    def __init__(self, allowance: Allowance) -> None:
         self._allowance = allowance
         self.count_steps = allowance.count_steps
         self.count_wires = allowance.count_wires
@@ -190,30 +180,21 @@ class Expander:
             self.count_steps(gate.count)
         self.count_steps()
         values = dict(zip(gate.parameter_names, angles, strict=True))
+
+        def look_up(name: Name) -> Number:
+            # Constants are numbers since the definition.
+            return values[name.name]
+
         for call in gate.body:
-            inner = self.evaluate_angles(call.arguments, values)
+            inner = evaluate_angles(call.arguments, look_up)
             wires = tuple([qubits[wire] for wire in call.wires])
             if call.modifiers:
-                powers = [evaluate(modifier.argument, self._look_up) for modifier in call.modifiers]
+                powers = [evaluate(modifier.argument, look_up) for modifier in call.modifiers]
                 self.expand_modified(
                     call.gate, call.modifiers, powers, angles=inner, qubits=wires, sink=sink, position=call.position
                 )
             else:
                 self.expand(call.gate, inner, wires, sink, phased=phased)
-
-    def evaluate_angles(self, arguments: tuple[Expression, ...], values: Mapping[str, float]) -> Angles:
-        """Compute a call's angles, where `values` are the parameters of the gate around it."""
-
-        def look_up(name: Name) -> Number:
-            value = values.get(name.name) if name.index is None else None
-            return self._look_up(name) if value is None else value
-
-        return tuple(
-            [
-                float(argument if isinstance(argument, int | float) else evaluate(argument, look_up))
-                for argument in arguments
-            ]
-        )
 
     def expand_modified(
         self,

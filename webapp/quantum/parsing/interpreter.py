@@ -13,8 +13,8 @@ from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.conditions import read_condition
 from webapp.quantum.parsing.environment import Environment, refuse_missing
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
-from webapp.quantum.parsing.expressions import Number
-from webapp.quantum.parsing.gate_calls import Expander, Gate, check_shape, define_gate
+from webapp.quantum.parsing.expressions import Number, compute
+from webapp.quantum.parsing.gate_calls import Expander, Gate, check_shape, define_gate, evaluate_angles
 from webapp.quantum.parsing.names import Value
 from webapp.quantum.parsing.standard_library import find_meant_gate, get_library
 from webapp.quantum.parsing.syntax import (
@@ -45,7 +45,7 @@ class Interpreter:
         self._opaque: set[str] = set()
         self._operations: list[Operation] = []
         self._conditions: tuple[Condition, ...] = ()
-        self._expander = Expander(self._environment.look_up, allowance)
+        self._expander = Expander(allowance)
 
     def run(self, statements: Iterable[Statement]) -> Circuit:
         """Carry out a program and give its circuit. Raises Mistake, ProgramTooLargeError or InvalidFieldsError."""
@@ -114,7 +114,7 @@ class Interpreter:
         if name in self._gates or not self._environment.names.is_outermost:
             raise Mistake(f"the gate {name[:40]!r} is already defined, or is defined in a block.", definition.position)
         if definition.body is not None:
-            self._gates[name] = define_gate(definition, self._find_gate, self._environment.look_up)
+            self._gates[name] = define_gate(definition, self._find_gate, self._environment.look_up_constant)
         elif name not in get_library():
             # A gate of the library may be announced as opaque: its meaning is known.
             self._opaque.add(name)
@@ -133,7 +133,7 @@ class Interpreter:
     def _call_gate(self, call: GateCall) -> None:
         """Apply a gate, to every element of the registers that it is given."""
         gate = self._find_gate(call.name, call.position)
-        angles = self._expander.evaluate_angles(call.arguments, {})
+        angles = evaluate_angles(call.arguments, self._environment.look_up)
         powers = [self._environment.evaluate(modifier.argument) for modifier in call.modifiers]
         if not call.modifiers:
             check_shape(call.name, gate, len(angles), len(call.operands), call.position)
@@ -213,7 +213,8 @@ class Interpreter:
         for value in values:
             self._expander.count_steps()
             self._environment.names.open()
-            self._environment.names.declare(loop.variable, Value(value, "int", is_constant=True), loop.position)
+            number = compute(loop.type, [value], loop.position)
+            self._environment.names.declare(loop.variable, Value(number, loop.type, is_constant=True), loop.position)
             self._carry_out_all(loop.body)
             self._environment.names.close()
 

@@ -24,11 +24,12 @@ class BitRegister:
 
 @dataclass(slots=True)
 class Value:
-    """A number that is known while the program is unrolled."""
+    """A number that is known while the program is unrolled. `width` is the bits of its type, None where unsaid."""
 
     number: Number
     type: str
     is_constant: bool
+    width: int | None = None
 
 
 Meaning = QubitRegister | BitRegister | Value

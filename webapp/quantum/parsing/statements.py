@@ -190,10 +190,10 @@ class StatementParser:
         type_name = tokens.expect_name("a type such as float")
         if type_name not in _VALUE_TYPES - {"complex"}:
             raise Mistake(f"an input is an int, uint, float, angle or bool, not {type_name[:40]!r}.", position)
-        self._operands.read_size()
+        size = self._operands.read_size()
         name = tokens.expect_name("the name of the input")
         tokens.expect(";", after="the input")
-        return Declaration("input", type_name, name, None, None, position)
+        return Declaration("input", type_name, name, size, None, position)
 
     def _read_value(self, position: int) -> Declaration:
         """Read `const int n = 5;` or `float x = pi;`."""
@@ -202,7 +202,7 @@ class StatementParser:
         type_name = tokens.expect_name("a type such as int")
         if type_name not in _VALUE_TYPES - {"complex"}:
             raise Mistake(f"expected int, uint, float, angle or bool, found {type_name[:40]!r}.", position)
-        self._operands.read_size()
+        size = self._operands.read_size()
         name = tokens.expect_name("a name")
         value: Expression | None = None
         if tokens.accept("="):
@@ -212,7 +212,7 @@ class StatementParser:
         elif kind == "const":
             raise Mistake(f"expected '=' and the value of the constant, found {tokens.describe()}.", tokens.position)
         tokens.expect(";", after="the declaration")
-        return Declaration(kind, type_name, name, None, value, position)
+        return Declaration(kind, type_name, name, size, value, position)
 
     def _read_alias(self, position: int) -> Alias:
         """Read `let ab = a[0:2] ++ b;`."""
@@ -274,8 +274,9 @@ class StatementParser:
         """Read `for int i in [0:3] { … }`."""
         tokens = self._tokens
         tokens.advance()
+        type_name = "int"
         if tokens.text in {"int", "uint", "float", "angle"}:
-            tokens.advance()
+            type_name = tokens.advance()
             self._operands.read_size()
         variable = tokens.expect_name("the loop's variable")
         tokens.expect("in", after="the loop's variable")
@@ -287,7 +288,7 @@ class StatementParser:
             read = self._operands.read_range()
             values = read if isinstance(read, Range) else (read,)
             tokens.expect("]", after="the range")
-        return For(variable, values, self._read_block(), position)
+        return For(type_name, variable, values, self._read_block(), position)
 
     def _read_box(self, position: int) -> Block:
         """Read `box { … }`, which only groups."""

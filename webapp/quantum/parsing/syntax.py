@@ -80,8 +80,9 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """A block once for every value."""
+    """A block once for every value. `type` is that of the variable, without its size."""
 
+    type: str
     variable: str
     values: Range | tuple[Expression, ...]
     body: "tuple[Statement, ...]"
@@ -100,7 +101,8 @@ class Block:
 class Declaration:
     """A new name.
 
-    `kind` is `qubit`, `bit`, `input`, `const`, or `variable`; `size` the width of a register, None for a single one.
+    `kind` is `qubit`, `bit`, `input`, `const`, or `variable`; `size` the width of a register, None for a single one, or
+    the bits of a number's type.
     `value` is what a constant or a variable starts with, or the qubits that a bit is measured from at once.
     """
 
