@@ -60,6 +60,9 @@ def _adjoint(op: Operation) -> Operation:
     return Operation(op.gate, op.qubits, tuple(-angle for angle in op.parameters))
 
 
+# How far an angle may lie from half of its period and still be that.
+_TURN_TOLERANCE: Final = 1e-12
+
 # Gates whose power is the same gate with a multiple of its angle, and after how many radians they are the same again.
 _PERIODS: Final[Mapping[str, float]] = MappingProxyType(
     {
@@ -75,16 +78,27 @@ def raise_to(operations: Sequence[Operation], exponent: float) -> list[Operation
         return None
     op = operations[0]
     if op.gate in _PERIODS:
-        [angle] = op.parameters
-        if not exponent.is_integer():
-            # On the principal branch, as for all other gates: the half power of p(3*pi/2) is that of p(-pi/2).
-            angle = math.remainder(angle, _PERIODS[op.gate])
-        return [Operation(op.gate, op.qubits, (angle * exponent,))]
+        return [_raise_turn(op, exponent)]
     if op.gate == "id":
         return [op]
     controls, base = _CONTROLLED.get(op.gate, (0, op.gate))
     turned = _raise_base(base, op.qubits[controls:], exponent)
     return turned if turned is None or not controls else control(turned, op.qubits[:controls])
+
+
+def _raise_turn(op: Operation, exponent: float) -> Operation:
+    """Raise a turn to a power: on the principal branch, so that the half power of p(3*pi/2) is that of p(-pi/2)."""
+    [angle], period = op.parameters, _PERIODS[op.gate]
+    if exponent.is_integer():
+        return Operation(op.gate, op.qubits, (angle * exponent,))
+    angle = math.remainder(angle, period)
+    if period / 2 - abs(angle) > _TURN_TOLERANCE:
+        return Operation(op.gate, op.qubits, (angle * exponent,))
+    # Half of a period is -1, whose phase is pi: of one state, or after a rotation of all of them.
+    if period == math.tau:
+        return Operation(op.gate, op.qubits, (math.pi * exponent,))
+    controls = op.qubits[: _CONTROLLED.get(op.gate, (0, ""))[0]]
+    return _phase(math.pi * exponent, controls) if controls else Operation(GPHASE, (), (math.pi * exponent,))
 
 
 def _raise_base(name: str, qubits: tuple[int, ...], exponent: float) -> list[Operation] | None:
