@@ -1,6 +1,6 @@
 """Write our circuits and noise models as Qiskit's, for Aer."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Final
@@ -40,15 +40,21 @@ def build_circuit(
     saves_probabilities: bool,
     saves_statevector: bool,
     operators: Sequence[SparsePauliOp],
+    saves_each_shot: bool = False,
 ) -> QuantumCircuit:
-    """Write a circuit; what is to be saved is the state before the measurements on which nothing depends."""
+    """Write a circuit; what is to be saved is the state before the measurements on which nothing depends.
+
+    Means of operators are saved of all shots together, or of each by itself.
+    """
     built = QuantumCircuit(circuit.qubits, circuit.clbits)
     writer = _Writer(built, noise, method)
     mid_circuit = set(list_mid_circuit(circuit))
-    ends: list[Operation] = []
+    # By the bit: one that is written again by the next would be read wrongly as often as it is written, as Aer adds the
+    # errors of the readout to the bits of a sample.
+    ends: dict[int, Operation] = {}
     for index, op in enumerate(circuit.operations):
         if op.gate == MEASURE and index not in mid_circuit:
-            ends.append(op)
+            ends[op.clbits[0]] = op
         else:
             writer.write(op)
     wires = list(range(circuit.qubits))
@@ -57,8 +63,8 @@ def build_circuit(
     if saves_statevector:
         built.save_statevector(label=SAVED_STATEVECTOR)
     for index, operator in enumerate(operators):
-        built.save_expectation_value(operator, wires, label=f"{SAVED_MEAN}{index}")
-    for op in ends:
+        built.save_expectation_value(operator, wires, label=f"{SAVED_MEAN}{index}", pershot=saves_each_shot)
+    for op in ends.values():
         writer.write(op)
     return built
 
@@ -71,18 +77,26 @@ class _Writer:
         self._gates = _list_gates(method)
         self._names_cliffords = method == "stabilizer"
         self._errors = _Errors(noise) if noise is not None and noise.has_gate_errors else None
+        self._written: set[int] = set()
 
     def write(self, op: Operation) -> None:
         """Append one operation."""
-        if op.gate == BARRIER:
+        known = [_drop_unwritten(condition, self._written) for condition in op.conditions]
+        if op.gate == BARRIER or not all(condition.clbits or condition.holds(0) for condition in known):
             return
-        if not op.conditions:
+        conditions = [condition for condition in known if condition.clbits]
+        if conditions:
+            self._write_conditional(op, conditions)
+        else:
             self._write_into(self._built, op)
-            return
+        self._written.update(op.clbits)
+
+    def _write_conditional(self, op: Operation, conditions: Sequence[Condition]) -> None:
+        """Append one operation that happens only if all of some conditions hold."""
         body = QuantumCircuit(self._built.qubits, self._built.clbits)
         self._write_into(body, op)
-        condition = _write_condition(self._built, op.conditions[0])
-        for further in op.conditions[1:]:
+        condition = _write_condition(self._built, conditions[0])
+        for further in conditions[1:]:
             condition = expr.logic_and(condition, _write_condition(self._built, further))
         self._built.append(IfElseOp(condition, body), self._built.qubits, self._built.clbits)
 
@@ -136,6 +150,18 @@ def _make_instruction(op: Operation) -> Instruction:
         width = len(op.qubits)
         return MCPhaseGate(op.parameters[0], width - 1) if width > 1 else _CLASSES["p"](*op.parameters)
     return _CLASSES[op.gate](*op.parameters)
+
+
+def _drop_unwritten(condition: Condition, written: Container[int]) -> Condition:
+    """Leave out the bits that nothing has written yet, which are 0: Aer may not have them, and then fails."""
+    places = [place for place, clbit in enumerate(condition.clbits) if clbit in written]
+    mask = sum(1 << place for place in places)
+    values = frozenset(
+        sum((value >> place & 1) << index for index, place in enumerate(places))
+        for value in condition.values
+        if not value & ~mask
+    )
+    return Condition(tuple(condition.clbits[place] for place in places), values, condition.is_negated)
 
 
 def _write_condition(built: QuantumCircuit, condition: Condition) -> expr.Expr:

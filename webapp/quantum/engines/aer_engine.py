@@ -6,10 +6,12 @@ do nothing else load this module.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
+from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
@@ -24,7 +26,8 @@ from webapp.quantum.engines.aer_circuits import (
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
 from webapp.quantum.engines.costs import MEMORY_LIMIT_BYTES, Method
 from webapp.quantum.engines.outcomes import Readout, round_off, write_bits
-from webapp.quantum.engines.sampled_means import estimate_means
+from webapp.quantum.engines.sampled_means import SampledTerm, estimate_means
+from webapp.quantum.observables import PauliTerm
 
 _SMALLEST_PROBABILITY = 1e-12
 
@@ -85,10 +88,7 @@ class _Run:
             saves_statevector=request.wants_statevector,
             operators=self._list_operators() if self._has_exact_means else [],
         )
-        result = self._simulator().run(built, shots=request.shots, memory=request.wants_memory).result()
-        if not result.success:
-            raise EngineFailedError(str(result.status)[:500])
-        data = result.data(0)
+        data = self._simulate(built, request)
         counts = {int(bits, 16): count for bits, count in data["counts"].items()}
         memory = (
             [write_bits(int(bits, 16), circuit.clbits) for bits in data["memory"]] if request.wants_memory else None
@@ -104,35 +104,56 @@ class _Run:
             seconds=time.perf_counter() - started,
         )
 
-    def _simulator(self) -> AerSimulator:
-        """Set Aer up: its method, its memory, one thread, and the seed."""
-        return AerSimulator(
+    def _simulate(self, built: QuantumCircuit, request: RunRequest) -> Mapping[str, Any]:
+        """Run a circuit of Qiskit's: its method, its memory, one thread, and the seed. Raises EngineFailedError."""
+        simulator = AerSimulator(
             method=self._method.removeprefix("aer_"),
-            noise_model=build_readout_noise(self._request.noise),
+            noise_model=build_readout_noise(request.noise),
             max_memory_mb=MEMORY_LIMIT_BYTES >> 20,
             max_parallel_threads=1,
-            seed_simulator=self._request.seed,
+            seed_simulator=request.seed,
             # Far above what the entanglement bound lets through, so nothing is ever cut off.
             matrix_product_state_max_bond_dimension=1 << 12,
         )
+        result = simulator.run(built, shots=request.shots, memory=request.wants_memory).result()
+        if not result.success:
+            raise EngineFailedError(str(result.status)[:500])
+        data: Mapping[str, Any] = result.data(0)
+        return data
+
+    def _sample_term(self, circuit: Circuit, term: PauliTerm, request: RunRequest) -> SampledTerm:
+        """Have Aer compute a term for the state that each shot ends in."""
+        built = build_circuit(
+            circuit,
+            noise=request.noise,
+            method=self._method.removeprefix("aer_"),
+            saves_probabilities=False,
+            saves_statevector=False,
+            operators=[self._write_operator((replace(term, coefficient=1.0),))],
+            saves_each_shot=True,
+        )
+        shots = self._simulate(built, replace(request, wants_memory=False))[f"{SAVED_MEAN}0"]
+        # Where all of them are alike, Aer may compute one.
+        return SampledTerm(float(sum(shots) / len(shots)), float(sum(value * value for value in shots) / len(shots)))
 
     def _list_operators(self) -> list[SparsePauliOp]:
         """Write the observables as Aer's, whose strings have qubit 0 rightmost as well."""
-        return [
-            SparsePauliOp.from_sparse_list(
-                [
-                    ("".join(pauli for _, pauli in term.paulis), [qubit for qubit, _ in term.paulis], term.coefficient)
-                    for term in observable.terms
-                ],
-                num_qubits=self._circuit.qubits,
-            )
-            for observable in self._request.observables
-        ]
+        return [self._write_operator(observable.terms) for observable in self._request.observables]
+
+    def _write_operator(self, terms: Sequence[PauliTerm]) -> SparsePauliOp:
+        """Write a sum of terms."""
+        return SparsePauliOp.from_sparse_list(
+            [
+                ("".join(pauli for _, pauli in term.paulis), [qubit for qubit, _ in term.paulis], term.coefficient)
+                for term in terms
+            ],
+            num_qubits=self._circuit.qubits,
+        )
 
     def _read_means(self, data: Mapping[str, Any]) -> tuple[ExpectationValue, ...]:
         """Read the exact means, or estimate them from further runs."""
         if not self._has_exact_means:
-            return estimate_means(self._engine, self._circuit, self._request)
+            return estimate_means(self._circuit, self._request, self._sample_term)
         return tuple(
             ExpectationValue(observable.label, round_off(float(data[f"{SAVED_MEAN}{index}"])), 0.0)
             for index, observable in enumerate(self._request.observables)

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, RunRequest, RunResult, check_request
 from webapp.quantum.engines.outcomes import Readout
-from webapp.quantum.engines.sampled_means import sampled_result
+from webapp.quantum.engines.sampled_means import measure_term, sampled_result
 from webapp.quantum.gates import NOT_GATES
 
 # qsim's own names of what a processor can do, by the number that it detects.
@@ -69,7 +69,7 @@ class QsimEngine:
             # qsim gives them sorted; nobody should read an order of time into that.
             Random(request.seed).shuffle(outcomes)  # noqa: S311  # nosec B311  # samples, no secrets
         shots = Readout(circuit).read_all(outcomes)
-        return sampled_result(self, circuit, request, shots, started=started)
+        return sampled_result(self, circuit, request, shots, sample_term=measure_term(self), started=started)
 
 
 def create_engine(capabilities: Capabilities) -> QsimEngine:

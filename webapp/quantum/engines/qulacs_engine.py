@@ -17,7 +17,7 @@ from qulacs import gate as qulacs_gate
 from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
 from webapp.quantum.engines.outcomes import Readout, count_shots, round_off, write_bits
-from webapp.quantum.engines.sampled_means import estimate_means
+from webapp.quantum.engines.sampled_means import estimate_means, measure_term
 from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES, RESET
 from webapp.quantum.observables import Observable
 
@@ -157,7 +157,7 @@ class QulacsEngine:
     def _run_branches(self, circuit: Circuit, request: RunRequest, *, started: float) -> RunResult:
         """Run a circuit whose course depends on what it measures."""
         shots = _Branches(circuit, request).sample()
-        means = estimate_means(self, circuit, request)
+        means = estimate_means(circuit, request, measure_term(self))
         return RunResult(
             counts=count_shots(shots, circuit.clbits),
             probabilities=None,

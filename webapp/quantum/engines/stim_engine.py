@@ -8,12 +8,13 @@ from typing import Final
 import numpy as np
 import stim
 
-from webapp.quantum.circuits import Circuit, Operation
+from webapp.quantum.circuits import Circuit, Operation, drop_last_measurements
 from webapp.quantum.engines.base import Capabilities, RunRequest, RunResult, check_request
 from webapp.quantum.engines.clifford import name_clifford
-from webapp.quantum.engines.sampled_means import sampled_result
+from webapp.quantum.engines.sampled_means import SampledTerm, sampled_result
 from webapp.quantum.gates import BARRIER, MEASURE, RESET
 from webapp.quantum.noise import NoiseModel
+from webapp.quantum.observables import PauliTerm
 
 _NAMES: Final[Mapping[str, str]] = {
     "id": "I",
@@ -50,12 +51,22 @@ class StimEngine:
         translation = _Translation(circuit, request.noise)
         sampler = translation.program.compile_sampler(seed=request.seed)
         shots = translation.read(sampler.sample_bit_packed(request.shots))
-        return sampled_result(self, circuit, request, shots, started=started)
+        return sampled_result(self, circuit, request, shots, sample_term=_sample_term, started=started)
 
 
 def create_engine(capabilities: Capabilities) -> StimEngine:
     """Create the engine for the catalogue."""
     return StimEngine(capabilities)
+
+
+def _sample_term(circuit: Circuit, term: PauliTerm, request: RunRequest) -> SampledTerm:
+    """Measure a product of Pauli matrices at the end of a circuit, without an error of its own."""
+    program = _Translation(drop_last_measurements(circuit), request.noise).program
+    program.append_from_stim_program_text(f"MPP {'*'.join(f'{pauli}{qubit}' for qubit, pauli in term.paulis)}")
+    packed = program.compile_sampler(seed=request.seed).sample_bit_packed(request.shots)
+    last = program.num_measurements - 1
+    ones = int(np.count_nonzero(packed[:, last // 8] >> last % 8 & 1))
+    return SampledTerm(1 - 2 * ones / request.shots)
 
 
 class _Translation:
