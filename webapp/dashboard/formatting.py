@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from flask_login import current_user
@@ -34,7 +35,6 @@ MAX_RELATIVE_DAYS = 30
 SHELL_TOKENS = re.compile(r"(?P<string>\"[^\"]*\"|'[^']*')|(?P<name>^curl\b|(?<=\s)-[A-Za-z]\b)", re.MULTILINE)
 JSON_TOKENS = re.compile(r"(?P<name>\"[^\"]*\"(?=:))|(?P<string>\"[^\"]*\")|(?P<number>-?\b\d[\d.e+-]*\b|\bnull\b)")
 
-dashboard.add_app_template_filter(format_credits, "credits")
 dashboard.add_app_template_filter(format_time, "rfc3339")
 dashboard.add_app_template_filter(name_endpoint, "endpoint")
 
@@ -75,6 +75,21 @@ def must_verify() -> bool:
 def format_number(value: int) -> str:
     """Write a whole number with commas: 12,345."""
     return f"{value:,}"
+
+
+@dashboard.app_template_filter("credits")
+def format_grouped_credits(microcredits: int) -> str:
+    """Write credits exactly, with commas: 97,728.871603."""
+    return f"{Decimal(format_credits(microcredits)):,f}"
+
+
+@dashboard.app_template_filter("amount")
+def format_amount(microcredits: int) -> Markup:
+    """Write credits as a number that matters: what is below one credit is drawn back, unless it is all there is."""
+    whole, point, places = format_grouped_credits(microcredits).partition(".")
+    if not point or whole == "0":
+        return Markup.escape(whole + point + places)
+    return Markup('{}<wbr><span class="amount-fraction">.{}</span>').format(whole, places)
 
 
 @dashboard.app_template_filter("full_time")
