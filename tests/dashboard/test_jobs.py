@@ -79,6 +79,16 @@ def test_a_program_has_its_page_and_its_file(client: FlaskClient, key: Key) -> N
     assert file["expectationValues"][0]["observable"] == "Z"
 
 
+def test_a_program_is_shown_as_it_was_sent_unless_it_is_large(client: FlaskClient, key: Key) -> None:
+    source = "qubit q; // mine\n"
+    short = {"templateId": None, "circuit": {"format": "openqasm3", "source": source}}
+    assert source.strip() in client.get(f"/console/jobs/{queue_bell(client, key, **short)}").text
+    long = {"templateId": None, "circuit": {"format": "openqasm3", "source": source + "//" + " " * 40_000}}
+    page = client.get(f"/console/jobs/{queue_bell(client, key, **long)}").text
+    assert "The program has 40 kB, which is too much for a page" in page
+    assert len(page) < 20_000
+
+
 @pytest.mark.parametrize(
     ("text", "status", "shown"),
     [("0.001", 302, "0.001"), (" 2 ", 302, "2"), ("", 302, ""), ("x", 422, "x"), ("-1", 422, "-1")],

@@ -1,5 +1,6 @@
 """Jobs: the list, one job with its result, and the result as a file."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import UpcubeError
-from webapp.core.large_work import large_work_in_turn
+from webapp.core.large_work import LARGE_BYTES, LARGE_OPERATIONS, large_work_in_turn
 from webapp.core.text import has_control_characters
 from webapp.dashboard import dashboard
-from webapp.dashboard.diagrams import draw
+from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.exports import send_file
 from webapp.dashboard.playground_drafts import fits_playground
 from webapp.dashboard.visitor import get_asked_key, get_own_organisation
@@ -33,7 +34,6 @@ from webapp.jobs.states import OPEN
 from webapp.jobs.tasks import Work, task_of
 from webapp.jobs.turns import QueuePlace, find_place
 from webapp.keys.queries import get_key
-from webapp.quantum.circuits import Circuit
 from webapp.quantum.openqasm import to_openqasm3
 
 JOBS_PER_PAGE = 25
@@ -64,6 +64,19 @@ class Chart:
     most: float
     hidden: int
     has_probabilities: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is shown of a circuit: its drawing, and its text as it was `sent`, or as OpenQASM 3 where it was not text.
+
+    Empty where there is none; a program that is too large for a page has only its size.
+    """
+
+    drawn: Diagram | None = None
+    sent: str = ""
+    openqasm: str = ""
+    too_large_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,8 +150,9 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
     whole = load_result(found)
     parts = list_parts(found, whole)
     shown = find_shown(parts)
-    circuit = find_circuit(found, shown)
+    program = find_program(found, shown)
     result = parts[shown].result if parts else whole
+    rerun_body = make_rerun_body(found)
     return render_template(
         "job.html",
         job=found,
@@ -152,10 +166,9 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
         key=get_key(found.key_id) if found.key_id else None,
         runner=get_user(found.created_by_id) if found.created_by_id else None,
         chart=make_chart(result, shots=found.shots),
-        rerun_body=make_rerun_body(found),
+        rerun_body=rerun_body if len(json.dumps(rerun_body)) <= LARGE_BYTES else None,
         fits_playground=fits_playground(found),
-        openqasm=to_openqasm3(circuit) if circuit else None,
-        drawn=draw(circuit) if circuit else None,
+        program=program,
     )
 
 
@@ -225,12 +238,22 @@ def make_rerun_body(job: Job) -> dict[str, object]:
     return body
 
 
-def find_circuit(job: Job, index: int) -> Circuit | None:
-    """Give one of the job's circuits, unless its template or its format is no longer read as it was.
+def find_program(job: Job, index: int) -> Program:
+    """Give what is shown of one of the job's circuits.
 
-    Nor while other large programs are being read: the page's result does not wait for those.
+    Nothing where its template or its format is no longer read as it was, nor while other large programs are being read:
+    the page's result does not wait for those. A large program is not read for a page at all.
     """
+    work = next(islice(task_of(job).list_works(), index, None))
+    source = work.circuit["source"] if work.circuit else ""
+    written = source if isinstance(source, str) else json.dumps(source)
+    if len(written) > LARGE_BYTES:
+        return Program(too_large_bytes=len(written))
     try:
-        return next(islice(task_of(job).list_works(), index, None)).make_circuit()
+        circuit = work.make_circuit()
     except UpcubeError:
-        return None
+        return Program(sent=written)
+    if work.circuit and isinstance(source, str):
+        return Program(drawn=draw(circuit), sent=source)
+    is_short = len(circuit.operations) <= LARGE_OPERATIONS
+    return Program(drawn=draw(circuit), openqasm=to_openqasm3(circuit) if is_short else "", sent=written)
