@@ -48,7 +48,7 @@ def test_a_page_looks_often_only_when_its_job_may_soon_start(client: FlaskClient
 def test_a_job_is_cancelled_from_its_page(client: FlaskClient, account: Account, key: Key, app: Flask) -> None:
     job_id = queue_bell(client, key)
     page = client.post(f"/console/jobs/{job_id}/cancel", follow_redirects=True)
-    assert "The job is cancelled. It costs nothing." in page.text
+    assert "The job was cancelled. It cost nothing." in page.text
     ended = post_bell(client, key).get_json()["id"]
     page = client.post(f"/console/jobs/{ended}/cancel", follow_redirects=True)
     assert "The job is completed; it cannot be cancelled." in page.text

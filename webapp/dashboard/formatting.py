@@ -1,6 +1,7 @@
 """How pages write amounts, numbers, times and examples: Jinja filters, and what every template may use."""
 
 import json
+import math
 import pprint
 import re
 import shlex
@@ -31,6 +32,8 @@ UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", ti
 JUST_NOW = timedelta(seconds=5)
 # Beyond this many days a date says more than "412 days ago".
 MAX_RELATIVE_DAYS = 30
+# And up to here minutes say more than hours.
+MAX_MINUTES = 120
 
 SHELL_TOKENS = re.compile(r"(?P<string>\"[^\"]*\"|'[^']*')|(?P<name>^curl\b|(?<=\s)-[A-Za-z]\b)", re.MULTILINE)
 JSON_TOKENS = re.compile(r"(?P<name>\"[^\"]*\"(?=:))|(?P<string>\"[^\"]*\")|(?P<number>-?\b\d[\d.e+-]*\b|\bnull\b)")
@@ -115,6 +118,15 @@ def format_ago(moment: datetime, now: datetime) -> str:
             count = age // length
             return f"{count} {unit}{'' if count == 1 else 's'} ago"
     return "just now" if age < JUST_NOW else f"{age.seconds} seconds ago"
+
+
+@dashboard.app_template_filter("until")
+def format_until(moment: datetime, now: datetime) -> str:
+    """Write roughly how long it is until a moment: in about 26 minutes."""
+    minutes = math.ceil((moment - now) / timedelta(minutes=1))
+    if minutes <= 1:
+        return "within a minute"
+    return f"in about {minutes} minutes" if minutes < MAX_MINUTES else f"in about {round(minutes / 60)} hours"
 
 
 @dashboard.app_template_filter("duration")

@@ -18,6 +18,7 @@ from webapp.core.errors import UpcubeError
 from webapp.core.large_work import LARGE_BYTES, LARGE_OPERATIONS, large_work_in_turn
 from webapp.core.text import has_control_characters
 from webapp.dashboard import dashboard
+from webapp.dashboard.charts import list_amplitudes, make_chart, make_curves
 from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.exports import send_file
 from webapp.dashboard.playground_drafts import fits_playground
@@ -37,33 +38,11 @@ from webapp.keys.queries import get_key
 from webapp.quantum.openqasm import to_openqasm3
 
 JOBS_PER_PAGE = 25
-# A histogram longer than this is unreadable: the most frequent outcomes stand for it.
-SHOWN_OUTCOMES = 32
 # Nearer to the front of the queue, a page looks every moment whether its job has started; farther back, every 5 s.
 SOON = 10
 # The last job of the page before, as our own links have it.
 CURSOR = re.compile(r"job_[0-9a-z]{26}")
 PLACE = re.compile(r"[0-9]{1,3}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One bar of the histogram: how often the bits were measured, and their exact probability where it is known."""
-
-    bits: str
-    count: int
-    share: float
-    probability: float | None
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A histogram: its bars, the largest share in it, and how many outcomes were measured that it has no room for."""
-
-    outcomes: list[Outcome]
-    most: float
-    hidden: int
-    has_probabilities: bool
 
 
 @dataclass(frozen=True)
@@ -140,8 +119,6 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
         operations.cancel_job(organisation_id=get_own_organisation().id, job_id=job_id, at=clock.now())
     except JobEndedError as error:
         flash(error.message)
-    else:
-        flash("The job is cancelled. It costs nothing.")
     return redirect(url_for("dashboard.job", job_id=job_id))
 
 
@@ -166,6 +143,8 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
         key=get_key(found.key_id) if found.key_id else None,
         runner=get_user(found.created_by_id) if found.created_by_id else None,
         chart=make_chart(result, shots=found.shots),
+        amplitudes=list_amplitudes(result),
+        curves=make_curves(found.parameters, [part.result for part in parts], shown=shown) if parts else None,
         rerun_body=rerun_body if len(json.dumps(rerun_body)) <= LARGE_BYTES else None,
         fits_playground=fits_playground(found),
         program=program,
@@ -190,27 +169,6 @@ def job_result(job_id: str) -> ResponseReturnValue:
     file = send_file(text.pieces, name=f"{found.id}.json", mimetype="application/json")
     file.content_length = text.size_bytes
     return file
-
-
-def make_chart(result: Mapping[str, Any], *, shots: int) -> Chart:
-    """Make the histogram of what came of a circuit; it has no bars where nothing did."""
-    counts, probabilities = result.get("counts") or {}, result.get("probabilities") or {}
-    outcomes = list_outcomes(counts, probabilities, shots=shots)
-    return Chart(
-        outcomes,
-        most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),
-        hidden=len(counts) - sum(outcome.count > 0 for outcome in outcomes),
-        has_probabilities=bool(probabilities),
-    )
-
-
-def list_outcomes(counts: Mapping[str, int], probabilities: Mapping[str, float], *, shots: int) -> list[Outcome]:
-    """Give the most frequent outcomes, in the order of their bits."""
-    bits = sorted({*counts, *probabilities}, key=lambda bits: (-counts.get(bits, 0), -probabilities.get(bits, 0), bits))
-    return [
-        Outcome(key, counts.get(key, 0), counts.get(key, 0) / shots, probabilities.get(key))
-        for key in sorted(bits[:SHOWN_OUTCOMES])
-    ]
 
 
 def list_parts(job: Job, result: Mapping[str, Any]) -> list[Part]:

@@ -16,8 +16,9 @@ from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.core.large_work import large_work_in_turn
 from webapp.dashboard import dashboard
+from webapp.dashboard.charts import make_chart
 from webapp.dashboard.diagrams import Diagram, draw
-from webapp.dashboard.jobs import make_chart, make_rerun_body
+from webapp.dashboard.jobs import make_rerun_body
 from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, TEMPLATE, Draft, make_request
 from webapp.dashboard.playground_options import NOISE_LABELS, group_by_field
 from webapp.dashboard.visitor import get_own_organisation, get_visitor

@@ -105,3 +105,9 @@ addEventListener("pageshow", (event) => {
 document.getElementById("error-summary")?.focus();
 // On a narrow screen the navigation is a strip that scrolls sideways.
 document.querySelector(".shell-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// And of a long table in a box of its own, the row that the page is about may be below.
+const current = document.querySelector(".table-scroll [aria-current]");
+if (current) {
+  const box = current.closest(".table-scroll");
+  box.scrollTop = current.offsetTop - box.clientHeight / 2;
+}
