@@ -131,8 +131,10 @@ def format_until(moment: datetime, now: datetime) -> str:
 
 @dashboard.app_template_filter("duration")
 def format_duration(span: timedelta) -> str:
-    """Write a short time: 8.4 ms, 1.25 s."""
+    """Write how long something took: 8.4 ms, 1.25 s, 15 min 53 s."""
     milliseconds = span / timedelta(milliseconds=1)
+    if span >= timedelta(minutes=1):
+        return f"{span // timedelta(minutes=1)} min {span.seconds % 60} s"
     return f"{milliseconds:.1f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"  # noqa: PLR2004
 
 
