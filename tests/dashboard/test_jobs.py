@@ -133,6 +133,17 @@ def test_a_queued_and_a_finished_batch_have_pages(client: FlaskClient, key: Key)
     assert "Most frequent" in done
 
 
+def test_the_list_finds_a_tag_and_leads_to_a_job_by_its_id(client: FlaskClient, key: Key) -> None:
+    job_id = post_bell(client, key, name="wanted", tags=["night"]).get_json()["id"]
+    post_bell(client, key, name="other")
+    found = client.get("/console/jobs", query_string={"tag": "night", "status": "completed"}).text
+    assert "wanted" in found
+    assert "other" not in found
+    assert 'value="night"' in found
+    answer = client.get("/console/jobs", query_string={"tag": f" {job_id}"})
+    assert answer.location == f"/console/jobs/{job_id}"
+
+
 def test_tags_and_metadata_are_shown_as_text_and_a_tag_leads_to_its_jobs(client: FlaskClient, key: Key) -> None:
     job_id = post_bell(client, key, name="tagged", tags=["<b>&=", "4", "5", "6"], metadata={"<i>": "<u>"}).get_json()[
         "id"

@@ -40,8 +40,8 @@ from webapp.quantum.openqasm import to_openqasm3
 JOBS_PER_PAGE = 25
 # Nearer to the front of the queue, a page looks every moment whether its job has started; farther back, every 5 s.
 SOON = 10
-# The last job of the page before, as our own links have it.
-CURSOR = re.compile(r"job_[0-9a-z]{26}")
+# In links to further pages, the last job of the page before.
+JOB_ID = re.compile(r"job_[0-9a-z]{26}")
 PLACE = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 
@@ -75,11 +75,16 @@ class Part:
 
 @dashboard.get("/console/jobs")
 @permission_required(Permission.JOBS_READ)
-def jobs() -> str:
-    """List the organisation's jobs, newest first: all, or those of one key or with one tag."""
+def jobs() -> ResponseReturnValue:
+    """List the organisation's jobs, newest first: all, or those of one key or with one tag.
+
+    The field for a tag takes the id of a job too, which leads to that job.
+    """
     status = request.args.get("status", "")
     cursor = request.args.get("cursor", "")
     tag = request.args.get("tag", "")
+    if JOB_ID.fullmatch(tag.strip()):
+        return redirect(url_for("dashboard.job", job_id=tag.strip()))
     # No tag has any, and PostgreSQL could not be asked for a NUL.
     tag = "" if has_control_characters(tag) else tag
     key = get_asked_key()
@@ -87,7 +92,7 @@ def jobs() -> str:
         organisation_id=get_own_organisation().id,
         key_id=key.id if key else None,
         limit=JOBS_PER_PAGE,
-        cursor=cursor if CURSOR.fullmatch(cursor) else None,
+        cursor=cursor if JOB_ID.fullmatch(cursor) else None,
         status=status if status in set(JobStatus) else None,
         tag=tag or None,
     )
