@@ -80,9 +80,9 @@ def test_a_program_has_its_page_and_its_file(client: FlaskClient, key: Key) -> N
 
 
 def test_a_program_is_shown_as_it_was_sent_unless_it_is_large(client: FlaskClient, key: Key) -> None:
-    source = "qubit q; // mine\n"
+    source = "qubit q; // <b>mine\n"
     short = {"templateId": None, "circuit": {"format": "openqasm3", "source": source}}
-    assert source.strip() in client.get(f"/console/jobs/{queue_bell(client, key, **short)}").text
+    assert "qubit q; // &lt;b&gt;mine" in client.get(f"/console/jobs/{queue_bell(client, key, **short)}").text
     long = {"templateId": None, "circuit": {"format": "openqasm3", "source": source + "//" + " " * 40_000}}
     page = client.get(f"/console/jobs/{queue_bell(client, key, **long)}").text
     assert "The program has 40 kB, which is too much for a page" in page

@@ -115,8 +115,9 @@ addEventListener("pageshow", (event) => {
 
 document.getElementById("error-summary")?.focus();
 // On a narrow screen the navigation and tabs are strips that scroll sideways.
-for (const link of document.querySelectorAll(".shell-nav [aria-current], .tabs [aria-current]")) {
-  const strip = link.closest("nav");
+document.querySelector(".shell-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const link of document.querySelectorAll(".tabs [aria-current]")) {
+  const strip = link.closest(".tabs");
   strip.scrollLeft = link.offsetLeft - strip.offsetLeft - (strip.clientWidth - link.offsetWidth) / 2;
 }
 // And of a long table in a box of its own, the row that the page is about may be below.
