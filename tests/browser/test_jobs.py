@@ -38,7 +38,7 @@ def test_a_job_is_cancelled_by_its_button(page: Page, live_server: str) -> None:
     sign_up(page)
     page.goto(queue(page, live_server))
     page.get_by_role("button", name="Cancel the job").click()
-    expect(page.get_by_text("The job is cancelled. It costs nothing.")).to_be_visible()
+    expect(page.get_by_text("The job was cancelled. It cost nothing.")).to_be_visible()
     expect(page.locator("#job-head")).to_contain_text("Cancelled")
 
 

@@ -162,7 +162,7 @@ def test_a_job_s_page_shows_what_was_measured_and_what_it_cost(page: Page, live_
     expect(page.get_by_text("0.002025 credits", exact=True)).to_have_count(2)
     expect(page.get_by_role("img", name="Circuit of bell-state: 2 qubits, 2 gates")).to_be_visible()
     page.get_by_text("The circuit as OpenQASM 3").click()
-    expect(page.locator("#openqasm")).to_contain_text("cx q[0], q[1];")
+    expect(page.locator("#program")).to_contain_text("cx q[0], q[1];")
     with page.expect_download() as downloaded:
         page.get_by_role("link", name="Download the result as JSON").click()
     assert downloaded.value.suggested_filename == f"{job['id']}.json"

@@ -35,6 +35,25 @@ def test_a_circuit_is_priced_while_it_is_typed_and_run(page: Page, live_settings
     assert (answer.returncode, answer.stdout) == (0, "ok\n")
 
 
+def test_a_mistake_leads_to_its_place_and_what_was_typed_outlives_the_page(page: Page) -> None:
+    sign_up(page)
+    page.goto("/console/playground?kind=openqasm3")
+    source = page.get_by_label("OpenQASM 3", exact=True)
+    source.fill('include "stdgates.inc";\nqubit[2] q;\ncnot q[0], q[1];')
+    page.get_by_role("button", name="Estimate again").click()
+    page.locator("#outlook").get_by_role("link", name="Line 3, column 1").click()
+    expect(source).to_be_focused()
+    expect(source).to_have_attribute("aria-invalid", "true")
+    assert source.evaluate("each => each.value.slice(each.selectionStart, each.selectionEnd)") == "cnot"
+    page.keyboard.type("cz")
+    page.goto("/console/jobs")
+    page.goto("/console/playground?kind=openqasm3")
+    expect(source).to_have_value(re.compile("cz"))
+    expect(page.locator("#draft-curl")).to_contain_text("cz")
+    page.get_by_role("link", name="Start again from the example").click()
+    expect(source).not_to_have_value(re.compile("cz"))
+
+
 def test_a_program_is_run_without_a_script(page: Page, new_context: NewContext) -> None:
     email = sign_up(page)
     plain = new_context(java_script_enabled=False).new_page()

@@ -48,7 +48,7 @@ def test_a_page_looks_often_only_when_its_job_may_soon_start(client: FlaskClient
 def test_a_job_is_cancelled_from_its_page(client: FlaskClient, account: Account, key: Key, app: Flask) -> None:
     job_id = queue_bell(client, key)
     page = client.post(f"/console/jobs/{job_id}/cancel", follow_redirects=True)
-    assert "The job is cancelled. It costs nothing." in page.text
+    assert "The job was cancelled. It cost nothing." in page.text
     ended = post_bell(client, key).get_json()["id"]
     page = client.post(f"/console/jobs/{ended}/cancel", follow_redirects=True)
     assert "The job is completed; it cannot be cancelled." in page.text
@@ -77,6 +77,16 @@ def test_a_program_has_its_page_and_its_file(client: FlaskClient, key: Key) -> N
     file = client.get(f"/console/jobs/{job_id}/result.json").get_json()
     assert file["circuit"] == circuit
     assert file["expectationValues"][0]["observable"] == "Z"
+
+
+def test_a_program_is_shown_as_it_was_sent_unless_it_is_large(client: FlaskClient, key: Key) -> None:
+    source = "qubit q; // <b>mine\n"
+    short = {"templateId": None, "circuit": {"format": "openqasm3", "source": source}}
+    assert "qubit q; // &lt;b&gt;mine" in client.get(f"/console/jobs/{queue_bell(client, key, **short)}").text
+    long = {"templateId": None, "circuit": {"format": "openqasm3", "source": source + "//" + " " * 40_000}}
+    page = client.get(f"/console/jobs/{queue_bell(client, key, **long)}").text
+    assert "The program has 40 kB, which is too much for a page" in page
+    assert len(page) < 20_000
 
 
 @pytest.mark.parametrize(
@@ -121,6 +131,17 @@ def test_a_queued_and_a_finished_batch_have_pages(client: FlaskClient, key: Key)
     assert "Most frequent" not in queued
     done = client.get(f"/console/jobs/{post_bell(client, key, **body).get_json()['id']}").text
     assert "Most frequent" in done
+
+
+def test_the_list_finds_a_tag_and_leads_to_a_job_by_its_id(client: FlaskClient, key: Key) -> None:
+    job_id = post_bell(client, key, name="wanted", tags=["night"]).get_json()["id"]
+    post_bell(client, key, name="other")
+    found = client.get("/console/jobs", query_string={"tag": "night", "status": "completed"}).text
+    assert "wanted" in found
+    assert "other" not in found
+    assert 'value="night"' in found
+    answer = client.get("/console/jobs", query_string={"tag": f" {job_id}"})
+    assert answer.location == f"/console/jobs/{job_id}"
 
 
 def test_tags_and_metadata_are_shown_as_text_and_a_tag_leads_to_its_jobs(client: FlaskClient, key: Key) -> None:

@@ -1,11 +1,13 @@
 """How pages write amounts, numbers, times and examples: Jinja filters, and what every template may use."""
 
 import json
+import math
 import pprint
 import re
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from flask_login import current_user
@@ -30,11 +32,12 @@ UNITS = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", ti
 JUST_NOW = timedelta(seconds=5)
 # Beyond this many days a date says more than "412 days ago".
 MAX_RELATIVE_DAYS = 30
+# And up to here minutes say more than hours.
+MAX_MINUTES = 120
 
 SHELL_TOKENS = re.compile(r"(?P<string>\"[^\"]*\"|'[^']*')|(?P<name>^curl\b|(?<=\s)-[A-Za-z]\b)", re.MULTILINE)
 JSON_TOKENS = re.compile(r"(?P<name>\"[^\"]*\"(?=:))|(?P<string>\"[^\"]*\")|(?P<number>-?\b\d[\d.e+-]*\b|\bnull\b)")
 
-dashboard.add_app_template_filter(format_credits, "credits")
 dashboard.add_app_template_filter(format_time, "rfc3339")
 dashboard.add_app_template_filter(name_endpoint, "endpoint")
 
@@ -77,6 +80,21 @@ def format_number(value: int) -> str:
     return f"{value:,}"
 
 
+@dashboard.app_template_filter("credits")
+def format_grouped_credits(microcredits: int) -> str:
+    """Write credits exactly, with commas: 97,728.871603."""
+    return f"{Decimal(format_credits(microcredits)):,f}"
+
+
+@dashboard.app_template_filter("amount")
+def format_amount(microcredits: int) -> Markup:
+    """Write credits as a number that matters: what is below one credit is drawn back, unless it is all there is."""
+    whole, point, places = format_grouped_credits(microcredits).partition(".")
+    if not point or whole == "0":
+        return Markup.escape(whole + point + places)
+    return Markup('{}<wbr><span class="amount-fraction">.{}</span>').format(whole, places)
+
+
 @dashboard.app_template_filter("full_time")
 def format_full_time(moment: datetime) -> str:
     """Write a moment for people, to the second: 31 Jan 2026, 09:30:00 UTC."""
@@ -102,10 +120,21 @@ def format_ago(moment: datetime, now: datetime) -> str:
     return "just now" if age < JUST_NOW else f"{age.seconds} seconds ago"
 
 
+@dashboard.app_template_filter("until")
+def format_until(moment: datetime, now: datetime) -> str:
+    """Write roughly how long it is until a moment: in about 26 minutes."""
+    minutes = math.ceil((moment - now) / timedelta(minutes=1))
+    if minutes <= 1:
+        return "within a minute"
+    return f"in about {minutes} minutes" if minutes < MAX_MINUTES else f"in about {round(minutes / 60)} hours"
+
+
 @dashboard.app_template_filter("duration")
 def format_duration(span: timedelta) -> str:
-    """Write a short time: 8.4 ms, 1.25 s."""
+    """Write how long something took: 8.4 ms, 1.25 s, 15 min 53 s."""
     milliseconds = span / timedelta(milliseconds=1)
+    if span >= timedelta(minutes=1):
+        return f"{span // timedelta(minutes=1)} min {span.seconds % 60} s"
     return f"{milliseconds:.1f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"  # noqa: PLR2004
 
 

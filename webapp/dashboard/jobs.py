@@ -1,5 +1,6 @@
 """Jobs: the list, one job with its result, and the result as a file."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from webapp.accounts.roles import Permission
 from webapp.authentication import permission_required
 from webapp.core import clock
 from webapp.core.errors import UpcubeError
-from webapp.core.large_work import large_work_in_turn
+from webapp.core.large_work import LARGE_BYTES, LARGE_OPERATIONS, large_work_in_turn
 from webapp.core.text import has_control_characters
 from webapp.dashboard import dashboard
-from webapp.dashboard.diagrams import draw
+from webapp.dashboard.charts import list_amplitudes, make_chart, make_curves
+from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.exports import send_file
 from webapp.dashboard.playground_drafts import fits_playground
 from webapp.dashboard.visitor import get_asked_key, get_own_organisation
@@ -33,37 +35,27 @@ from webapp.jobs.states import OPEN
 from webapp.jobs.tasks import Work, task_of
 from webapp.jobs.turns import QueuePlace, find_place
 from webapp.keys.queries import get_key
-from webapp.quantum.circuits import Circuit
 from webapp.quantum.openqasm import to_openqasm3
 
 JOBS_PER_PAGE = 25
-# A histogram longer than this is unreadable: the most frequent outcomes stand for it.
-SHOWN_OUTCOMES = 32
 # Nearer to the front of the queue, a page looks every moment whether its job has started; farther back, every 5 s.
 SOON = 10
-# The last job of the page before, as our own links have it.
-CURSOR = re.compile(r"job_[0-9a-z]{26}")
+# In links to further pages, the last job of the page before.
+JOB_ID = re.compile(r"job_[0-9a-z]{26}")
 PLACE = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One bar of the histogram: how often the bits were measured, and their exact probability where it is known."""
+class Program:
+    """What is shown of a circuit: its drawing, and its text as it was `sent`, or as OpenQASM 3 where it was not text.
 
-    bits: str
-    count: int
-    share: float
-    probability: float | None
+    Empty where there is none; a program that is too large for a page has only its size.
+    """
 
-
-@dataclass(frozen=True)
-class Chart:
-    """A histogram: its bars, the largest share in it, and how many outcomes were measured that it has no room for."""
-
-    outcomes: list[Outcome]
-    most: float
-    hidden: int
-    has_probabilities: bool
+    drawn: Diagram | None = None
+    sent: str = ""
+    openqasm: str = ""
+    too_large_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,11 +75,16 @@ class Part:
 
 @dashboard.get("/console/jobs")
 @permission_required(Permission.JOBS_READ)
-def jobs() -> str:
-    """List the organisation's jobs, newest first: all, or those of one key or with one tag."""
+def jobs() -> ResponseReturnValue:
+    """List the organisation's jobs, newest first: all, or those of one key or with one tag.
+
+    The field for a tag takes the id of a job too, which leads to that job.
+    """
     status = request.args.get("status", "")
     cursor = request.args.get("cursor", "")
     tag = request.args.get("tag", "")
+    if JOB_ID.fullmatch(tag.strip()):
+        return redirect(url_for("dashboard.job", job_id=tag.strip()))
     # No tag has any, and PostgreSQL could not be asked for a NUL.
     tag = "" if has_control_characters(tag) else tag
     key = get_asked_key()
@@ -95,7 +92,7 @@ def jobs() -> str:
         organisation_id=get_own_organisation().id,
         key_id=key.id if key else None,
         limit=JOBS_PER_PAGE,
-        cursor=cursor if CURSOR.fullmatch(cursor) else None,
+        cursor=cursor if JOB_ID.fullmatch(cursor) else None,
         status=status if status in set(JobStatus) else None,
         tag=tag or None,
     )
@@ -127,8 +124,6 @@ def cancel_job(job_id: str) -> ResponseReturnValue:
         operations.cancel_job(organisation_id=get_own_organisation().id, job_id=job_id, at=clock.now())
     except JobEndedError as error:
         flash(error.message)
-    else:
-        flash("The job is cancelled. It costs nothing.")
     return redirect(url_for("dashboard.job", job_id=job_id))
 
 
@@ -137,8 +132,9 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
     whole = load_result(found)
     parts = list_parts(found, whole)
     shown = find_shown(parts)
-    circuit = find_circuit(found, shown)
+    program = find_program(found, shown)
     result = parts[shown].result if parts else whole
+    rerun_body = make_rerun_body(found)
     return render_template(
         "job.html",
         job=found,
@@ -152,10 +148,11 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
         key=get_key(found.key_id) if found.key_id else None,
         runner=get_user(found.created_by_id) if found.created_by_id else None,
         chart=make_chart(result, shots=found.shots),
-        rerun_body=make_rerun_body(found),
+        amplitudes=list_amplitudes(result),
+        curves=make_curves(found.parameters, [part.result for part in parts], shown=shown) if parts else None,
+        rerun_body=rerun_body if len(json.dumps(rerun_body)) <= LARGE_BYTES else None,
         fits_playground=fits_playground(found),
-        openqasm=to_openqasm3(circuit) if circuit else None,
-        drawn=draw(circuit) if circuit else None,
+        program=program,
     )
 
 
@@ -177,27 +174,6 @@ def job_result(job_id: str) -> ResponseReturnValue:
     file = send_file(text.pieces, name=f"{found.id}.json", mimetype="application/json")
     file.content_length = text.size_bytes
     return file
-
-
-def make_chart(result: Mapping[str, Any], *, shots: int) -> Chart:
-    """Make the histogram of what came of a circuit; it has no bars where nothing did."""
-    counts, probabilities = result.get("counts") or {}, result.get("probabilities") or {}
-    outcomes = list_outcomes(counts, probabilities, shots=shots)
-    return Chart(
-        outcomes,
-        most=max((max(outcome.share, outcome.probability or 0) for outcome in outcomes), default=1),
-        hidden=len(counts) - sum(outcome.count > 0 for outcome in outcomes),
-        has_probabilities=bool(probabilities),
-    )
-
-
-def list_outcomes(counts: Mapping[str, int], probabilities: Mapping[str, float], *, shots: int) -> list[Outcome]:
-    """Give the most frequent outcomes, in the order of their bits."""
-    bits = sorted({*counts, *probabilities}, key=lambda bits: (-counts.get(bits, 0), -probabilities.get(bits, 0), bits))
-    return [
-        Outcome(key, counts.get(key, 0), counts.get(key, 0) / shots, probabilities.get(key))
-        for key in sorted(bits[:SHOWN_OUTCOMES])
-    ]
 
 
 def list_parts(job: Job, result: Mapping[str, Any]) -> list[Part]:
@@ -225,12 +201,22 @@ def make_rerun_body(job: Job) -> dict[str, object]:
     return body
 
 
-def find_circuit(job: Job, index: int) -> Circuit | None:
-    """Give one of the job's circuits, unless its template or its format is no longer read as it was.
+def find_program(job: Job, index: int) -> Program:
+    """Give what is shown of one of the job's circuits.
 
-    Nor while other large programs are being read: the page's result does not wait for those.
+    Nothing where its template or its format is no longer read as it was, nor while other large programs are being read:
+    the page's result does not wait for those. A large program is not read for a page at all.
     """
+    work = next(islice(task_of(job).list_works(), index, None))
+    source = work.circuit["source"] if work.circuit else ""
+    written = source if isinstance(source, str) else json.dumps(source)
+    if len(written) > LARGE_BYTES:
+        return Program(too_large_bytes=len(written))
     try:
-        return next(islice(task_of(job).list_works(), index, None)).make_circuit()
+        circuit = work.make_circuit()
     except UpcubeError:
-        return None
+        return Program(sent=written)
+    if work.circuit and isinstance(source, str):
+        return Program(drawn=draw(circuit), sent=source)
+    is_short = len(circuit.operations) <= LARGE_OPERATIONS
+    return Program(drawn=draw(circuit), openqasm=to_openqasm3(circuit) if is_short else "", sent=written)

@@ -16,9 +16,10 @@ from webapp.core import clock
 from webapp.core.errors import UpcubeError
 from webapp.core.large_work import large_work_in_turn
 from webapp.dashboard import dashboard
+from webapp.dashboard.charts import make_chart
 from webapp.dashboard.diagrams import Diagram, draw
-from webapp.dashboard.jobs import make_chart, make_rerun_body
-from webapp.dashboard.playground_drafts import KINDS, MAX_NAME_LENGTH, TEMPLATE, Draft, make_request
+from webapp.dashboard.jobs import make_rerun_body
+from webapp.dashboard.playground_drafts import EXAMPLES, KINDS, MAX_NAME_LENGTH, TEMPLATE, Draft, make_request
 from webapp.dashboard.playground_options import NOISE_LABELS, group_by_field
 from webapp.dashboard.visitor import get_own_organisation, get_visitor
 from webapp.extensions import runtime
@@ -31,6 +32,7 @@ from webapp.jobs.results import is_small, load_result
 from webapp.jobs.states import OPEN
 from webapp.quantum.backends import list_backends
 from webapp.quantum.limits import MAX_SEED, MAX_SHOTS
+from webapp.quantum.parsing.errors import InvalidProgramError
 from webapp.quantum.templates import list_templates
 
 # What makes a form run once, however often it is sent.
@@ -162,13 +164,14 @@ def show_job(job_id: str, draft: Draft) -> ResponseReturnValue:
 
 def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None) -> str:
     """Render the page."""
-    details = outlook.error.details if outlook.error else ()
+    errors = name_errors(draft, outlook.error)
     result = load_result(job) if job else {}
     return render_template(
         "playground.html",
         draft=draft,
         outlook=outlook,
-        errors=group_by_field(details, observables=draft.observables, has_parameters=draft.kind == TEMPLATE),
+        errors=errors,
+        is_example=draft.source == EXAMPLES.get(draft.kind),
         noises=NOISE_LABELS,
         job=job,
         is_drawn=job is not None and is_small(job),
@@ -182,3 +185,11 @@ def render_playground(draft: Draft, outlook: Outlook, *, job: Job | None = None)
         gates=GATES,
         limits={"shots": MAX_SHOTS, "seed": MAX_SEED, "name": MAX_NAME_LENGTH},
     )
+
+
+def name_errors(draft: Draft, error: UpcubeError | None) -> dict[str, str]:
+    """Give each field of the page that is wrong its message."""
+    if isinstance(error, InvalidProgramError) and draft.kind != TEMPLATE:
+        return {"source": error.message}
+    details = error.details if error else ()
+    return group_by_field(details, observables=draft.observables, has_parameters=draft.kind == TEMPLATE)

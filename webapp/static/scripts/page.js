@@ -81,10 +81,21 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Nothing that was typed waits for whoever logs in next.
+
+function forgetDrafts() {
+  try {
+    sessionStorage.clear();
+  } catch {
+    // Storage may be forbidden; then there is nothing in it.
+  }
+}
+
 // Forms that send once: a second click while the first is on its way does nothing.
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (form.matches("[data-leaves]")) forgetDrafts();
   if (!form.matches("[data-once]")) return;
   if (form.dataset.sent) {
     event.preventDefault();
@@ -103,5 +114,15 @@ addEventListener("pageshow", (event) => {
 });
 
 document.getElementById("error-summary")?.focus();
-// On a narrow screen the navigation is a strip that scrolls sideways.
+// On a narrow screen the navigation and tabs are strips that scroll sideways.
 document.querySelector(".shell-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const link of document.querySelectorAll(".tabs [aria-current]")) {
+  const strip = link.closest(".tabs");
+  strip.scrollLeft = link.offsetLeft - strip.offsetLeft - (strip.clientWidth - link.offsetWidth) / 2;
+}
+// And of a long table in a box of its own, the row that the page is about may be below.
+const current = document.querySelector(".table-scroll [aria-current]");
+if (current) {
+  const box = current.closest(".table-scroll");
+  box.scrollTop = current.offsetTop - box.clientHeight / 2;
+}

@@ -64,6 +64,52 @@ function estimateSoon(event) {
   timer = setTimeout(estimate, event.type === "change" ? 0 : PAUSE_MS);
 }
 
+// What is wrong with a program has a place in it.
+function goTo(line, column) {
+  const { source } = form.elements;
+  const lines = source.value.split("\n");
+  const start = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0) + column - 1;
+  source.focus();
+  source.setSelectionRange(start, start + (/^\w+|^./.exec(source.value.slice(start))?.[0].length ?? 0));
+  source.scrollTop = parseFloat(getComputedStyle(source).lineHeight) * (line - 1) - source.clientHeight / 2;
+}
+
+outlook.addEventListener("click", (event) => {
+  const place = event.target.closest("[data-line]");
+  if (!place) return;
+  event.preventDefault();
+  goTo(Number(place.dataset.line), Number(place.dataset.column));
+});
+
+// A program that was typed is still there when its reader comes back from another page, in this tab until they log out.
+
+const shelf = `playground ${form.elements.kind.value} ${form.closest("[data-organisation]").dataset.organisation}`;
+
+function onShelf(act) {
+  try {
+    return act(sessionStorage);
+  } catch {
+    // Storage may be forbidden or full; the draft then lasts as long as the page.
+    return null;
+  }
+}
+
+function restoreDraft(source) {
+  const kept = onShelf((storage) => storage.getItem(shelf));
+  const isAsked = new URLSearchParams(location.search).has("job");
+  if (!kept || isAsked || kept === source.value || !("example" in source.dataset)) return;
+  source.value = kept;
+  if (kept.length <= MAX_SOURCE_LENGTH) estimate();
+}
+
+const typed = form.elements.source;
+if (typed) {
+  typed.addEventListener("input", () => onShelf((storage) => storage.setItem(shelf, typed.value)));
+  const again = form.querySelector("[data-start-again]");
+  again.addEventListener("click", () => onShelf((storage) => storage.removeItem(shelf)));
+  restoreDraft(typed);
+}
+
 form.addEventListener("input", estimateSoon);
 form.addEventListener("change", estimateSoon);
 form.addEventListener("submit", () => {
