@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from tests.live import wait_until
 from tests.stores import list_idle_connections
 from webapp.core.redis import Store
 from webapp.core.redis_connections import read_epoch
+from webapp.core.redis_wire import Wire
 
 
 def test_what_the_server_says_unasked_is_no_answer(redis_url: str) -> None:
@@ -149,6 +151,34 @@ class TestConnections:
         self.tell(store, "three")
         assert store.call("GET", "word", key="word") == b"three"
         assert self.get_connection(store) != connection
+
+    def test_a_connection_that_is_being_closed_is_nobodys(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        for question in [store.send("PING", key="word") for _ in range(2)]:
+            store.read(question)
+        is_closing, may_close = threading.Event(), threading.Event()
+        close, asker = Wire.close, threading.get_ident()
+
+        def close_slowly(wire: Wire) -> None:
+            if threading.get_ident() != asker:
+                is_closing.set()
+                may_close.wait(timeout=10)
+            close(wire)
+
+        with ThreadPoolExecutor(max_workers=1) as thread, monkeypatch.context() as patch:
+
+            def fail_meanwhile(_: Wire) -> bool:
+                """As if the server had hung up, while another thread gives all the connections up."""
+                patch.undo()
+                patch.setattr(Wire, "close", close_slowly)
+                thread.submit(store.disconnect)
+                assert is_closing.wait(timeout=10)
+                return False
+
+            patch.setattr(Wire, "is_usable", fail_meanwhile)
+            question = store.send("ECHO", "right", key="word")
+            may_close.set()
+            thread.shutdown()
+        assert store.read(question) == b"right"
 
     def test_a_child_makes_connections_of_its_own(self, store: Store) -> None:
         connection = self.get_connection(store)
