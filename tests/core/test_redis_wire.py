@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +13,13 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tests.live import wait_until
 from tests.stores import list_idle_connections
 from webapp.core.redis import Store
 from webapp.core.redis_connections import read_epoch
+from webapp.core.redis_servers import TIMEOUT_SECONDS
 from webapp.core.redis_wire import Wire
 
 
@@ -29,6 +33,22 @@ def test_what_the_server_says_unasked_is_no_answer(redis_url: str) -> None:
             other.set("count", count)
             assert store.call("GET", "count", key="count") == b"%d" % count
             assert store.call("PING", key="count") == b"PONG"
+    store.close()
+
+
+def test_what_the_server_says_unasked_to_an_idle_connection_is_no_answer(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.core.redis_wire.FRESH_SECONDS", 0)
+    store = Store()
+    store.connect(f"{redis_url}{'&' if '?' in redis_url else '?'}protocol=3")
+    with Redis.from_url(redis_url) as other:
+        connection = store.call("CLIENT", "ID", key="count")
+        store.call("CLIENT", "TRACKING", "ON", "BCAST", key="count")
+        other.set("count", 1)
+        wait_until(lambda: has_something_to_read(store))
+        assert store.call("ECHO", "right", key="count") == b"right"
+        assert store.call("CLIENT", "ID", key="count") != connection
     store.close()
 
 
@@ -145,12 +165,39 @@ class TestConnections:
             other.client_kill_filter(_id=connection)
         with pytest.raises(RedisConnectionError):
             store.call("GET", "word", key="word")
+        # At once: that a connection was cut does not say that the server is away.
+        self.tell(store, "two")
+        assert store.call("GET", "word", key="word") == b"two"
+        assert self.get_connection(store) != connection
+
+    def test_a_goodbye_in_place_of_an_answer_is_an_error(self, store: Store, redis_url: str) -> None:
+        connection = self.get_connection(store)
+        question = store.send("BLPOP", "nothing", 0, key="word")
+        with Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_id=connection)
+        with pytest.raises(RedisConnectionError, match="hung up"):
+            store.read(question)
+
+    def test_a_server_that_does_not_answer_in_time_is_left_alone_for_a_moment(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("webapp.core.redis_connections.TIMEOUT_SECONDS", 0.05)
+        with pytest.raises(RedisTimeoutError):
+            store.call("BLPOP", "nothing", 0, key="word")
         with pytest.raises(RedisConnectionError, match="a moment ago"):
             self.tell(store, "two")
         wait_until(lambda: store.servers.find("word").away_until < time.monotonic())
-        self.tell(store, "three")
-        assert store.call("GET", "word", key="word") == b"three"
-        assert self.get_connection(store) != connection
+        # The answer that came too late is nobody's.
+        assert store.call("ECHO", "right", key="word") == b"right"
+
+    def test_the_kernel_keeps_the_time_outs(self, store: Store) -> None:
+        store.call("PING", key="word")
+        [connection] = list_idle_connections(store)
+        plain = connection.wire._socket  # noqa: SLF001 - only the kernel knows
+        assert plain.gettimeout() is None
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            kept = plain.getsockopt(socket.SOL_SOCKET, direction, struct.calcsize("ll"))
+            assert struct.unpack("ll", kept) == (int(TIMEOUT_SECONDS), TIMEOUT_SECONDS % 1 * 1_000_000)
 
     def test_a_connection_that_is_being_closed_is_nobodys(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         for question in [store.send("PING", key="word") for _ in range(2)]:
