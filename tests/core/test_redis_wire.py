@@ -170,6 +170,23 @@ class TestConnections:
         assert store.call("GET", "word", key="word") == b"two"
         assert self.get_connection(store) != connection
 
+    def test_an_answer_that_was_not_waited_for_is_nobodys(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        question = store.send("ECHO", "wrong", key="word")
+        with monkeypatch.context() as patch:
+            patch.setattr(Wire, "read", stop)
+            with pytest.raises(KeyboardInterrupt):
+                store.read(question)
+        assert store.call("ECHO", "right", key="word") == b"right"
+
+    def test_a_failure_has_all_connections_made_anew(self, store: Store, redis_url: str) -> None:
+        first, second = (store.send("CLIENT", "ID", key="word") for _ in range(2))
+        connections = {store.read(first), store.read(second)}
+        with Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_id=self.get_connection(store))
+        with pytest.raises(RedisConnectionError):
+            self.get_connection(store)
+        assert self.get_connection(store) not in connections
+
     def test_a_goodbye_in_place_of_an_answer_is_an_error(self, store: Store, redis_url: str) -> None:
         connection = self.get_connection(store)
         question = store.send("BLPOP", "nothing", 0, key="word")
@@ -245,6 +262,11 @@ class TestConnections:
         store.tell(text, hashlib.sha1(text, usedforsecurity=False).hexdigest(), 1, "word", "x", key="word")
         with Redis.from_url(redis_url) as other:
             assert store.call("GET", "word", key="word") == read_epoch(other).encode()
+
+
+def stop(_: Wire) -> None:
+    """Stop as whoever gets a signal."""
+    raise KeyboardInterrupt
 
 
 def has_something_to_read(store: Store) -> bool:

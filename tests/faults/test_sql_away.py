@@ -10,7 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from flask import Flask
+import sqlalchemy as sa
+from flask import Flask, Response
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -19,6 +20,7 @@ from tests import stores
 from tests.factories import API, Key, body, count_jobs, now, post_bell
 from tests.faults.service import BELL_MICROCREDITS
 from tests.live import wait_until
+from tests.stores import END_CONNECTIONS
 from webapp import create_app
 from webapp.core import db as database
 from webapp.core import postgresql
@@ -159,6 +161,27 @@ def test_a_server_that_stands_still_is_given_up(
     # It read it all the same.
     check_exact(app, key, jobs=1)
     assert post_bell(client, key).status_code == 201
+
+
+def test_a_connection_that_is_lost_when_all_is_said_does_the_answer_no_harm(
+    settings: Settings, app: Flask, key: Key
+) -> None:
+    if settings.database_url.startswith("sqlite"):
+        pytest.skip("SQLite has no connections to cut")
+
+    @app.after_request
+    def cut(answer: Response) -> Response:
+        assert db.session.scalar(sa.select(sa.func.pg_backend_pid()))
+        with psycopg.connect(plain_url(settings), autocommit=True) as operator:
+            operator.execute(END_CONNECTIONS)
+        return answer
+
+    client = app.test_client()
+    # The second has a session of its own, and not what the first has left.
+    assert [post_bell(client, key).status_code for _ in range(2)] == [201, 201]
+    with app.app_context():
+        assert "Checked out connections: 0" in db.engine.pool.status()
+    check_exact(app, key, jobs=2)
 
 
 def test_connections_cut_under_load_leave_the_ledger_exact(settings: Settings, app: Flask, key: Key) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
@@ -88,8 +89,23 @@ class Base(DeclarativeBase):
     )
 
 
+class ForgivingSession(FlaskSession):
+    """A session that ends without an error where its connection was lost: what it wrote is committed, or lost, by then.
+
+    A request ends its session when it has been answered. An error there would take the place of the answer, and leave
+    the session to whichever later request happened to get the same id.
+    """
+
+    def close(self) -> None:
+        """Give the connection back, or give it up."""
+        try:
+            super().close()
+        except DBAPIError:
+            self.invalidate()
+
+
 # expire_on_commit is off: a view may render what an operation returned without reading it again.
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+db = SQLAlchemy(model_class=Base, session_options={"class_": ForgivingSession, "expire_on_commit": False})
 
 
 # How a row is locked that others refer to, such as a user or an organisation: its writers wait for one another, and
