@@ -299,6 +299,13 @@ def test_many_rows_are_inserted_at_once(account: Account) -> None:
     assert contents.all() == ["% ü 0", "% ü 1"]
 
 
+@pytest.mark.usefixtures("context")
+def test_a_value_that_the_model_has_no_place_for_is_refused() -> None:
+    row = {"job_id": "job_1", "circuit": 0, "piece": 0, "content": "", "contents": ""}
+    with pytest.raises(TypeError, match="there is no contents in INSERT INTO job_results"), transaction() as session:
+        insert_rows(session.connection(), JobResult, [row])
+
+
 def make_job(job_id: str, account: Account, *, is_full: bool = False) -> Job:
     """Make a job's row with a value in each column that may be null, or in none."""
     full = {

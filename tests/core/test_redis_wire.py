@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+import socket
+import struct
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +13,14 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tests.live import wait_until
 from tests.stores import list_idle_connections
 from webapp.core.redis import Store
 from webapp.core.redis_connections import read_epoch
+from webapp.core.redis_servers import TIMEOUT_SECONDS
+from webapp.core.redis_wire import Wire
 
 
 def test_what_the_server_says_unasked_is_no_answer(redis_url: str) -> None:
@@ -27,6 +33,22 @@ def test_what_the_server_says_unasked_is_no_answer(redis_url: str) -> None:
             other.set("count", count)
             assert store.call("GET", "count", key="count") == b"%d" % count
             assert store.call("PING", key="count") == b"PONG"
+    store.close()
+
+
+def test_what_the_server_says_unasked_to_an_idle_connection_is_no_answer(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webapp.core.redis_wire.FRESH_SECONDS", 0)
+    store = Store()
+    store.connect(f"{redis_url}{'&' if '?' in redis_url else '?'}protocol=3")
+    with Redis.from_url(redis_url) as other:
+        connection = store.call("CLIENT", "ID", key="count")
+        store.call("CLIENT", "TRACKING", "ON", "BCAST", key="count")
+        other.set("count", 1)
+        wait_until(lambda: has_something_to_read(store))
+        assert store.call("ECHO", "right", key="count") == b"right"
+        assert store.call("CLIENT", "ID", key="count") != connection
     store.close()
 
 
@@ -143,12 +165,84 @@ class TestConnections:
             other.client_kill_filter(_id=connection)
         with pytest.raises(RedisConnectionError):
             store.call("GET", "word", key="word")
+        # At once: that a connection was cut does not say that the server is away.
+        self.tell(store, "two")
+        assert store.call("GET", "word", key="word") == b"two"
+        assert self.get_connection(store) != connection
+
+    def test_an_answer_that_was_not_waited_for_is_nobodys(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        question = store.send("ECHO", "wrong", key="word")
+        with monkeypatch.context() as patch:
+            patch.setattr(Wire, "read", stop)
+            with pytest.raises(KeyboardInterrupt):
+                store.read(question)
+        assert store.call("ECHO", "right", key="word") == b"right"
+
+    def test_a_failure_has_all_connections_made_anew(self, store: Store, redis_url: str) -> None:
+        first, second = (store.send("CLIENT", "ID", key="word") for _ in range(2))
+        connections = {store.read(first), store.read(second)}
+        with Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_id=self.get_connection(store))
+        with pytest.raises(RedisConnectionError):
+            self.get_connection(store)
+        assert self.get_connection(store) not in connections
+
+    def test_a_goodbye_in_place_of_an_answer_is_an_error(self, store: Store, redis_url: str) -> None:
+        connection = self.get_connection(store)
+        question = store.send("BLPOP", "nothing", 0, key="word")
+        with Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_id=connection)
+        with pytest.raises(RedisConnectionError, match="hung up"):
+            store.read(question)
+
+    def test_a_server_that_does_not_answer_in_time_is_left_alone_for_a_moment(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("webapp.core.redis_connections.TIMEOUT_SECONDS", 0.05)
+        with pytest.raises(RedisTimeoutError):
+            store.call("BLPOP", "nothing", 0, key="word")
         with pytest.raises(RedisConnectionError, match="a moment ago"):
             self.tell(store, "two")
         wait_until(lambda: store.servers.find("word").away_until < time.monotonic())
-        self.tell(store, "three")
-        assert store.call("GET", "word", key="word") == b"three"
-        assert self.get_connection(store) != connection
+        # The answer that came too late is nobody's.
+        assert store.call("ECHO", "right", key="word") == b"right"
+
+    def test_the_kernel_keeps_the_time_outs(self, store: Store) -> None:
+        store.call("PING", key="word")
+        [connection] = list_idle_connections(store)
+        plain = connection.wire._socket  # noqa: SLF001 - only the kernel knows
+        assert plain.gettimeout() is None
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            kept = plain.getsockopt(socket.SOL_SOCKET, direction, struct.calcsize("ll"))
+            assert struct.unpack("ll", kept) == (int(TIMEOUT_SECONDS), TIMEOUT_SECONDS % 1 * 1_000_000)
+
+    def test_a_connection_that_is_being_closed_is_nobodys(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        for question in [store.send("PING", key="word") for _ in range(2)]:
+            store.read(question)
+        is_closing, may_close = threading.Event(), threading.Event()
+        close, asker = Wire.close, threading.get_ident()
+
+        def close_slowly(wire: Wire) -> None:
+            if threading.get_ident() != asker:
+                is_closing.set()
+                may_close.wait(timeout=10)
+            close(wire)
+
+        with ThreadPoolExecutor(max_workers=1) as thread, monkeypatch.context() as patch:
+
+            def fail_meanwhile(_: Wire) -> bool:
+                """As if the server had hung up, while another thread gives all the connections up."""
+                patch.undo()
+                patch.setattr(Wire, "close", close_slowly)
+                thread.submit(store.disconnect)
+                assert is_closing.wait(timeout=10)
+                return False
+
+            patch.setattr(Wire, "is_usable", fail_meanwhile)
+            question = store.send("ECHO", "right", key="word")
+            may_close.set()
+            thread.shutdown()
+        assert store.read(question) == b"right"
 
     def test_a_child_makes_connections_of_its_own(self, store: Store) -> None:
         connection = self.get_connection(store)
@@ -168,6 +262,11 @@ class TestConnections:
         store.tell(text, hashlib.sha1(text, usedforsecurity=False).hexdigest(), 1, "word", "x", key="word")
         with Redis.from_url(redis_url) as other:
             assert store.call("GET", "word", key="word") == read_epoch(other).encode()
+
+
+def stop(_: Wire) -> None:
+    """Stop as whoever gets a signal."""
+    raise KeyboardInterrupt
 
 
 def has_something_to_read(store: Store) -> bool:

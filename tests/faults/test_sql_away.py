@@ -1,23 +1,31 @@
 """SQL locked, or cut off under load: a clear 503, nothing half done, and then it goes on by itself."""
 
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from typing import Any
 
 import psycopg
 import pytest
-from flask import Flask
+import sqlalchemy as sa
+from flask import Flask, Response
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config import Settings
+from tests import stores
 from tests.factories import API, Key, body, count_jobs, now, post_bell
 from tests.faults.service import BELL_MICROCREDITS
 from tests.live import wait_until
+from tests.stores import END_CONNECTIONS
 from webapp import create_app
 from webapp.core import db as database
+from webapp.core import postgresql
 from webapp.core.db import db
+from webapp.core.driver import DriverConnection
 from webapp.core.errors import StoreAwayError
 from webapp.metering.credits import get_credits
 from webapp.metering.flush import flush
@@ -120,6 +128,60 @@ def test_a_statement_that_takes_too_long_is_ended(
         operator.execute("DROP TRIGGER doze ON jobs")
     assert post_bell(client, key).status_code == 201
     check_exact(app, key, jobs=1)
+
+
+def test_a_server_that_stands_still_is_given_up(
+    settings: Settings, app: Flask, client: FlaskClient, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "postgresql" not in stores.DATABASES or settings.database_url.startswith("sqlite"):
+        pytest.skip("there is no server that is ours to stop")
+    monkeypatch.setattr(postgresql, "ANSWER_SECONDS", 0.3)
+    with app.app_context():
+        # Connections that were not made by a request wait for as long as it takes.
+        db.engine.dispose()
+    commit, stopped = DriverConnection.commit, []
+
+    def commit_late(connection: DriverConnection) -> None:
+        """Have the server stand still before it reads this."""
+        server: Any = connection._pooled.dbapi_connection  # noqa: SLF001 - nobody else asks
+        stopped.append(server.info.backend_pid)
+        os.kill(stopped[0], signal.SIGSTOP)
+        monkeypatch.setattr(DriverConnection, "commit", commit)
+        commit(connection)
+
+    monkeypatch.setattr(DriverConnection, "commit", commit_late)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        answer = thread.submit(post_bell, client, key)
+        try:
+            check_refusal(answer.result(timeout=10))
+        finally:
+            os.kill(stopped[0], signal.SIGCONT)
+    with psycopg.connect(plain_url(settings), autocommit=True) as operator:
+        wait_until(lambda: not operator.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", stopped).fetchone())
+    # It read it all the same.
+    check_exact(app, key, jobs=1)
+    assert post_bell(client, key).status_code == 201
+
+
+def test_a_connection_that_is_lost_when_all_is_said_does_the_answer_no_harm(
+    settings: Settings, app: Flask, key: Key
+) -> None:
+    if settings.database_url.startswith("sqlite"):
+        pytest.skip("SQLite has no connections to cut")
+
+    @app.after_request
+    def cut(answer: Response) -> Response:
+        assert db.session.scalar(sa.select(sa.func.pg_backend_pid()))
+        with psycopg.connect(plain_url(settings), autocommit=True) as operator:
+            operator.execute(END_CONNECTIONS)
+        return answer
+
+    client = app.test_client()
+    # The second has a session of its own, and not what the first has left.
+    assert [post_bell(client, key).status_code for _ in range(2)] == [201, 201]
+    with app.app_context():
+        assert "Checked out connections: 0" in db.engine.pool.status()
+    check_exact(app, key, jobs=2)
 
 
 def test_connections_cut_under_load_leave_the_ledger_exact(settings: Settings, app: Flask, key: Key) -> None:

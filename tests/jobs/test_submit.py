@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
@@ -224,6 +225,9 @@ class TestEngineFailure:
         else:
             with pytest.raises(KeyboardInterrupt):
                 post_bell(client, key)
+            with app.app_context():
+                # It might as well have come during the commit: SQL is asked.
+                assert end_overdue_holds(at=now()) == 1
         with app.app_context():
             assert_nothing_happened(account)
 
@@ -250,14 +254,18 @@ class TestEngineFailure:
 
 
 class TestLostCommit:
-    """The database goes away while the finished job is being committed."""
+    """The database goes away, or a signal comes, while the finished job is being committed."""
 
     @pytest.fixture(params=[False, True], ids=["before", "after"])
     def is_committed(self, request: pytest.FixtureRequest) -> bool:
         return bool(request.param)
 
+    @pytest.fixture(params=[sa.exc.OperationalError("COMMIT", {}, Exception("it is gone")), KeyboardInterrupt()])
+    def failure(self, request: pytest.FixtureRequest) -> BaseException:
+        return cast("BaseException", request.param)
+
     @pytest.fixture
-    def _failing_commit(self, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool) -> None:
+    def _failing_commit(self, monkeypatch: pytest.MonkeyPatch, failure: BaseException, *, is_committed: bool) -> None:
         """Have the first commit of a job fail."""
         commit = DriverConnection.commit
 
@@ -265,17 +273,28 @@ class TestLostCommit:
             monkeypatch.undo()
             if is_committed:
                 commit(connection)
-            raise sa.exc.OperationalError("COMMIT", {}, Exception("the connection is gone"))
+            raise failure
 
         monkeypatch.setattr(DriverConnection, "commit", lose)
 
     @pytest.mark.usefixtures("_failing_commit")
     def test_the_hold_stays_until_sql_can_say_what_became_of_it(
-        self, app: Flask, client: FlaskClient, account: Account, key: Key, *, is_committed: bool
+        self,
+        app: Flask,
+        client: FlaskClient,
+        account: Account,
+        key: Key,
+        failure: BaseException,
+        *,
+        is_committed: bool,
     ) -> None:
-        answer = post_bell(client, key)
-        read_error(answer, 503, "store_unavailable")
-        assert int(answer.headers["Retry-After"]) >= 1
+        if isinstance(failure, Exception):
+            answer = post_bell(client, key)
+            read_error(answer, 503, "store_unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                post_bell(client, key)
         spent = BELL_MICROCREDITS if is_committed else 0
         with app.app_context():
             found = get_credits(account.organisation_id)

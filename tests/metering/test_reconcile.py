@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from config import Settings
 from tests.factories import Account, Key, body, hold_credits, make_account, make_holds_overdue, make_key, now, post_bell
 from tests.stores import list_idle_connections
 from webapp.accounts.audit import OPERATOR
@@ -23,13 +24,14 @@ from webapp.metering.holds import (
     TooManyHoldsError,
     ask_for_credits,
     end_overdue_holds,
+    hurry_hold,
     list_overdue_holds,
     renew_hold,
     settle_hold,
     tell_settled,
 )
 from webapp.metering.rebuild import rebuild
-from webapp.metering.reconcile import KEPT_HOLD_SECONDS, peek_account, reconcile_account
+from webapp.metering.reconcile import KEPT_HOLD_SECONDS, chill_account, peek_account, reconcile_account
 from webapp.metering.verify import verify
 
 BELL_MICROCREDITS = 1_101
@@ -122,6 +124,29 @@ class TestHolds:
         assert end_overdue_holds(at=now()) == 1
         assert available(account) == 500
         assert end_overdue_holds(at=now()) == 0
+
+    def test_the_end_of_a_hold_has_an_account_counted_that_counted_for_nothing(self, account: Account) -> None:
+        hold = hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
+        chill_account(account.shard_tag)
+        settle_hold(hold, charged_microcredits=0)
+        assert available(account) == 500
+
+    def test_a_hold_that_has_ended_is_not_hurried(self, account: Account) -> None:
+        hold = hold_credits(shard_tag=account.shard_tag, hold_id="job_1", microcredits=75, max_holds=9)
+        settle_hold(hold, charged_microcredits=0)
+        hurry_hold(hold)
+        assert list_overdue_holds() == []
+
+    def test_a_hold_that_cannot_be_hurried_is_overdue_at_its_own_time(
+        self, settings: Settings, account: Account
+    ) -> None:
+        hold = hold_credits(shard_tag=account.shard_tag, hold_id="job_1", microcredits=75, max_holds=9)
+        store.connect("unix:///nowhere/valkey.sock")
+        hurry_hold(hold)
+        store.connect(settings.redis_url)
+        assert list_overdue_holds() == []
+        hurry_hold(hold)
+        assert list_overdue_holds() == [(account.shard_tag, "job_1")]
 
     def test_a_new_hold_is_looked_at_when_sql_can_no_longer_be_waiting_for_its_lock(self, account: Account) -> None:
         hold_credits(shard_tag=account.shard_tag, hold_id="lost", microcredits=75, max_holds=MAX_HOLDS)

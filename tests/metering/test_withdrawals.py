@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from config import Settings
 from tests.factories import API, Account, Key, hold_credits, make_account, make_holds_overdue, make_key, now
@@ -147,6 +148,25 @@ class TestExpiry:
         assert get_credits(account.organisation_id).available == 800
         assert verify() == []
         assert expire() == 300
+
+    def test_an_expiry_that_was_stopped_when_it_was_done_is_found_to_be(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commit = Session.commit
+
+        def stop(session: Session) -> None:
+            """End as a task does whose time is over."""
+            monkeypatch.undo()
+            commit(session)
+            raise TimeoutError
+
+        monkeypatch.setattr(Session, "commit", stop)
+        with pytest.raises(TimeoutError):
+            expire()
+        assert peek_account(account.shard_tag).available == 500
+        assert end_overdue_holds(at=now()) == 1
+        assert peek_account(account.shard_tag).available == 500
+        assert verify() == []
 
     def test_the_account_sees_what_expires_when(self, account: Account) -> None:
         later = now() + 3 * HOUR

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
@@ -88,8 +89,23 @@ class Base(DeclarativeBase):
     )
 
 
+class ForgivingSession(FlaskSession):
+    """A session that ends without an error where its connection was lost: what it wrote is committed, or lost, by then.
+
+    A request ends its session when it has been answered. An error there would take the place of the answer, and leave
+    the session to whichever later request happened to get the same id.
+    """
+
+    def close(self) -> None:
+        """Give the connection back, or give it up."""
+        try:
+            super().close()
+        except DBAPIError:
+            self.invalidate()
+
+
 # expire_on_commit is off: a view may render what an operation returned without reading it again.
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+db = SQLAlchemy(model_class=Base, session_options={"class_": ForgivingSession, "expire_on_commit": False})
 
 
 # How a row is locked that others refer to, such as a user or an organisation: its writers wait for one another, and
@@ -135,8 +151,17 @@ def engine_options(url: str) -> dict[str, Any]:
 def limit_waits(engine: sa.Engine, *, is_request: Callable[[], bool]) -> None:
     """Let PostgreSQL end what takes too long: any wait for a lock, and any statement on connections made by requests.
 
-    SQLite needs no such thing: nothing there waits longer than SQLITE_BUSY_SECONDS.
+    A server that stands still ends nothing: those connections give it up by themselves. SQLite needs no such thing:
+    nothing there waits longer than SQLITE_BUSY_SECONDS.
     """
+    if engine.dialect.name != "postgresql":
+        return
+    # Not needed with SQLite, and large.
+    from webapp.core.postgresql import ImpatientConnection  # noqa: PLC0415 - see above
+
+    def connect(_: Dialect, _entry: ConnectionPoolEntry, arguments: list[str], named: dict[str, Any]) -> object:
+        # None leaves it to SQLAlchemy.
+        return ImpatientConnection.connect(*arguments, **named) if is_request() else None
 
     def set_limits(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - psycopg's connection
         limits = f"SET lock_timeout = {int(POSTGRESQL_LOCK_SECONDS * 1000)}"
@@ -147,8 +172,8 @@ def limit_waits(engine: sa.Engine, *, is_request: Callable[[], bool]) -> None:
         connection.execute(limits)
         connection.autocommit = False
 
-    if engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", set_limits)
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", set_limits)
 
 
 @event.listens_for(sa.Engine, "connect")
@@ -264,6 +289,8 @@ def is_violation_of(error: DBAPIError, name: str) -> bool:
 def insert_rows(connection: AnyConnection, model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows of one model now, each given by its attributes. What is not given becomes NULL, whatever its default.
 
+    Raises TypeError for an attribute that the model does not have.
+
     Every job adds the same few rows, so their statements are compiled once and given to the driver as they stand:
     `session.add` and a flush take eight times the CPU, and SQLAlchemy's own insert three times.
     """
@@ -279,12 +306,16 @@ class Insert:
     # Of each column, in their order.
     names: Sequence[str]
     attributes: Sequence[str]
+    # These, and what SQLAlchemy keeps in the attributes of a row.
+    known: frozenset[str]
     # By the place of the column: what writes its values as the driver takes them.
     writers: Sequence[tuple[int, Writer]]
     is_positional: bool
 
     def write(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tuple or a dictionary, as the driver has it
         """Give the parameters of a row."""
+        if not row.keys() <= self.known:
+            raise TypeError(f"there is no {', '.join(sorted(row.keys() - self.known))} in {self.statement}")
         values = [row.get(attribute) for attribute in self.attributes]
         for place, write in self.writers:
             if values[place] is not None:
@@ -303,6 +334,7 @@ def compile_insert(model: type[Base], dialect: Dialect) -> Insert:
         str(statement),
         names,
         columns.keys(),
+        frozenset({*columns.keys(), "_sa_instance_state"}),
         [(place, write) for place, write in enumerate(found) if write],
         is_positional=dialect.positional,
     )

@@ -29,14 +29,14 @@ class DriverConnection:
             self._pooled = engine.raw_connection()
         except self._error as error:
             raise self._wrap(error) from error
-        self._cursor = self._pooled.cursor()
-        # Other drivers begin by themselves.
-        if self.dialect.name == "sqlite":
-            try:
+        try:
+            self._cursor = self._pooled.cursor()
+            # Other drivers begin by themselves.
+            if self.dialect.name == "sqlite":
                 self.exec_driver_sql(BEGIN_TO_WRITE, [()])
-            except DBAPIError:
-                self._pooled.close()
-                raise
+        except BaseException:
+            self._pooled.close()
+            raise
 
     def exec_driver_sql(self, statement: str, parameters: Parameters) -> None:
         """Run a statement as the driver takes it, once for each of these parameters. Raises SQLAlchemy's errors."""

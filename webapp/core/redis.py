@@ -59,8 +59,9 @@ class Store:
     A server that hung executes what waits in its sockets when it goes on, for callers that have long answered 503. So
     a script that charges is told until when its caller waits, and does nothing after that.
 
-    Once a server did not answer, `call` fails at once for a moment, so that a Redis that hangs does not hold every
-    thread for the whole time-out, one request after the other.
+    Once a server did not answer in time, or could not be connected to, `call` fails at once for a moment, so that a
+    Redis that hangs does not hold every thread for the whole time-out, one request after the other. One connection that
+    was hung up does not say so much: whoever makes the next will find out.
     """
 
     def __init__(self) -> None:
@@ -166,7 +167,7 @@ class Store:
         if connection:
             # The answer may still come, and must not be taken for the next command's.
             connection.wire.close()
-        if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
+        if isinstance(error, RedisTimeoutError) or (isinstance(error, RedisConnectionError) and not connection):
             server.away_until = time.monotonic() + AWAY_SECONDS
         if isinstance(error, (ResponseError, RedisConnectionError, RedisTimeoutError)):
             # Another server may be the right one now: the address is asked again.

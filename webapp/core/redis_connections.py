@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +76,11 @@ class Connections:
 
     def drop(self, server: Server) -> None:
         """Close the connections to the server that nobody uses."""
-        for connection in self._idle.pop(server, []):
-            connection.wire.close()
+        idle = self._idle.get(server, [])
+        # Each is taken first, as by whoever uses one: nobody else gets it meanwhile.
+        with suppress(IndexError):
+            while True:
+                idle.pop().wire.close()
 
     def drop_all(self) -> None:
         """Close the connections to all servers that nobody uses."""

@@ -41,8 +41,13 @@ class StillAnsweringError(UpcubeError):
     code = "idempotency_in_progress"
     headers = MappingProxyType({"Retry-After": "1"})
 
+    def __init__(self) -> None:
+        super().__init__(
+            "The same request is being answered at this moment. Send it again in a second.", target="Idempotency-Key"
+        )
 
-class AnsweredMeanwhileError(Exception):
+
+class AnsweredMeanwhileError(StillAnsweringError):
     """Another request with the same key was answered while this one ran; nothing of this one was stored."""
 
 
@@ -108,9 +113,7 @@ def answering(shard_tag: str, organisation_id: str, repeatable: Repeatable) -> I
     with asking_redis():
         is_first = store.client.set(name, "", nx=True, ex=NOTE_SECONDS)
     if not is_first:
-        raise StillAnsweringError(
-            "The same request is being answered at this moment. Send it again in a second.", target="Idempotency-Key"
-        )
+        raise StillAnsweringError
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from webapp.core import clock
-from webapp.core.db import AnyConnection, CommitLostError, bare_transaction, insert_rows, new_row, transaction
+from webapp.core.db import AnyConnection, bare_transaction, insert_rows, new_row, transaction
 from webapp.core.errors import UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
@@ -21,7 +21,6 @@ from webapp.jobs.ending import (
 )
 from webapp.jobs.gates import check_plan
 from webapp.jobs.idempotency import (
-    AnsweredMeanwhileError,
     Repeatable,
     StillAnsweringError,
     answering,
@@ -36,7 +35,7 @@ from webapp.jobs.results import Outcome, store_outcome, write_outcome
 from webapp.jobs.states import move_new_job
 from webapp.jobs.turns import call_workers
 from webapp.ledger.operations import OverdraftError
-from webapp.metering.holds import AskedHold, Hold, end_hold, hurry_hold, keep_hold
+from webapp.metering.holds import AskedHold, Hold, end_hold, give_back_hold, keep_hold
 from webapp.metering.reconcile import reconcile_account
 from webapp.metering.spenders import spender_of
 from webapp.quantum.engines import get_engine
@@ -109,7 +108,7 @@ def submit_job(
             if saved is not None:
                 return saved
             return submit_once(submitter, request, service, wants_worker=wants_worker, repeatable=repeatable, at=at)
-    except (StillAnsweringError, AnsweredMeanwhileError):
+    except StillAnsweringError:
         # It may have been answered since; or whoever did was killed before it could take its note away.
         saved = find_answer(submitter.organisation_id, repeatable)
         if saved is None:
@@ -186,13 +185,9 @@ def releasing_on_failure(asked: AskedHold) -> Iterator[None]:
         end_hold(asked.hold, charged_microcredits=0)
         reconcile_account(shard_tag=asked.hold.shard_tag)
         raise
-    except CommitLostError:
-        # The commit may have happened and only its answer been lost: whoever ends the overdue hold will ask SQL.
-        hurry_hold(asked.hold)
-        raise
-    except BaseException:
+    except BaseException as error:
         if asked.is_held():
-            end_hold(asked.hold, charged_microcredits=0)
+            give_back_hold(asked.hold, error)
         raise
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from webapp.accounts.queries import get_organisation_by_tag
 from webapp.core import clock
 from webapp.core import redis_names as names
-from webapp.core.db import transaction
+from webapp.core.db import CommitLostError, transaction
 from webapp.core.errors import StoreAwayError, UpcubeError
 from webapp.core.money import format_credits
 from webapp.core.redis import asking_redis, store
@@ -220,6 +220,17 @@ def end_hold(hold: Hold, *, charged_microcredits: int, is_awaited: bool = True) 
 def renew_hold(hold: Hold) -> bool:
     """Keep a hold from becoming overdue for a while; False when it has ended. Raises StoreAwayError."""
     return bool(RENEW.run(hold_keys(hold.shard_tag)[1:], [hold.id, KEPT_HOLD_SECONDS, hold.shard_tag]))
+
+
+def give_back_hold(hold: Hold, error: BaseException) -> None:
+    """Release a hold after this error: at once where nothing was stored for certain, and else once SQL was asked.
+
+    What is no refusal (a time-out of the task, say, or a signal) may have come when the commit was done.
+    """
+    if isinstance(error, UpcubeError) and not isinstance(error, CommitLostError):
+        end_hold(hold, charged_microcredits=0)
+    else:
+        hurry_hold(hold)
 
 
 def hurry_hold(hold: Hold) -> None:

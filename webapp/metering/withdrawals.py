@@ -14,7 +14,7 @@ from webapp.accounts.audit import Action, Actor
 from webapp.accounts.models import Organisation
 from webapp.accounts.queries import get_organisation
 from webapp.core.db import db, transaction
-from webapp.core.errors import FieldError, InvalidFieldsError, StoreAwayError, UpcubeError
+from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 from webapp.core.faults import fault
 from webapp.core.ids import new_id
 from webapp.core.money import format_credits
@@ -22,7 +22,7 @@ from webapp.ledger.models import Account, TransferKind
 from webapp.ledger.operations import add_transfer, claim_reference, list_wrong_words, lock_balance
 from webapp.ledger.queries import list_organisations_with_expired, sum_expired_lots
 from webapp.metering.credits import grant_credits, record_credits
-from webapp.metering.holds import InsufficientCreditsError, ask_for_credits, end_hold, hurry_hold
+from webapp.metering.holds import InsufficientCreditsError, ask_for_credits, end_hold, give_back_hold
 from webapp.metering.reconcile import (
     find_settled,
     hold_reference,
@@ -193,12 +193,8 @@ def withdraw(
                     at=at,
                 )
             fault("withdrawal_before_commit")
-    except StoreAwayError:
-        # Whether it was committed is not known: whoever ends the overdue hold will ask SQL.
-        hurry_hold(hold)
-        raise
-    except BaseException:
-        end_hold(hold, charged_microcredits=0)
+    except BaseException as error:
+        give_back_hold(hold, error)
         raise
     fault("withdrawal_after_commit")
     end_hold(hold, charged_microcredits=taken)
