@@ -92,6 +92,7 @@ class Settings:
     usage_hours_kept_days: int
     max_body_bytes: int
     max_inline_work: int
+    web_workers: int
     job_workers: int
     job_timeout_seconds: int
     job_memory_bytes: int
@@ -146,6 +147,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         usage_hours_kept_days=get_integer(environ, "USAGE_HOURS_KEPT_DAYS", default=90, minimum=8, maximum=36_500),
         max_body_bytes=get_integer(environ, "MAX_BODY_BYTES", default=1_048_576, minimum=1024, maximum=67_108_864),
         max_inline_work=get_integer(environ, "MAX_INLINE_WORK", default=50_000_000, minimum=0, maximum=10**12),
+        web_workers=get_integer(environ, "WEB_WORKERS", default=1, minimum=1, maximum=64),
         job_workers=get_integer(environ, "JOB_WORKERS", default=1, minimum=0, maximum=64),
         job_timeout_seconds=get_integer(environ, "JOB_TIMEOUT_SECONDS", default=300, minimum=1, maximum=86_400),
         job_memory_bytes=MEBIBYTE * get_integer(environ, "JOB_MEMORY_MIB", default=4096, minimum=256, maximum=2**22),

@@ -46,7 +46,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"))
     if settings.requests_are_logged:
         logs.log_requests(app)
-    # Before CSRF, whose own hook would otherwise answer before the request has an id.
     hooks.install(app)
     errors.install(app)
     csrf.init_app(app)
@@ -91,5 +90,7 @@ def configure(app: Flask, settings: Settings) -> None:
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
         # A form may stay open as long as its session lasts.
         WTF_CSRF_TIME_LIMIT=None,
+        # Our own hook asks for it, of all but calls with a key: see webapp/hooks.py.
+        WTF_CSRF_CHECK_DEFAULT=False,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's, which Flask types as its base

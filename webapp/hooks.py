@@ -20,7 +20,7 @@ from webapp.core.errors import LengthRequiredError, NotFoundError, StoreAwayErro
 from webapp.core.ids import new_id
 from webapp.core.key_tokens import SCHEME, TOKEN, KeyToken, parse_token
 from webapp.core.money import format_credits
-from webapp.extensions import runtime
+from webapp.extensions import csrf, runtime
 from webapp.keys.leaks import warn_of_address
 from webapp.metering.admission import Admission, Principal, Verdict, admit, admit_without_redis
 from webapp.metering.budgets import BudgetExceededError
@@ -167,15 +167,22 @@ def refuse_keys_in(address: str) -> None:
 
 
 def authenticate(environ: Environ) -> ResponseReturnValue | None:
-    """Ask for what the route has declared. An unknown route falls through to its 404."""
+    """Ask for what the route has declared. An unknown route falls through to its 404.
+
+    A browser sends cookies along whoever has it send a request, and so its forms must prove that they are ours. It
+    never adds a key by itself: a call with one has proved enough.
+    """
     endpoint = request.endpoint
     if endpoint is None:
         return None
     authentication = get_authentication(current_app, endpoint)
     if isinstance(authentication, KeyRequired):
         authenticate_key(environ, authentication.scope, endpoint=endpoint)
-    elif isinstance(authentication, LoginRequired):
-        return authenticate_person(authentication)
+        return None
+    if isinstance(authentication, LoginRequired) and (answer := authenticate_person(authentication)):
+        return answer
+    if current_app.config["WTF_CSRF_ENABLED"]:
+        csrf.protect(apply_exemptions=True)
     return None
 
 

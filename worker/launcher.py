@@ -182,6 +182,7 @@ def make_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str
         "DATABASE_URL": settings.database_url,
         "HOST": settings.host,
         "PORT": str(settings.port),
+        "WEB_WORKERS": str(settings.web_workers),
     }
 
 

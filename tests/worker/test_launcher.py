@@ -83,6 +83,9 @@ class Instance:
         except OSError:
             return 0, None
 
+    def answers(self) -> bool:
+        return self.get_health()[0] == 200
+
     def wait_until_ready(self) -> None:
         def is_ready() -> bool:
             assert self.launcher.poll() is None, self.read_log()
@@ -173,14 +176,35 @@ def test_killed_processes_come_back_and_valkey_brings_its_data(tmp_path: Path) -
         instance.kill_one("valkey-server")
         for words in ("worker work", "worker clock", "worker jobs", "granian", "worker.reaper"):
             instance.kill_one(words)
-
-        def answers() -> bool:
-            return instance.get_health()[0] == 200
-
-        wait_until(answers, "/healthz answers 200 again")
+        wait_until(instance.answers, "/healthz answers 200 again")
         assert redis.get("kept") == b"yes"
         assert "valkey ended with signal SIGKILL" in instance.read_log()
     assert find_processes(data_dir) == []
+
+
+def test_as_many_web_processes_answer_as_are_asked_for_and_one_that_dies_comes_back(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with running(data_dir, WEB_WORKERS="2") as instance:
+        wait_until(lambda: count_listeners(instance.port) == 2, "two web processes listen")
+        before = find_processes(data_dir, "granian")
+        os.kill(max(before), signal.SIGKILL)
+        wait_until(lambda: max(before) not in find_processes(data_dir, "granian"), "one was killed")
+        wait_until(instance.answers, "the other answers")
+        wait_until(lambda: count_listeners(instance.port) == 2, "another came in its place")
+        # Granian started it, and nobody had to start Granian.
+        assert min(find_processes(data_dir, "granian")) == min(before)
+    assert find_processes(data_dir) == []
+
+
+def count_listeners(port: int) -> int:
+    """Count the sockets that listen on a port: each web process has one."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(f":{port:04X} 00000000:0000 0A" in line for line in lines)
+
+
+def test_a_number_of_web_processes_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+    sentence = run_and_fail(tmp_path / "data", WEB_WORKERS="0")
+    assert sentence == "WEB_WORKERS must be a whole number from 1 to 64, not '0'.\n"
 
 
 def test_a_second_instance_on_the_same_folder_or_the_same_port_is_refused(tmp_path: Path) -> None:
