@@ -251,10 +251,11 @@ def test_settings_that_would_not_fit_on_a_page_of_jobs_are_refused(refusing: Ser
     sums = [{f"{term:0100b}".replace("0", "X").replace("1", "Z"): 0.5 for term in range(256)}] * 20
     points = {f"a{number}": [0.1234567890123] * 100 for number in range(400)}
     source = "".join(f"input float a{number}; " for number in range(400)) + "qubit[100] q; x q;"
-    body = {"circuit": {"format": "openqasm3", "source": source}, "shots": 1}
-    for path, asked in {"observables": {"observables": sums}, "parameters": {"parameters": points}}.items():
+    body: dict[str, object] = {"circuit": {"format": "openqasm3", "source": source}, "shots": 1}
+    settings: dict[str, object] = {"observables": sums, "parameters": points}
+    for path, value in settings.items():
         for where in ("/jobs", "/jobs/estimate"):
-            answer = refusing.client.post(API + where, json=body | asked, headers=refusing.key.headers)
+            answer = refusing.client.post(API + where, json=body | {path: value}, headers=refusing.key.headers)
             [detail] = read_error(answer, 422, "invalid_fields")["details"]
             assert (detail["path"], detail["allowed"]) == (path, "at most 524288 bytes together")
 

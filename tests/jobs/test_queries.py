@@ -18,7 +18,8 @@ def test_a_page_of_jobs_with_much_written_of_them_ends_early_and_the_next_goes_o
     monkeypatch.setattr(pages, "MAX_PAGE_BYTES", 800)
     client = app.test_client()
     made = [queue_bell(client, key, tags=["all"], **more) for more in (LONG_OPTIONS, {}, LONG_NOTES, {}, {}, {})]
-    found, cursor = [], None
+    found: list[list[int]] = []
+    cursor = None
     with app.app_context():
         while not found or cursor:
             page = list_jobs(organisation_id=key.row.organisation_id, limit=2, cursor=cursor, tag=tag)
