@@ -246,6 +246,20 @@ def test_a_body_full_of_wrong_lists_has_no_more_errors_made_than_are_shown(refus
     assert len(error["details"]) == MAX_DETAILS
 
 
+def test_settings_that_would_not_fit_on_a_page_of_jobs_are_refused(refusing: Service) -> None:
+    """A hundred jobs with a mebibyte each had the web process grow by 470 MB when they were listed."""
+    sums = [{f"{term:0100b}".replace("0", "X").replace("1", "Z"): 0.5 for term in range(256)}] * 20
+    points = {f"a{number}": [0.1234567890123] * 100 for number in range(400)}
+    source = "".join(f"input float a{number}; " for number in range(400)) + "qubit[100] q; x q;"
+    body: dict[str, object] = {"circuit": {"format": "openqasm3", "source": source}, "shots": 1}
+    settings: dict[str, object] = {"observables": sums, "parameters": points}
+    for path, value in settings.items():
+        for where in ("/jobs", "/jobs/estimate"):
+            answer = refusing.client.post(API + where, json=body | {path: value}, headers=refusing.key.headers)
+            [detail] = read_error(answer, 422, "invalid_fields")["details"]
+            assert (detail["path"], detail["allowed"]) == (path, "at most 524288 bytes together")
+
+
 def test_lists_of_different_lengths_are_told_both_lengths(refusing: Service) -> None:
     body = {"templateId": "ghz-state", "shots": 10, "parameters": {"qubits": [2, 3, 4], "more": [1, 2]}}
     answer = refusing.client.post(f"{API}/jobs", json=body, headers=refusing.key.headers)

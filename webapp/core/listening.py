@@ -1,10 +1,8 @@
 """The connections that this process takes, as far as the system looks after them for us."""
 
-import os
 import socket
-import stat
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # A client that takes nothing of its answer for so long has gone, or means us ill: a thread waits for it.
@@ -22,29 +20,38 @@ def drop_stalled_clients() -> None:
     """
     if not hasattr(socket, "TCP_USER_TIMEOUT") or not _DESCRIPTORS.is_dir():
         return
-    with ExitStack() as stack:
-        found = [stack.enter_context(each) for each in list_sockets()]
-        entrances = {
-            each.getsockname()[1] for each in found if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        }
+    with borrow_sockets() as found:
+        entrances = set()
         for each in found:
-            if each.getsockname()[1] in entrances:
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
+            with suppress(OSError):
+                if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    entrances.add(each.getsockname()[1])
+        for each in found:
+            # Their owners close them meanwhile.
+            with suppress(OSError):
+                if each.getsockname()[1] in entrances:
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000)
 
 
-def list_sockets() -> Iterator[socket.socket]:
-    """Give the TCP sockets of this process, each under a descriptor of its own."""
-    for descriptor in [int(each.name) for each in _DESCRIPTORS.iterdir()]:
-        try:
-            copy = os.dup(descriptor)
-        except OSError:
-            # Others open and close theirs meanwhile.
-            continue
-        if not stat.S_ISSOCK(os.fstat(copy).st_mode):
-            os.close(copy)
-            continue
-        found = socket.socket(fileno=copy)
-        if found.family in {socket.AF_INET, socket.AF_INET6} and found.type == socket.SOCK_STREAM:
-            yield found
-        else:
-            found.close()
+@contextmanager
+def borrow_sockets() -> Iterator[list[socket.socket]]:
+    """Give the TCP sockets of this process, under their owners' own descriptors.
+
+    No descriptor is duplicated to be looked at, and none closed: what looks like a socket may be a file by then, and
+    closing any descriptor of a file takes away all the locks that the process has on it (fcntl(2)). Of SQLite's file,
+    that let others write in the middle of our transactions, and the database was destroyed.
+    """
+    borrowed = []
+    try:
+        for descriptor in _DESCRIPTORS.iterdir():
+            # What is no socket, or is closed by now, makes none.
+            with suppress(OSError):
+                borrowed.append(socket.socket(fileno=int(descriptor.name)))
+        yield [
+            each
+            for each in borrowed
+            if each.family in {socket.AF_INET, socket.AF_INET6} and each.type == socket.SOCK_STREAM
+        ]
+    finally:
+        for each in borrowed:
+            each.detach()

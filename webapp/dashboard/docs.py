@@ -6,6 +6,7 @@ from webapp.authentication import public
 from webapp.dashboard import dashboard
 from webapp.dashboard.examples import get_example
 from webapp.extensions import runtime
+from webapp.jobs.plans import MAX_SETTINGS_BYTES
 from webapp.jobs.result_sizes import MAX_RESULT_BYTES
 from webapp.jobs.tasks import MAX_CIRCUITS
 from webapp.keys.scopes import SCOPES
@@ -30,6 +31,7 @@ def docs() -> str:
         limits=limits,
         max_circuits=MAX_CIRCUITS,
         max_result_bytes=MAX_RESULT_BYTES,
+        max_settings_bytes=MAX_SETTINGS_BYTES,
         max_shots=limits.MAX_SHOTS,
         memory_limit_bytes=MEMORY_LIMIT_BYTES,
         noise_presets=PRESETS,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from webapp.core.errors import UpcubeError
+from webapp.core.errors import FieldError, InvalidFieldsError, UpcubeError
 from webapp.core.memo import remembered
 from webapp.jobs.models import Lane
 from webapp.jobs.result_sizes import (
@@ -38,6 +38,8 @@ from webapp.quantum.router import Route, choose_engine
 MAX_INLINE_SECONDS = 0.1
 # What may run before its price is held: refusing it then has cost no more than the rest of the request.
 MAX_TINY_SECONDS = 0.002
+# The parameters and options of a job, which every look at it reads, as JSON.
+MAX_SETTINGS_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
         shots=request.shots,
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
+    check_settings(request)
     backend = get_backend(request.backend_id)
     runs = tuple(plan_run(circuit, wanted, backend, is_test=is_test) for circuit, wanted in task.make_circuits())
     for index, run in enumerate(runs):
@@ -185,6 +188,18 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
         max_microcredits=request.max_microcredits,
         is_test=is_test,
     )
+
+
+def check_settings(request: JobRequest) -> None:
+    """Refuse parameters and options that are too long to be kept with the job. Raises InvalidFieldsError."""
+    sizes = {
+        "parameters": len(json.dumps(dict(request.parameters))),
+        "observables": len(json.dumps(dict(request.options))),
+    }
+    size_bytes, longest = sum(sizes.values()), max(sizes, key=lambda name: sizes[name])
+    if size_bytes > MAX_SETTINGS_BYTES:
+        message = f"The parameters and observables have {size_bytes} bytes as JSON."
+        raise InvalidFieldsError([FieldError(longest, message, f"at most {MAX_SETTINGS_BYTES} bytes together")])
 
 
 def plan_run(circuit: Circuit, request: RunRequest, backend: Backend, *, is_test: bool) -> PlannedRun:

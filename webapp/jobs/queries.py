@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, literal, select
 from sqlalchemy.orm import defer
 
 from webapp.core.db import db
@@ -12,6 +12,9 @@ from webapp.jobs.models import Job, JobStatus, JobTag
 from webapp.metering.queries import GroupedUsage
 
 PROGRAMS = (Job.circuit, Job.circuits)
+# What else its sender has written of a job, and how many characters of JSON that is.
+SETTINGS = (Job.parameters, Job.options, Job.tags, Job.notes)
+SETTINGS_SIZE = sum((func.coalesce(func.length(cast(column, Text)), 0) for column in SETTINGS), start=literal(0))
 
 
 def get_job(*, organisation_id: str, job_id: str, is_fresh: bool = False) -> Job:
@@ -43,7 +46,8 @@ def list_jobs(
 ) -> Page[Job]:
     """Give the organisation's jobs, newest first: those before the cursor, with this status, backend, key and tag.
 
-    Their programs, which may be large, are not read and cannot be asked for.
+    Their programs, which may be large, are not read and cannot be asked for. Of jobs whose parameters and options are
+    long, a page has fewer than its limit.
     """
     without_programs = [defer(column, raiseload=True) for column in PROGRAMS]
     statement = select(Job).where(Job.organisation_id == organisation_id).options(*without_programs)
@@ -54,11 +58,11 @@ def list_jobs(
     if key_id:
         statement = statement.where(Job.key_id == key_id)
     if tag is None:
-        return read_page(statement, Job.id, limit=limit, cursor=cursor)
+        return read_page(statement, Job.id, limit=limit, cursor=cursor, size=SETTINGS_SIZE)
     # In the order of the tags' own index, so that a page is read without sorting all that have the tag.
     statement = statement.join(JobTag, JobTag.job_id == Job.id)
     statement = statement.where(JobTag.organisation_id == organisation_id, JobTag.tag == tag)
-    return read_page(statement, JobTag.job_id, limit=limit, cursor=cursor)
+    return read_page(statement, JobTag.job_id, limit=limit, cursor=cursor, size=SETTINGS_SIZE)
 
 
 def list_usage_by_backend(organisation_id: str, *, since: datetime, until: datetime) -> list[GroupedUsage]:
