@@ -50,6 +50,9 @@ def test_a_mistake_leads_to_its_place_and_what_was_typed_outlives_the_page(page:
     page.goto("/console/playground?kind=openqasm3")
     expect(source).to_have_value(re.compile("cz"))
     expect(page.locator("#draft-curl")).to_contain_text("cz")
+    # Another member of the organisation, who logs in where this session ended, does not find it.
+    user = page.locator("[data-user]").get_attribute("data-user")
+    assert [key.split()[-1] for key in page.evaluate("Object.keys(sessionStorage)")] == [user]
     page.get_by_role("link", name="Start again from the example").click()
     expect(source).not_to_have_value(re.compile("cz"))
 

@@ -60,6 +60,10 @@ HOSTILE: dict[str, tuple[str, str]] = {
     ),
     "a mebibyte of wide aliases": ("openqasm3", "qubit[1024] q;" + "".join(f"let a{n}=q;" for n in range(80_000))),
     "a mebibyte of conditions": ("openqasm3", _fill("if(c<9)x q;", "qubit q; bit[10] c;")),
+    "a mebibyte of shifts in conditions": (
+        "openqasm3",
+        _fill("if ((k" + "<<0" * 245 + ")==c) x q;", "qubit q; bit c; int k=1;", "nothing q;"),
+    ),
     "wide controls in a loop": (
         "openqasm3",
         "qubit[1000] q; for int i in [0:99999] { ctrl(999) @ h " + ",".join(f"q[{n}]" for n in range(1_000)) + "; }",

@@ -48,23 +48,19 @@ def read_condition(
     return Condition(clbits, _list_values(expression, clbits, bits_of, look_up))
 
 
-def _check_shifts(expression: Expression, bits: Container[Expression]) -> None:
-    """Refuse to shift bits to the left: a register drops what leaves it, and a number, which it is here, does not."""
+def _check_shifts(expression: Expression, bits: Container[Name]) -> bool:
+    """Refuse to shift bits to the left: a register drops what leaves it, and a number, which it is here, does not.
+
+    Tells whether the expression stands for bits, and not for a number that is made of them. Raises Mistake.
+    """
     if not isinstance(expression, Call):
-        return
-    if expression.function == "<<" and _is_register(expression.arguments[0], bits):
+        return isinstance(expression, Name) and expression in bits
+    are_bits = [_check_shifts(argument, bits) for argument in expression.arguments]
+    if expression.function == "<<" and are_bits[0]:
         raise Mistake(
             "bits that are shifted to the left drop the highest; shift a number: uint[8](c) << 1.", expression.position
         )
-    for argument in expression.arguments:
-        _check_shifts(argument, bits)
-
-
-def _is_register(expression: Expression, bits: Container[Expression]) -> bool:
-    """Tell whether an expression stands for bits, and not for a number that is made of them."""
-    if isinstance(expression, Call) and expression.function in {"&", "|", "^", "<<", ">>"}:
-        return any(_is_register(argument, bits) for argument in expression.arguments)
-    return expression in bits
+    return expression.function in {"&", "|", "^", "<<", ">>"} and any(are_bits)
 
 
 def _list_values(

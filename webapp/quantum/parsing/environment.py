@@ -9,7 +9,7 @@ from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_QUBITS
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, compute, evaluate
 from webapp.quantum.parsing.names import BitRegister, Names, QubitRegister, Value
-from webapp.quantum.parsing.syntax import Alias, Assignment, Declaration, Operand, Range, Statement
+from webapp.quantum.parsing.syntax import Alias, Assignment, Declaration, For, Operand, Range, Statement
 from webapp.quantum.parsing.widths import check_width, list_limits
 
 # How many of its inputs a program is told that it has.
@@ -35,7 +35,7 @@ def refuse_missing(declarations: Sequence[Declaration]) -> NoReturn:
     )
 
 
-def _fit(type_name: str, width: int | None, number: Number, position: int) -> Number:
+def fit(type_name: str, width: int | None, number: Number, position: int) -> Number:
     """Bring a number to a variable's type. Raises Mistake where it does not fit, as few authors mean it to wrap."""
     limits = list_limits(type_name, width)
     if limits is not None and not limits[0] <= math.trunc(number) <= limits[1]:
@@ -123,11 +123,11 @@ class Environment:
             raise ProgramTooLargeError(f"A program has at most {limit} {what}; this one wants {used + size}.")
         return size
 
-    def _read_width(self, declaration: Declaration) -> int | None:
-        """Compute how many bits a number's type has, where the program says so."""
-        if declaration.size is None:
+    def read_width(self, statement: Declaration | For) -> int | None:
+        """Compute how many bits a number's type has, where the program says so. Raises Mistake."""
+        if statement.size is None:
             return None
-        return check_width(self.evaluate(declaration.size), declaration.position)
+        return check_width(self.evaluate(statement.size), statement.position)
 
     def _declare_qubits(self, declaration: Declaration) -> None:
         """Add qubits to the circuit."""
@@ -157,7 +157,7 @@ class Environment:
         if self.lacks(declaration):
             refuse_missing([declaration])
         number = self._inputs[declaration.name]
-        width = self._read_width(declaration)
+        width = self.read_width(declaration)
         limits = list_limits(declaration.type, width)
         if limits is not None and not limits[0] <= number <= limits[1]:
             allowed = f"a whole number from {limits[0]} to {limits[1]}"
@@ -181,8 +181,8 @@ class Environment:
             raise Mistake(_ONLY_MEASURED, declaration.position)
         if declaration.value is not None:
             number = self.evaluate(declaration.value)
-        width = self._read_width(declaration)
-        number = _fit(declaration.type, width, number, declaration.position)
+        width = self.read_width(declaration)
+        number = fit(declaration.type, width, number, declaration.position)
         value = Value(number, declaration.type, is_constant=declaration.kind == "const", width=width)
         self.names.declare(declaration.name, value, declaration.position)
 
@@ -199,7 +199,7 @@ class Environment:
         number = self.evaluate(assignment.value)
         if assignment.operator != "=":
             number = compute(assignment.operator[:-1], [meaning.number, number], position)
-        meaning.number = _fit(meaning.type, meaning.width, number, position)
+        meaning.number = fit(meaning.type, meaning.width, number, position)
 
     def alias(self, alias: Alias) -> None:
         """Name parts of registers of qubits."""

@@ -11,9 +11,9 @@ from webapp.quantum.gates import BARRIER, MEASURE, RESET
 from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS
 from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.conditions import read_condition
-from webapp.quantum.parsing.environment import Environment, refuse_missing
+from webapp.quantum.parsing.environment import Environment, fit, refuse_missing
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
-from webapp.quantum.parsing.expressions import Number, compute
+from webapp.quantum.parsing.expressions import Number
 from webapp.quantum.parsing.gate_calls import Expander, Gate, check_shape, define_gate, evaluate_angles
 from webapp.quantum.parsing.names import Value
 from webapp.quantum.parsing.standard_library import find_meant_gate, get_library
@@ -210,10 +210,11 @@ class Interpreter:
             values: list[Number] = list(self._environment.list_range(loop.values, loop.position, length=None))
         else:
             values = [self._environment.evaluate(value) for value in loop.values]
+        width = self._environment.read_width(loop)
         for value in values:
             self._expander.count_steps()
             self._environment.names.open()
-            number = compute(loop.type, [value], loop.position)
+            number = fit(loop.type, width, value, loop.position)
             self._environment.names.declare(loop.variable, Value(number, loop.type, is_constant=True), loop.position)
             self._carry_out_all(loop.body)
             self._environment.names.close()

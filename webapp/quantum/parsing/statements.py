@@ -274,10 +274,9 @@ class StatementParser:
         """Read `for int i in [0:3] { … }`."""
         tokens = self._tokens
         tokens.advance()
-        type_name = "int"
+        type_name, size = "int", None
         if tokens.text in {"int", "uint", "float", "angle"}:
-            type_name = tokens.advance()
-            self._operands.read_size()
+            type_name, size = tokens.advance(), self._operands.read_size()
         variable = tokens.expect_name("the loop's variable")
         tokens.expect("in", after="the loop's variable")
         values: Range | tuple[Expression, ...]
@@ -288,7 +287,7 @@ class StatementParser:
             read = self._operands.read_range()
             values = read if isinstance(read, Range) else (read,)
             tokens.expect("]", after="the range")
-        return For(type_name, variable, values, self._read_block(), position)
+        return For(type_name, size, variable, values, self._read_block(), position)
 
     def _read_box(self, position: int) -> Block:
         """Read `box { … }`, which only groups."""

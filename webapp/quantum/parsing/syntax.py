@@ -80,9 +80,10 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """A block once for every value. `type` is that of the variable, without its size."""
+    """A block once for every value. `type` is that of the variable, and `size` how many bits it has."""
 
     type: str
+    size: Expression | None
     variable: str
     values: Range | tuple[Expression, ...]
     body: "tuple[Statement, ...]"

@@ -83,7 +83,9 @@ outlook.addEventListener("click", (event) => {
 
 // A program that was typed is still there when its reader comes back from another page, in this tab until they log out.
 
-const shelf = `playground ${form.elements.kind.value} ${form.closest("[data-organisation]").dataset.organisation}`;
+// A session may end without this tab: the next to log in here is perhaps of the same organisation, and somebody else.
+const reader = form.closest("[data-user]").dataset;
+const shelf = `playground ${form.elements.kind.value} ${reader.organisation} ${reader.user}`;
 
 function onShelf(act) {
   try {
