@@ -235,7 +235,8 @@ def test_a_database_that_is_away_is_a_503(app: Flask, client: FlaskClient, key: 
     def refuse_connection(dialect: sa.Dialect, *_: object) -> None:
         raise dialect.loaded_dbapi.OperationalError("no route to host: db.internal")
 
-    sa.event.listen(engine, "do_connect", refuse_connection)
+    # Before our own, which connects.
+    sa.event.listen(engine, "do_connect", refuse_connection, insert=True)
     for answer in (client.get(f"{API}/jobs", headers=key.headers), post_bell(client, key)):
         error = read_error(answer, 503, "store_unavailable")
         assert "db.internal" not in error["message"]
