@@ -226,22 +226,25 @@ def test_a_fault_of_ours_says_nothing_of_itself(app: Flask, caplog: pytest.LogCa
     assert "secret" not in json.dumps(error)
 
 
-def test_a_database_that_is_away_is_a_503(app: Flask, client: FlaskClient, key: Key) -> None:
+def test_a_database_that_is_away_is_a_503(
+    app: Flask, client: FlaskClient, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert client.get(f"{API}/jobs", headers=key.headers).status_code == 200
     with app.app_context():
         engine = db.engine
     engine.dispose()
 
-    def refuse_connection(dialect: sa.Dialect, *_: object) -> None:
-        raise dialect.loaded_dbapi.OperationalError("no route to host: db.internal")
+    def refuse_connection(*_: object, **__: object) -> None:
+        raise engine.dialect.loaded_dbapi.OperationalError("no route to host: db.internal")
 
-    # Before our own, which connects.
-    sa.event.listen(engine, "do_connect", refuse_connection, insert=True)
+    monkeypatch.setattr(ImpatientConnection, "connect", refuse_connection)
+    sa.event.listen(engine, "do_connect", refuse_connection)
     for answer in (client.get(f"{API}/jobs", headers=key.headers), post_bell(client, key)):
         error = read_error(answer, 503, "store_unavailable")
         assert "db.internal" not in error["message"]
         assert int(answer.headers["Retry-After"]) >= 1
     assert client.get(f"{API}/me", headers=key.headers).status_code == 200
+    monkeypatch.undo()
     sa.event.remove(engine, "do_connect", refuse_connection)
     assert client.get(f"{API}/jobs", headers=key.headers).json == {"jobs": [], "nextCursor": None}
 
