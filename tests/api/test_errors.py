@@ -12,6 +12,7 @@ from tests.api.helpers import Service, assert_nothing_happened, read_error
 from tests.factories import API, Key, make_account, make_key, now, post_bell
 from webapp.authentication import public
 from webapp.core.db import POOL, db
+from webapp.core.postgresql import ImpatientConnection
 from webapp.core.redis import store
 from webapp.metering.flush import flush
 
