@@ -12,6 +12,7 @@ from tests.api.helpers import Service, assert_nothing_happened, read_error
 from tests.factories import API, Key, make_account, make_key, now, post_bell
 from webapp.authentication import public
 from webapp.core.db import POOL, db
+from webapp.core.postgresql import ImpatientConnection
 from webapp.core.redis import store
 from webapp.metering.flush import flush
 
@@ -226,21 +227,25 @@ def test_a_fault_of_ours_says_nothing_of_itself(app: Flask, caplog: pytest.LogCa
     assert "secret" not in json.dumps(error)
 
 
-def test_a_database_that_is_away_is_a_503(app: Flask, client: FlaskClient, key: Key) -> None:
+def test_a_database_that_is_away_is_a_503(
+    app: Flask, client: FlaskClient, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert client.get(f"{API}/jobs", headers=key.headers).status_code == 200
     with app.app_context():
         engine = db.engine
     engine.dispose()
 
-    def refuse_connection(dialect: sa.Dialect, *_: object) -> None:
-        raise dialect.loaded_dbapi.OperationalError("no route to host: db.internal")
+    def refuse_connection(*_: object, **__: object) -> None:
+        raise engine.dialect.loaded_dbapi.OperationalError("no route to host: db.internal")
 
+    monkeypatch.setattr(ImpatientConnection, "connect", refuse_connection)
     sa.event.listen(engine, "do_connect", refuse_connection)
     for answer in (client.get(f"{API}/jobs", headers=key.headers), post_bell(client, key)):
         error = read_error(answer, 503, "store_unavailable")
         assert "db.internal" not in error["message"]
         assert int(answer.headers["Retry-After"]) >= 1
     assert client.get(f"{API}/me", headers=key.headers).status_code == 200
+    monkeypatch.undo()
     sa.event.remove(engine, "do_connect", refuse_connection)
     assert client.get(f"{API}/jobs", headers=key.headers).json == {"jobs": [], "nextCursor": None}
 

@@ -13,12 +13,14 @@ def test_a_connection_that_was_not_answered_is_asked_nothing_more(
 ) -> None:
     if settings.database_url.startswith("sqlite"):
         pytest.skip("SQLite has no connections")
-    monkeypatch.setattr(postgresql, "ANSWER_SECONDS", 0.05)
     with ImpatientConnection.connect(settings.database_url.replace("+psycopg", "")) as connection:
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            connection.execute("SELECT 1 / 0")
+        connection.execute("SET LOCAL statement_timeout = 10")
+        # An answer, though an OperationalError as well.
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("SELECT pg_sleep(2)")
         connection.rollback()
         assert not connection.closed
+        monkeypatch.setattr(postgresql, "ANSWER_SECONDS", 0.05)
         with pytest.raises(psycopg.OperationalError, match="timeout"):
             connection.execute("SELECT pg_sleep(2)")
         assert connection.closed

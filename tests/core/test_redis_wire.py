@@ -134,6 +134,15 @@ class TestConnections:
             assert store.call("GET", "word", key="word") == word.encode()
         assert self.get_connection(store) == connection
 
+    def test_a_server_that_nobody_can_connect_to_is_left_alone_for_a_moment(self) -> None:
+        store = Store()
+        store.connect("unix:///nowhere/valkey.sock")
+        with pytest.raises(RedisConnectionError):
+            store.call("ECHO", "right", key="word")
+        # Each request would wait for as long as a connection may take.
+        with pytest.raises(RedisConnectionError, match="a moment ago"):
+            store.call("ECHO", "right", key="word")
+
     @pytest.mark.usefixtures("looked_at")
     def test_a_goodbye_is_noticed_before_the_next_command(self, store: Store, redis_url: str) -> None:
         connection = self.get_connection(store)

@@ -158,6 +158,15 @@ class TestForm:
                 "inputs",
                 "a: The program declares this input, and no value was sent.",
             ),
+            (
+                {
+                    "kind": "openqasm3",
+                    "source": "qubit q;",
+                    "inputs": "\n".join(f"a{number}=1e-9" for number in range(35_000)),
+                },
+                "inputs",
+                "bytes as JSON.",
+            ),
         ],
     )
     def test_what_is_wrong_with_them_is_said_beside_them(

@@ -113,6 +113,6 @@ def locate(path: str, *, observables: str, has_parameters: bool) -> tuple[str, s
     if match := PLACE.fullmatch(path):
         number, _ = list_lines(observables)[int(match[1])]
         return "observables", f"Line {number}"
-    if path.startswith("parameters.") and not has_parameters:
-        return "inputs", path.removeprefix("parameters.")
+    if path.partition(".")[0] == "parameters" and not has_parameters:
+        return "inputs", path.partition(".")[2]
     return path, ""
