@@ -18,7 +18,7 @@ from webapp.core.errors import UpcubeError
 from webapp.core.large_work import LARGE_BYTES, LARGE_OPERATIONS, large_work_in_turn
 from webapp.core.text import has_control_characters
 from webapp.dashboard import dashboard
-from webapp.dashboard.charts import list_amplitudes, make_chart, make_curves
+from webapp.dashboard.charts import SHOWN_OUTCOMES, list_amplitudes, make_chart, make_curves
 from webapp.dashboard.diagrams import Diagram, draw
 from webapp.dashboard.exports import send_file
 from webapp.dashboard.playground_drafts import fits_playground
@@ -149,6 +149,7 @@ def render_job(found: Job, place: QueuePlace | None) -> str:
         runner=get_user(found.created_by_id) if found.created_by_id else None,
         chart=make_chart(result, shots=found.shots),
         amplitudes=list_amplitudes(result),
+        shown_outcomes=SHOWN_OUTCOMES,
         curves=make_curves(found.parameters, [part.result for part in parts], shown=shown) if parts else None,
         rerun_body=rerun_body if len(json.dumps(rerun_body)) <= LARGE_BYTES else None,
         fits_playground=fits_playground(found),

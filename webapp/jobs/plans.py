@@ -173,7 +173,7 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
         shots=request.shots,
         seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
     )
-    check_settings(request)
+    check_settings(task)
     backend = get_backend(request.backend_id)
     runs = tuple(plan_run(circuit, wanted, backend, is_test=is_test) for circuit, wanted in task.make_circuits())
     for index, run in enumerate(runs):
@@ -190,12 +190,9 @@ def make_plan(request: JobRequest, *, limits: JobLimits, wants_worker: bool, is_
     )
 
 
-def check_settings(request: JobRequest) -> None:
+def check_settings(task: Task) -> None:
     """Refuse parameters and options that are too long to be kept with the job. Raises InvalidFieldsError."""
-    sizes = {
-        "parameters": len(json.dumps(dict(request.parameters))),
-        "observables": len(json.dumps(dict(request.options))),
-    }
+    sizes = {"parameters": len(json.dumps(task.parameters)), "observables": len(json.dumps(task.options))}
     size_bytes, longest = sum(sizes.values()), max(sizes, key=lambda name: sizes[name])
     if size_bytes > MAX_SETTINGS_BYTES:
         message = f"The parameters and observables have {size_bytes} bytes as JSON."

@@ -25,7 +25,7 @@ from webapp.quantum.engines.aer_circuits import (
 )
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
 from webapp.quantum.engines.costs import MEMORY_LIMIT_BYTES, Method
-from webapp.quantum.engines.outcomes import Readout, round_off, write_bits
+from webapp.quantum.engines.outcomes import Readout, round_off, write_bits, write_shots
 from webapp.quantum.engines.sampled_means import SampledTerm, estimate_means
 from webapp.quantum.observables import PauliTerm
 
@@ -90,9 +90,9 @@ class _Run:
         )
         data = self._simulate(built, request)
         counts = {int(bits, 16): count for bits, count in data["counts"].items()}
-        memory = (
-            [write_bits(int(bits, 16), circuit.clbits) for bits in data["memory"]] if request.wants_memory else None
-        )
+        memory = None
+        if request.wants_memory:
+            memory = write_shots((int(bits, 16) for bits in data["memory"]), circuit.clbits)
         return RunResult(
             counts={write_bits(bits, circuit.clbits): counts[bits] for bits in sorted(counts)},
             probabilities=self._read_probabilities(data) if self._has_probabilities else None,

@@ -74,6 +74,11 @@ def write_bits(bits: int, clbits: int) -> str:
     return f"{bits:0{clbits}b}"
 
 
+def write_shots(shots: Iterable[int], clbits: int) -> list[str]:
+    """Write the bitstring of every shot."""
+    return [write_bits(bits, clbits) for bits in shots]
+
+
 def count_shots(shots: Iterable[int], clbits: int) -> dict[str, int]:
     """Count the shots by their bitstring, in the order of the bitstrings."""
     counted = Counter(shots)

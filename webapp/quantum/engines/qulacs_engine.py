@@ -6,7 +6,7 @@ starts OpenMP threads, after which a forked child that runs a circuit hangs. For
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from random import Random
 from typing import Final, Protocol, cast
@@ -16,8 +16,8 @@ from qulacs import gate as qulacs_gate
 
 from webapp.quantum.circuits import Circuit, Operation
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
-from webapp.quantum.engines.outcomes import Readout, count_shots, round_off, write_bits
-from webapp.quantum.engines.sampled_means import estimate_means, measure_term
+from webapp.quantum.engines.outcomes import Readout, round_off, write_shots
+from webapp.quantum.engines.sampled_means import measure_term, sampled_result
 from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES, RESET
 from webapp.quantum.observables import Observable
 
@@ -157,16 +157,7 @@ class QulacsEngine:
     def _run_branches(self, circuit: Circuit, request: RunRequest, *, started: float) -> RunResult:
         """Run a circuit whose course depends on what it measures."""
         shots = _Branches(circuit, request).sample()
-        means = estimate_means(circuit, request, measure_term(self))
-        return RunResult(
-            counts=count_shots(shots, circuit.clbits),
-            probabilities=None,
-            engine=self.name,
-            engine_version=self.version,
-            seconds=time.perf_counter() - started,
-            memory=_list_memory(circuit, shots) if request.wants_memory else None,
-            expectation_values=means,
-        )
+        return sampled_result(self, circuit, request, shots, sample_term=measure_term(self), started=started)
 
     def _run_state(self, circuit: Circuit, request: RunRequest, *, started: float) -> RunResult:
         """Run a circuit that ends by measuring: its state is computed once, and sampled."""
@@ -188,7 +179,7 @@ class QulacsEngine:
             engine=self.name,
             engine_version=self.version,
             seconds=time.perf_counter() - started,
-            memory=_list_memory(circuit, readout.read_all(samples)) if request.wants_memory else None,
+            memory=write_shots(readout.read_all(samples), circuit.clbits) if request.wants_memory else None,
             statevector=_list_amplitudes(state, dimension) if request.wants_statevector else None,
             expectation_values=_compute_means(state, request.observables),
         )
@@ -197,11 +188,6 @@ class QulacsEngine:
 def create_engine(capabilities: Capabilities) -> QulacsEngine:
     """Create the engine for the catalogue."""
     return QulacsEngine(capabilities)
-
-
-def _list_memory(circuit: Circuit, shots: Sequence[int]) -> list[str]:
-    """List the bitstring of every shot."""
-    return [write_bits(bits, circuit.clbits) for bits in shots]
 
 
 def _apply(op: Operation, state: _State) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from webapp.quantum.circuits import Circuit, drop_last_measurements, gate, measurement
 from webapp.quantum.engines.base import Engine, ExpectationValue, RunRequest, RunResult
-from webapp.quantum.engines.outcomes import count_shots, round_off, write_bits
+from webapp.quantum.engines.outcomes import count_shots, round_off, write_shots
 from webapp.quantum.observables import Observable, PauliTerm
 
 # Turn the axis of a Pauli matrix onto Z.
@@ -45,7 +45,7 @@ def sampled_result(
         probabilities=None,
         engine=engine.name,
         engine_version=engine.version,
-        memory=[write_bits(bits, circuit.clbits) for bits in shots] if request.wants_memory else None,
+        memory=write_shots(shots, circuit.clbits) if request.wants_memory else None,
         expectation_values=estimate_means(circuit, request, sample_term),
         seconds=time.perf_counter() - started,
     )

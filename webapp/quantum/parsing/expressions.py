@@ -10,7 +10,7 @@ from webapp.core.text import count_of
 from webapp.quantum.limits import MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_OPERATORS
 from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.parsing.tokens import INTEGER, NAME, REAL, STRING, Tokens
-from webapp.quantum.parsing.widths import SIZED_TYPES, cast
+from webapp.quantum.parsing.widths import MAX_BITS, SIZED_TYPES, cast
 
 Number = bool | int | float
 
@@ -78,7 +78,7 @@ _UNARY_PRECEDENCE: Final = 11
 _SIZED_CASTS: Final[Mapping[str, str]] = MappingProxyType({f"{name}[]": name for name in SIZED_TYPES})
 
 # Beyond this, a whole number is no 64-bit one, and a program that computes it is wrong or hostile.
-_LARGEST_INTEGER: Final = 1 << 63
+_LARGEST_INTEGER: Final = 1 << (MAX_BITS - 1)
 _BITS: Final = 64
 
 

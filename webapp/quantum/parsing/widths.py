@@ -9,8 +9,6 @@ from webapp.quantum.parsing.errors import Mistake
 
 MAX_BITS: Final = 64
 
-_LARGEST_INTEGER: Final = 1 << (MAX_BITS - 1)
-
 
 def _wrap(value: float, width: int) -> int:
     """Keep the lowest bits."""
@@ -54,6 +52,6 @@ def list_limits(type_name: str, width: int | None) -> tuple[int, int] | None:
     if type_name == "uint":
         return 0, (1 << (width or MAX_BITS)) - 1
     if type_name == "int":
-        half = 1 << (width - 1) if width else _LARGEST_INTEGER
+        half = 1 << ((width or MAX_BITS) - 1)
         return -half, half - 1
     return None
