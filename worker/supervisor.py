@@ -81,7 +81,10 @@ class Supervisor:
             await asyncio.sleep(CHECK_SECONDS)
 
     async def run(self, program: Program, emit: Callable[[str], None] | None = None) -> int:
-        """Run a program once, give each line to `emit`, and return its exit status, or minus the signal it died of."""
+        """Run a program once, give each line to `emit`, and return its exit status, or minus the signal it died of.
+
+        Raises ProgramError once a stop has begun.
+        """
         reader, writer = os.pipe()
         output = _Output(reader, emit or self._emitter(program))
         try:
@@ -101,8 +104,10 @@ class Supervisor:
     def _spawn(self, program: Program, output: int) -> subprocess.Popen[bytes]:
         """Start a process that waits until the reaper knows of it, so that no end of the launcher can leave it behind.
 
-        No await is in here, where a stop could miss it.
+        No await is in here, where a stop could miss it; and once a stop has begun, the reaper hears of nothing more.
         """
+        if self._stopping.is_set():
+            raise ProgramError(f"{program.name} was not started, as everything is being stopped.")
         process = subprocess.Popen(  # noqa: S603  # from our Procfile
             [*GATE, *program.command],
             stdin=subprocess.PIPE,

@@ -132,6 +132,19 @@ asyncio.run(supervisor.run(Program("web", ("/bin/sh", "-c", "echo x > started; e
     assert not (tmp_path / "started").exists()
 
 
+def test_nothing_is_started_once_a_stop_has_begun(tmp_path: Path) -> None:
+    # The migration did: Redis had failed already, and the database had just said that it is an old one.
+    async def use(supervisor: Supervisor) -> None:
+        stop = asyncio.create_task(supervisor.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(ProgramError, match="late was not started"):
+            await supervisor.run(shell("late", "echo x >> starts"))
+        await stop
+
+    supervise(tmp_path, use)
+    assert read_lines(tmp_path / "starts") == []
+
+
 def test_lines_are_whole_named_and_readable_whatever_the_bytes(tmp_path: Path) -> None:
     script = r"printf 'half '; sleep 0.1; printf 'line\nbad \377 byte\r\nunended'; echo x >> done; sleep 1000"
 
