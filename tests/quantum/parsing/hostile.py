@@ -64,6 +64,12 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "openqasm3",
         _fill("if ((k" + "<<0" * 245 + ")==c) x q;", "qubit q; bit c; int k=1;", "nothing q;"),
     ),
+    "cases in a loop": (
+        "openqasm3",
+        "qubit q; bit[10] c; for int i in [0:100000] { switch (uint[11](c) + 1) { case "
+        + ", ".join(map(str, range(1000)))
+        + " { x q; } } }",
+    ),
     "wide controls in a loop": (
         "openqasm3",
         "qubit[1000] q; for int i in [0:99999] { ctrl(999) @ h " + ",".join(f"q[{n}]" for n in range(1_000)) + "; }",

@@ -209,13 +209,71 @@ def test_conditions_on_bits_and_registers_become_values() -> None:
     assert [condition.clbits for condition in nested[0].conditions] == [(0,), (1,)]
 
 
+def test_the_cases_of_a_switch_are_conditions_on_its_bits() -> None:
+    source = "qubit[3] q; bit[2] c; c = measure q[0:1]; "
+    cases = " { case 0 { x q[2]; } case 1, 2 { y q[2]; } default { z q[2]; h q[2]; } }"
+    expected = [
+        ("x", Condition((0, 1), frozenset({0}))),
+        ("y", Condition((0, 1), frozenset({1, 2}))),
+        ("z", Condition((0, 1), frozenset({0, 1, 2}), is_negated=True)),
+        ("h", Condition((0, 1), frozenset({0, 1, 2}), is_negated=True)),
+    ]
+    # As Qiskit writes it, the target is a variable that was given the bits.
+    for target in ("switch (c)", "switch (uint[2](c))", "int k; k = c; switch (k)", "uint[2] k = c; switch (k)"):
+        assert [(op.gate, op.conditions[0]) for op in gates_of(source + target + cases)] == expected
+    (inner,) = gates_of(source + "if (c[0]) { switch (c) { case 3 { x q[2]; } } }")
+    assert inner.conditions == (Condition((0,), frozenset({1})), Condition((0, 1), frozenset({3})))
+    (read,) = gates_of(source + "int k; if (c[0]) { k = c; if (c[1]) { } switch (k) { case 3 { x q[2]; } } }")
+    assert read == inner
+    (signed,) = gates_of(source + "switch (int[2](c)) { case -1 { x q[2]; } }")
+    assert signed.conditions == (Condition((0, 1), frozenset({3})),)
+    (wide,) = gates_of("qubit q; bit[40] c; switch (c) { case 1 << 39 { x q; } }")
+    assert wide.conditions == (Condition(tuple(range(40)), frozenset({1 << 39})),)
+
+
+def test_a_switch_on_what_is_known_is_one_of_its_blocks() -> None:
+    cases = "{ case 0 { x q; } case 1, -2 { y q; } default { z q; } }"
+    for value, name in ((0, "x"), (1, "y"), (-2, "y"), (7, "z")):
+        assert [op.gate for op in gates_of(f"qubit q; int k = {value}; switch (k) {cases}")] == [name]
+    names = [op.gate for op in gates_of("qubit q; for int i in [0:2] { switch (i) " + cases + " }")]
+    assert names == ["x", "y", "z"]
+    assert gates_of("qubit q; switch (5) { case 1 { x q; } }") == []
+
+
+def test_a_variable_that_was_given_bits_may_be_given_others_or_a_number() -> None:
+    source = "qubit q; bit c; bit d; c = measure q; int k = c; "
+    again = gates_of(source + "d = measure q; k = d; if (k == 1) x q;")
+    assert again[-1].conditions == (Condition((1,), frozenset({1})),)
+    number = gates_of(source + "k = 3; rx(k) q;")
+    assert (number[-1].parameters, number[-1].conditions) == ((3.0,), ())
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("qubit q; bit c; bit d; d = c;", "written only by measurements"),
         ("qubit q; bit c; c = 1;", "written only by measurements"),
         ("qubit q; int k = measure q;", "only bits can be measured into"),
-        ("qubit q; bit c = measure q; int k = c;", "measured only when the circuit runs"),
+        ("qubit q; bit c = measure q; const int k = c;", "measured only when the circuit runs"),
+        ("qubit q; bit c = measure q; int k = c; rx(k) q;", "measured only when the circuit runs"),
+        ("qubit q; bit c = measure q; int k = c; k += 1;", "measured only when the circuit runs"),
+        ("qubit q; bit c = measure q; float k = c;", "measured only when the circuit runs"),
+        ("qubit q; bit[2] c; int[2] k = c;", "2 bits may read more than int holds"),
+        ("qubit q; bit c; int k = c; c = measure q; if (k == 1) x q;", "'k' no longer tells its bits"),
+        ("qubit q; bit[2] c; int k; if (c[0]) { k = c[1]; } if (k == 1) x q;", "in a block that may not have happened"),
+        ("qubit q; bit[2] c; int k; if (c[0]) { } else { k = c[1]; } k += 1;", "measured only when the circuit runs"),
+        ("qubit q; bit c; switch (c) { case 0 { c = measure q; } case 1 { x q; } }", "a bit of its own condition"),
+        ("qubit q; switch (1) { case 1, 2 { x q; } case 2 { y q; } }", "two cases have the value 2"),
+        ("qubit q; switch (1) { case 0.5 { x q; } }", "expected a whole number"),
+        ("qubit q; bit c; switch (1) { case c { x q; } }", "measured only when the circuit runs"),
+        ("qubit q; switch (1) { default { x q; } }", "a switch has at least one case"),
+        (
+            "qubit q; switch (1) { case 1 { x q; } default { x q; } case 2 { y q; } }",
+            "expected '}', as default comes last",
+        ),
+        ("qubit q; switch (1) { case 1 x q; }", "expected '{' after the values"),
+        ("qubit q; switch (1) { case 1: x q; break; }", "expected '{' after the values"),
+        ("qubit q; switch (1) { x q; }", "expected 'case', 'default' or '}'"),
         ("qubit q; bit c = measure q; rx(c) q;", "measured only when the circuit runs"),
         ("qubit q; bit c = measure q; int k = 0; if (c) { k = 1; } rx(k) q;", "cannot depend on a measured bit"),
         ("qubit q; bit c = measure q; if (c) { c = measure q; x q; }", "a bit of its own condition"),

@@ -1,10 +1,12 @@
 """What the names of a program stand for while it is unrolled: inputs, constants, variables and registers."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, NoReturn, TypeGuard
 
 from webapp.core.errors import FieldError, InvalidFieldsError
+from webapp.core.text import count_of
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_QUBITS
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, compute, evaluate
@@ -19,6 +21,11 @@ _ONLY_MEASURED: Final = (
     "classical bits are written only by measurements here; assigning them would need a machine that computes "
     "while it runs."
 )
+
+# The types of variables that bits are read into.
+_READ_INTO: Final = frozenset({"int", "uint", "bool"})
+# Before every measurement: a variable that was read then is never up to date.
+_UNKNOWN: Final = -1
 
 
 def refuse_missing(declarations: Sequence[Declaration]) -> NoReturn:
@@ -58,6 +65,10 @@ class Environment:
         self.names = Names()
         self.qubits = 0
         self.clbits = 0
+        self._measurements = 0
+        self._measured_at: dict[int, int] = {}
+        # The variables that were given bits in each of the open blocks that may not happen.
+        self._doubtful: list[list[Value]] = []
 
     def check_inputs(self) -> None:
         """Refuse values for inputs that the program does not declare."""
@@ -78,8 +89,9 @@ class Environment:
     def look_up(self, name: Name) -> Number:
         """Get the number that a name stands for. Raises Mistake."""
         meaning = self.names.get(name.name, name.position)
-        if not isinstance(meaning, Value) or name.index is not None:
-            what = "measured only when the circuit runs" if isinstance(meaning, BitRegister) else "no number"
+        if not isinstance(meaning, Value) or name.index is not None or meaning.clbits:
+            is_read = isinstance(meaning, BitRegister) or (isinstance(meaning, Value) and meaning.clbits)
+            what = "measured only when the circuit runs" if is_read else "no number"
             raise Mistake(f"{name.name[:40]!r} is {what}, so its value cannot be used here.", name.position)
         return meaning.number
 
@@ -176,17 +188,17 @@ class Environment:
 
     def _declare_value(self, declaration: Declaration) -> None:
         """Give a constant or a variable its first value."""
-        number: Number = 0
         if isinstance(declaration.value, Operand):
             raise Mistake(_ONLY_MEASURED, declaration.position)
-        if declaration.value is not None:
-            number = self.evaluate(declaration.value)
-        width = self.read_width(declaration)
-        number = fit(declaration.type, width, number, declaration.position)
-        value = Value(number, declaration.type, is_constant=declaration.kind == "const", width=width)
+        width, is_constant = self.read_width(declaration), declaration.kind == "const"
+        value = Value(fit(declaration.type, width, 0, declaration.position), declaration.type, is_constant, width)
+        if declaration.value is not None and (
+            is_constant or not self._read_bits(value, declaration.value, declaration.position)
+        ):
+            value.number = fit(declaration.type, width, self.evaluate(declaration.value), declaration.position)
         self.names.declare(declaration.name, value, declaration.position)
 
-    def assign(self, assignment: Assignment, *, is_conditional: bool) -> None:
+    def assign(self, assignment: Assignment) -> None:
         """Change a variable; what only a running circuit would know is refused."""
         target, position = assignment.target, assignment.position
         meaning = self.names.get(target.name, position)
@@ -194,12 +206,46 @@ class Environment:
             raise Mistake(_ONLY_MEASURED, position)
         if not isinstance(meaning, Value) or meaning.is_constant or target.index is not None:
             raise Mistake(f"{target.name[:40]!r} cannot be assigned.", position)
-        if is_conditional:
+        if assignment.operator == "=" and self._read_bits(meaning, assignment.value, position):
+            return
+        if self._doubtful:
             raise Mistake("a variable cannot depend on a measured bit; assign it outside of the if.", position)
         number = self.evaluate(assignment.value)
         if assignment.operator != "=":
-            number = compute(assignment.operator[:-1], [meaning.number, number], position)
-        meaning.number = fit(meaning.type, meaning.width, number, position)
+            number = compute(
+                assignment.operator[:-1], [self.look_up(Name(target.name, None, position)), number], position
+            )
+        meaning.number, meaning.clbits = fit(meaning.type, meaning.width, number, position), ()
+
+    def _read_bits(self, variable: Value, value: Expression, position: int) -> bool:
+        """Have a variable stand for the bits that it is given, as they are now; False if it is given no bits.
+
+        What Qiskit writes for a `switch` begins so. Raises Mistake where the variable's type changes what they read.
+        """
+        clbits = self.find_bits(value) if isinstance(value, Name) else None
+        if clbits is None or variable.type not in _READ_INTO:
+            return False
+        limits = list_limits(variable.type, variable.width)
+        most = 1 if limits is None else limits[1]
+        if (1 << len(clbits)) - 1 > most:
+            raise Mistake(f"{count_of(len(clbits), 'bit')} may read more than {variable.type} holds.", position)
+        variable.clbits, variable.read_at = clbits, self._measurements
+        if self._doubtful:
+            self._doubtful[-1].append(variable)
+        return True
+
+    @contextmanager
+    def in_doubt(self) -> Iterator[None]:
+        """Carry out a block that may not happen: nobody knows after it what was read in it."""
+        self._doubtful.append([])
+        yield
+        for variable in self._doubtful.pop():
+            variable.read_at = _UNKNOWN
+
+    def note_measurement(self, clbits: tuple[int, ...]) -> None:
+        """Remember that bits have been written."""
+        self._measurements += 1
+        self._measured_at.update(dict.fromkeys(clbits, self._measurements))
 
     def alias(self, alias: Alias) -> None:
         """Name parts of registers of qubits."""
@@ -279,6 +325,14 @@ class Environment:
     def find_bits(self, name: Name) -> tuple[int, ...] | None:
         """Find the classical bits that a name in a condition reads; None if it is none of them."""
         meaning = self.names.get(name.name, name.position)
-        if not isinstance(meaning, BitRegister):
+        if isinstance(meaning, BitRegister):
+            return self.select_clbits(Operand(name.name, name.index, name.position))[0]
+        if not isinstance(meaning, Value) or not meaning.clbits or name.index is not None:
             return None
-        return self.select_clbits(Operand(name.name, name.index, name.position))[0]
+        if any(self._measured_at.get(clbit, 0) > meaning.read_at for clbit in meaning.clbits):
+            raise Mistake(
+                f"{name.name[:40]!r} no longer tells its bits, which have been measured again, or were read in a block "
+                "that may not have happened.",
+                name.position,
+            )
+        return meaning.clbits

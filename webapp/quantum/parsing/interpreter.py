@@ -13,7 +13,7 @@ from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.conditions import read_condition
 from webapp.quantum.parsing.environment import Environment, fit, refuse_missing
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
-from webapp.quantum.parsing.expressions import Number
+from webapp.quantum.parsing.expressions import Call, Expression, Number
 from webapp.quantum.parsing.gate_calls import Expander, Gate, check_shape, define_gate, evaluate_angles
 from webapp.quantum.parsing.names import Value
 from webapp.quantum.parsing.standard_library import find_meant_gate, get_library
@@ -33,6 +33,7 @@ from webapp.quantum.parsing.syntax import (
     Range,
     Reset,
     Statement,
+    Switch,
 )
 
 
@@ -88,7 +89,7 @@ class Interpreter:
 
     def _assign(self, assignment: Assignment) -> None:
         """Change a variable."""
-        self._environment.assign(assignment, is_conditional=bool(self._conditions))
+        self._environment.assign(assignment)
 
     def _alias(self, alias: Alias) -> None:
         """Name parts of registers."""
@@ -107,6 +108,8 @@ class Interpreter:
         # Wide barriers, controls and conditions hold more qubits and bits than there are operations.
         self._expander.count_wires(len(op.qubits) + sum(len(condition.clbits) for condition in self._conditions))
         self._operations.append(replace(op, conditions=self._conditions) if self._conditions else op)
+        if op.clbits:
+            self._environment.note_measurement(op.clbits)
 
     def _define_gate(self, definition: GateDefinition) -> None:
         """Add a gate; the program's own definitions hide those of the library."""
@@ -221,23 +224,59 @@ class Interpreter:
 
     def _branch(self, branch: If) -> None:
         """Carry out one block where the condition is known, and both under it where only the bits will tell."""
-        condition = read_condition(
-            branch.condition,
-            find_bits=self._environment.find_bits,
-            look_up=self._environment.look_up,
-            count_steps=self._expander.count_steps,
-            position=branch.position,
-        )
+        condition = self._read_condition(branch.condition, branch.position)
         if isinstance(condition, bool):
             self._carry_out_all(branch.then if condition else branch.otherwise)
             return
+        otherwise = replace(condition, is_negated=not condition.is_negated)
+        self._carry_out_under([(condition, branch.then), (otherwise, branch.otherwise)], branch.position)
+
+    def _read_condition(self, expression: Expression, position: int) -> Condition | bool:
+        """Read a condition, or decide it where it reads no bit."""
+        return read_condition(
+            expression,
+            find_bits=self._environment.find_bits,
+            look_up=self._environment.look_up,
+            count_steps=self._expander.count_steps,
+            position=position,
+        )
+
+    def _switch(self, switch: Switch) -> None:
+        """Carry out the block of one case where the target is known, and all under it where only bits will tell."""
+        chosen = switch.default
+        blocks: list[tuple[Condition, tuple[Statement, ...]]] = []
+        seen: set[int] = set()
+        for case in switch.cases:
+            conditions = [self._read_case(switch.target, value, seen, case.position) for value in case.values]
+            if any(condition is True for condition in conditions):
+                chosen = case.body
+            known = [condition for condition in conditions if isinstance(condition, Condition)]
+            if known:
+                blocks.append((_join(known), case.body))
+        if not blocks:
+            self._carry_out_all(chosen)
+            return
+        default = replace(_join([condition for condition, _ in blocks]), is_negated=True)
+        self._carry_out_under([*blocks, (default, switch.default)], switch.position)
+
+    def _read_case(self, target: Expression, value: Expression, seen: set[int], position: int) -> Condition | bool:
+        """Read the condition that the target of a `switch` has a value, which no other case has."""
+        self._expander.count_steps()
+        number = self._environment.evaluate_whole(value, position)
+        if number in seen:
+            raise Mistake(f"two cases have the value {number}.", position)
+        seen.add(number)
+        return self._read_condition(Call("==", (target, number), position), position)
+
+    def _carry_out_under(self, blocks: list[tuple[Condition, tuple[Statement, ...]]], position: int) -> None:
+        """Carry out blocks of which only one will happen, each under a condition on the same bits."""
         start, outer = len(self._operations), self._conditions
-        self._conditions = (*outer, condition)
-        self._carry_out_all(branch.then)
-        self._conditions = (*outer, replace(condition, is_negated=not condition.is_negated))
-        self._carry_out_all(branch.otherwise)
+        for condition, body in blocks:
+            self._conditions = (*outer, condition)
+            with self._environment.in_doubt():
+                self._carry_out_all(body)
         self._conditions = outer
-        self._check_condition_is_kept(condition, start, branch.position)
+        self._check_condition_is_kept(blocks[0][0], start, position)
 
     def _check_condition_is_kept(self, condition: Condition, start: int, position: int) -> None:
         """Refuse a block that changes the bits of its own condition before it ends.
@@ -260,6 +299,7 @@ class Interpreter:
         Reset: _reset,
         Barrier: _barrier,
         If: _branch,
+        Switch: _switch,
         For: _repeat,
         Block: _enter,
         Declaration: _declare,
@@ -267,3 +307,8 @@ class Interpreter:
         Assignment: _assign,
         GateDefinition: _define_gate,
     }
+
+
+def _join(conditions: list[Condition]) -> Condition:
+    """Join conditions on the same bits: one that holds where any of them does."""
+    return replace(conditions[0], values=frozenset().union(*(condition.values for condition in conditions)))

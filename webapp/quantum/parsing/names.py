@@ -24,12 +24,18 @@ class BitRegister:
 
 @dataclass(slots=True)
 class Value:
-    """A number that is known while the program is unrolled. `width` is the bits of its type, None where unsaid."""
+    """A number that is known while the program is unrolled. `width` is the bits of its type, None where unsaid.
+
+    Or what some bits of the circuit read at a moment, where there are `clbits`; `read_at` says after how many
+    measurements.
+    """
 
     number: Number
     type: str
     is_constant: bool
     width: int | None = None
+    clbits: tuple[int, ...] = ()
+    read_at: int = 0
 
 
 Meaning = QubitRegister | BitRegister | Value

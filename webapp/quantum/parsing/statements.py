@@ -13,6 +13,7 @@ from webapp.quantum.parsing.syntax import (
     Assignment,
     Barrier,
     Block,
+    Case,
     Declaration,
     End,
     For,
@@ -23,6 +24,7 @@ from webapp.quantum.parsing.syntax import (
     Range,
     Reset,
     Statement,
+    Switch,
 )
 from webapp.quantum.parsing.tokens import END, HARDWARE, NAME, STRING, Tokens
 
@@ -30,7 +32,20 @@ _LIBRARIES: Final = {2: ("qelib1.inc",), 3: ("stdgates.inc", "qelib1.inc")}
 _VALUE_TYPES: Final = frozenset({"int", "uint", "float", "angle", "bool", "complex"})
 _ASSIGNMENTS: Final = frozenset({"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^="})
 _NOT_SUPPORTED: Final = frozenset(
-    {"while", "def", "return", "extern", "cal", "defcal", "defcalgrammar", "switch", "break", "continue", "output"}
+    {
+        "while",
+        "def",
+        "return",
+        "extern",
+        "cal",
+        "defcal",
+        "defcalgrammar",
+        "case",
+        "default",
+        "break",
+        "continue",
+        "output",
+    }
     | {"stretch", "duration", "array", "mutable", "readonly", "pragma"}
 )
 # Qiskit and others write these for timing; on an ideal machine they do nothing.
@@ -114,7 +129,7 @@ class StatementParser:
         if word in _NOT_SUPPORTED:
             raise Mistake(
                 f"{word!r} is not supported; supported are registers, gate definitions, gates with modifiers, "
-                "measure, reset, barrier, if, for, const, input, let and arithmetic.",
+                "measure, reset, barrier, if, switch, for, const, input, let and arithmetic.",
                 position,
             )
         if word in MODIFIERS and self._is_version_3:
@@ -270,6 +285,46 @@ class StatementParser:
             otherwise = self._read_block()
         return If(condition, then, otherwise, position)
 
+    def _read_switch(self, position: int) -> Switch:
+        """Read `switch (c) { case 0 { … } case 1, 2 { … } default { … } }`."""
+        tokens = self._tokens
+        tokens.advance()
+        tokens.expect("(", after="switch")
+        target = self._expressions.read()
+        tokens.expect(")", after="the switch's target")
+        tokens.expect("{", after="the switch's target")
+        cases: list[Case] = []
+        while tokens.text == "case":
+            cases.append(self._read_case())
+        default: tuple[Statement, ...] = ()
+        if tokens.accept("default"):
+            default = self._read_case_block("default")
+        if not tokens.accept("}"):
+            wanted = "'case', 'default' or '}'" if not default else "'}', as default comes last"
+            raise Mistake(f"expected {wanted}, found {tokens.describe()}.", tokens.position)
+        if not cases:
+            raise Mistake("a switch has at least one case.", position)
+        return Switch(target, tuple(cases), default, position)
+
+    def _read_case(self) -> Case:
+        """Read `case 1, 2 { … }`."""
+        tokens = self._tokens
+        position = tokens.position
+        self._nodes.count()
+        tokens.advance()
+        values = [self._expressions.read()]
+        while tokens.accept(","):
+            self._nodes.count()
+            values.append(self._expressions.read())
+        return Case(tuple(values), self._read_case_block("the values"), position)
+
+    def _read_case_block(self, after: str) -> tuple[Statement, ...]:
+        """Read the block of a case, which has braces, and no `break` as nothing falls through."""
+        tokens = self._tokens
+        if tokens.text != "{":
+            raise Mistake(f"expected '{{' after {after}, found {tokens.describe()}.", tokens.position)
+        return self._read_block()
+
     def _read_for(self, position: int) -> For:
         """Read `for int i in [0:3] { … }`."""
         tokens = self._tokens
@@ -354,6 +409,7 @@ class StatementParser:
             "input": _read_input,
             "const": _read_value,
             "let": _read_alias,
+            "switch": _read_switch,
             "for": _read_for,
             "box": _read_box,
             "end": _read_end,

@@ -79,6 +79,25 @@ class If:
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """A block of a `switch`, for some values of its target."""
+
+    values: tuple[Expression, ...]
+    body: "tuple[Statement, ...]"
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One of several blocks, or `default` where none of the cases has the target's value."""
+
+    target: Expression
+    cases: tuple[Case, ...]
+    default: "tuple[Statement, ...]"
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class For:
     """A block once for every value. `type` is that of the variable, and `size` how many bits it has."""
 
@@ -153,5 +172,17 @@ class End:
 
 
 Statement = (
-    GateCall | Barrier | Reset | Measure | If | For | Block | Declaration | Alias | Assignment | GateDefinition | End
+    GateCall
+    | Barrier
+    | Reset
+    | Measure
+    | If
+    | Switch
+    | For
+    | Block
+    | Declaration
+    | Alias
+    | Assignment
+    | GateDefinition
+    | End
 )
