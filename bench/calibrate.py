@@ -193,6 +193,13 @@ def _cliffords() -> Iterator[Example]:
     yield Example("", clifford(200, 10), 100)
 
 
+def _wide_tableaus() -> Iterator[Example]:
+    """List Clifford circuits on so many qubits that measuring them takes longer than their gates."""
+    for noise in (None, _NOISE):
+        yield Example("", ghz(300), 50, noise)
+        yield Example("", clifford(400, 3), 50, noise)
+
+
 def _slightly_entangled() -> Iterator[Example]:
     """List circuits for matrix product states."""
     for qubits in (10, 20, 50):
@@ -216,7 +223,9 @@ _EXAMPLES: dict[Method, Callable[[], Iterator[Example]]] = {
     "stim": lambda: chain(_cliffords(), _wide(20, 20_000), _wide(1_000, 20_000), _wide(1_000, 100_000)),
     "aer_statevector": lambda: chain(_state_vectors(18), _one_by_one(10), _noisy(12), _wide(10, 20_000)),
     "aer_density_matrix": lambda: chain(_densities(), _one_by_one(5, is_noisy=False), _wide(5, 20_000)),
-    "aer_stabilizer": lambda: chain(_cliffords(), _one_by_one(20, is_clifford=True), _wide(2, 5_000), _wide(20, 5_000)),
+    "aer_stabilizer": lambda: chain(
+        _cliffords(), _wide_tableaus(), _one_by_one(20, is_clifford=True), _wide(2, 5_000), _wide(20, 5_000)
+    ),
     "aer_matrix_product_state": lambda: chain(
         _slightly_entangled(), _one_by_one(6, is_noisy=False), _wide(50, 2_000), _wide(200, 2_000), _wide(1_000, 500)
     ),

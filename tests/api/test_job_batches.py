@@ -21,7 +21,7 @@ from webapp.metering.credits import get_credits
 from webapp.metering.reconcile import peek_account
 from webapp.metering.verify import verify
 
-TURN = 'OPENQASM 3.0; include "stdgates.inc"; input float angle; qubit q; bit c; ry(angle) q; c = measure q;'
+TURN = 'OPENQASM 3.0; include "stdgates.inc"; input float theta; qubit q; bit c; ry(theta) q; c = measure q;'
 TURNED = {"format": "openqasm3", "source": TURN}
 BELL = {
     "format": "openqasm3",
@@ -58,17 +58,17 @@ def test_a_batch_gives_the_results_of_its_circuits_in_order(client: FlaskClient,
 
 def test_a_sweep_runs_its_circuit_once_for_each_place_in_the_lists(client: FlaskClient, key: Key) -> None:
     angles = [0, math.pi / 2, math.pi]
-    job = post(client, key, circuit=TURNED, parameters={"angle": angles}).get_json()
+    job = post(client, key, circuit=TURNED, parameters={"theta": angles}).get_json()
     assert [result["probabilities"].get("1", 0) for result in job["results"]] == pytest.approx([0, 0.5, 1])
-    assert [result["parameters"] for result in job["results"]] == [{"angle": angle} for angle in angles]
-    assert job["parameters"] == {"angle": angles}
+    assert [result["parameters"] for result in job["results"]] == [{"theta": angle} for angle in angles]
+    assert job["parameters"] == {"theta": angles}
 
 
 def test_scalars_are_the_same_in_each_circuit_of_a_sweep(client: FlaskClient, key: Key) -> None:
-    source = TURN.replace("input float angle", "input float angle; input float more").replace(
-        "ry(angle)", "ry(angle+more)"
+    source = TURN.replace("input float theta", "input float theta; input float more").replace(
+        "ry(theta)", "ry(theta+more)"
     )
-    circuit, parameters = {"format": "openqasm3", "source": source}, {"angle": [0, math.pi], "more": math.pi}
+    circuit, parameters = {"format": "openqasm3", "source": source}, {"theta": [0, math.pi], "more": math.pi}
     job = post(client, key, circuit=circuit, parameters=parameters).get_json()
     assert [list(result["counts"]) for result in job["results"]] == [["1"], ["0"]]
     assert [result["parameters"]["more"] for result in job["results"]] == [math.pi, math.pi]
@@ -190,8 +190,8 @@ def test_many_programs_may_take_no_more_than_one(client: FlaskClient, key: Key, 
 
 def test_a_sweep_counts_its_program_for_each_of_its_points(client: FlaskClient, key: Key) -> None:
     circuit = TURNED | {"source": TURN + " " * 400_000}
-    assert post(client, key, circuit=circuit, parameters={"angle": [1, 2]}).status_code == 201
-    error = read_error(post(client, key, circuit=circuit, parameters={"angle": [1, 2, 3]}), 422, "program_too_large")
+    assert post(client, key, circuit=circuit, parameters={"theta": [1, 2]}).status_code == 201
+    error = read_error(post(client, key, circuit=circuit, parameters={"theta": [1, 2, 3]}), 422, "program_too_large")
     assert error["message"].startswith("At place [2] of the lists in parameters: ")
 
 
@@ -219,11 +219,11 @@ def test_a_batch_with_much_to_say_waits_for_a_worker(client: FlaskClient, key: K
         ({"circuits": [BELL, {"format": "qir", "source": ""}]}, {"circuits[1].format"}),
         ({"circuits": [BELL], "circuit": BELL}, {"circuits"}),
         ({"circuits": [BELL], "templateId": "bell-state", "circuit": BELL}, {"circuit", "circuits"}),
-        ({"circuits": [BELL], "parameters": {"angle": 1}}, {"parameters"}),
-        ({"circuit": TURNED, "parameters": {"angle": []}}, {"parameters.angle"}),
-        ({"circuit": TURNED, "parameters": {"angle": [0] * (MAX_CIRCUITS + 1)}}, {"parameters.angle"}),
-        ({"circuit": TURNED, "parameters": {"angle": [0, "1", True]}}, {"parameters.angle[1]", "parameters.angle[2]"}),
-        ({"circuit": TURNED, "parameters": {"angle": [[0]]}}, {"parameters.angle[0]"}),
+        ({"circuits": [BELL], "parameters": {"theta": 1}}, {"parameters"}),
+        ({"circuit": TURNED, "parameters": {"theta": []}}, {"parameters.theta"}),
+        ({"circuit": TURNED, "parameters": {"theta": [0] * (MAX_CIRCUITS + 1)}}, {"parameters.theta"}),
+        ({"circuit": TURNED, "parameters": {"theta": [0, "1", True]}}, {"parameters.theta[1]", "parameters.theta[2]"}),
+        ({"circuit": TURNED, "parameters": {"theta": [[0]]}}, {"parameters.theta[0]"}),
         ({"circuit": TURNED, "parameters": {"a": [1, 2], "b": [1], "c": [1, 2, 3]}}, {"parameters.b", "parameters.c"}),
         (
             {"templateId": "ghz-state", "parameters": {"qubits": [2, 0, "3"]}},

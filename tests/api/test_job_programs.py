@@ -19,7 +19,7 @@ BELL_IONQ = {
     "gateset": "qis",
     "circuit": [{"gate": "h", "target": 0}, {"gate": "cnot", "control": 0, "target": 1}],
 }
-TURN = 'OPENQASM 3.0; include "stdgates.inc"; input float angle; qubit q; bit c; ry(angle) q; c = measure q;'
+TURN = 'OPENQASM 3.0; include "stdgates.inc"; input float theta; qubit q; bit c; ry(theta) q; c = measure q;'
 BELL = {"format": "openqasm3", "source": BELL_3}
 
 
@@ -44,9 +44,9 @@ def test_a_program_runs_as_the_same_template_does(client: FlaskClient, key: Key,
 
 def test_inputs_are_parameters(client: FlaskClient, key: Key) -> None:
     circuit = {"format": "openqasm3", "source": TURN}
-    job = post(client, key, circuit=circuit, parameters={"angle": 3.141592653589793}).get_json()
+    job = post(client, key, circuit=circuit, parameters={"theta": 3.141592653589793}).get_json()
     assert job["counts"] == {"1": 1000}
-    for parameters, path in (({}, None), ({"angle": "1"}, "parameters.angle"), ({"angle": True}, "parameters.angle")):
+    for parameters, path in (({}, None), ({"theta": "1"}, "parameters.theta"), ({"theta": True}, "parameters.theta")):
         answer = post(client, key, circuit=circuit, parameters=parameters)
         assert answer.status_code == 422
         if path:

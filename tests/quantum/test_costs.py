@@ -14,6 +14,7 @@ from webapp.quantum.engines.costs import (
     count_work,
     estimate,
     find_cheapest,
+    load_rates,
 )
 from webapp.quantum.engines.gate_errors import count_errors
 from webapp.quantum.noise import NoiseModel
@@ -141,3 +142,19 @@ def test_a_thousand_bits_of_every_outcome_cost_less_than_a_thousand_outcomes() -
         for each in (profile, measure(ghz(15)))
     )
     assert narrow.seconds < wide.seconds < 8 * narrow.seconds
+
+
+@pytest.mark.parametrize(("qubits", "microseconds"), [(200, 4.4), (300, 9.9), (400, 18.3), (600, 35.8)])
+def test_measuring_a_wide_tableau_is_as_much_work_as_it_was_measured_to_be(qubits: int, microseconds: float) -> None:
+    # Aer 0.18, one measurement of a qubit in a shot.
+    measurements = measure(ghz(qubits)).measurements * 1_000
+    work = count_work("aer_stabilizer", measure(ghz(qubits)), Demands(1_000)) / measurements
+    assert work * load_rates()["aer_stabilizer"].work_seconds * 1e6 == pytest.approx(microseconds, rel=0.15)
+
+
+def test_a_sampled_mean_of_stims_takes_a_bit_a_shot_and_none_of_them_is_written() -> None:
+    wanted = (Demands(1_000), Demands(1_000, observable_terms=3, observable_paulis=30))
+    plain, means = (count_units("stim", measure(ghz(10)), demands) for demands in wanted)
+    assert means.bits - plain.bits == 3 * 1_000
+    assert (means.outcomes, means.shots) == (plain.outcomes, plain.shots)
+    assert means.gates == 4 * plain.gates + 30

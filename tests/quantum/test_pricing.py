@@ -212,20 +212,19 @@ def test_a_noisy_circuit_costs_no_less_where_more_shots_change_its_method() -> N
     assert totals == sorted(totals)
 
 
-def test_means_of_wide_terms_are_estimated_by_the_bits_that_they_sample() -> None:
+def test_means_of_wide_terms_are_estimated_by_their_matrices_and_not_by_bits_that_nobody_reads() -> None:
     circuit = measured_circuit(1_000, [gate("h", qubit) for qubit in range(1_000)])
     request = RunRequest(100_000, 0, observables=(read_observable("Z" * 1_000),) * 64)
     plain, cost = (
         choose_engine(circuit.profile, demands, engines=("stim",)).cost
         for demands in (Demands(100_000), request.demands)
     )
-    # A shot of the circuit and of each term has a thousand bits; a hundred million of them take about two seconds.
-    assert cost.units.bits >= 65 * 10**8
-    assert plain.units.bits >= 10**8
-    assert cost.seconds > 50 * plain.seconds > 50
-    # Another engine may know the means exactly from a single run.
-    assert choose_engine(circuit.profile, request.demands).cost.seconds > 30
-    assert price_microcredits(circuit.profile, request.demands).total > 30_000_000
+    # A shot of the circuit has a thousand bits, and that of a term one: Stim measures the product, not its matrices.
+    assert plain.units.bits == 10**8
+    assert cost.units.bits == plain.units.bits + 64 * 100_000
+    assert cost.units.gates == 65 * plain.units.gates + 64 * 1_000
+    # The run took twice as long with the terms as without.
+    assert 1.5 < cost.seconds / plain.seconds < 3
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,32 @@ def test_a_condition_is_on_the_whole_register() -> None:
     assert circuit.operations[1] == Operation("x", (0,), conditions=(Condition((2, 3), frozenset({2})),))
 
 
+@pytest.mark.parametrize(
+    ("condition", "values"),
+    [("c==2", {2}), ("c==4", set()), ("c[1]==1", {1}), ("c>1", {2, 3}), ("c!=0", {1, 2, 3})],
+)
+def test_a_register_or_a_bit_of_it_is_compared_with_a_number(condition: str, values: set[int]) -> None:
+    read_condition = read(f"qreg q[1]; creg c[2]; if({condition}) x q[0];").operations[0].conditions[0]
+    held = {
+        value
+        for value in range(1 << len(read_condition.clbits))
+        if (value in read_condition.values) is not read_condition.is_negated
+    }
+    assert held == values
+
+
+def test_words_of_version_3_are_plain_names() -> None:
+    source = "gate box(tau) in { rx(tau) in; } gate while a { x a; } qreg true[1]; box(0.5) true[0]; while true;"
+    assert read(source).operations[:2] == (gate("rx", 0, angles=(0.5,)), gate("x", 0))
+
+
+def test_names_may_begin_with_a_capital_and_be_those_of_gates() -> None:
+    assert read("gate G(A) B { rx(A) B; } qreg Q[1]; qreg x[1]; G(1) Q[0]; x x[0];").operations[:2] == (
+        gate("rx", 0, angles=(1.0,)),
+        gate("x", 1),
+    )
+
+
 def test_reset_and_the_built_in_gates_are_read() -> None:
     circuit = read("qreg q[2]; U(1,2,3) q[0]; CX q[0],q[1]; reset q;")
     assert [op.gate for op in circuit.operations[:4]] == ["u", "cx", "reset", "reset"]
@@ -88,7 +114,7 @@ def test_a_program_that_measures_nothing_measures_everything() -> None:
         ("qreg q[1]; rx(1e308*10) q[0];", 3, 20, "infinite or not a number"),
         ("qreg q[1]; rx(ln(-1)) q[0];", 3, 15, "not defined"),
         ("qreg q[1]; rx(nan) q[0];", 3, 15, "there is no 'nan'"),
-        ("qreg q[1]; rx(log(2 q[0];", 3, 21, "expected ')'"),
+        ("qreg q[1]; rx(sin(2 q[0];", 3, 21, "expected ')'"),
         ("qreg q[2]; creg c[1]; measure q -> c;", 3, 23, "2 qubits cannot be measured into 1 bit"),
         ("qreg q[1]; é q[0];", 3, 12, "there is no gate 'é'"),
         ("qreg q[1]; § q[0];", 3, 12, "has no meaning"),
@@ -101,6 +127,42 @@ def test_a_program_that_measures_nothing_measures_everything() -> None:
         ('include "/etc/passwd";', 3, 1, "only qelib1.inc can be included"),
         ('include "../../../etc/passwd";', 3, 1, "only qelib1.inc can be included"),
         ("for int i in [0:1] { }", 3, 9, "expected ';' after the qubits of for"),
+        ("qreg q[2]; creg c[2]; measure q[-1] -> c[0];", 3, 33, "an index is a whole number in digits"),
+        ("qreg q[2]; creg c[2]; measure q[1] -> c[-1];", 3, 41, "not '-'"),
+        ("qreg q[2]; x q[0:1];", 3, 17, "expected ']' after the index, found ':'"),
+        ("qreg q[2]; x q[{0,1}];", 3, 16, "not '{'"),
+        ("qreg q[2]; x q[true];", 3, 16, "not 'true'"),
+        ("qreg q[1+1];", 3, 9, "expected ']' after the register's size, found '+'"),
+        ("qreg q[0x2];", 3, 8, "decimal digits"),
+        ("qreg q[1]; rx(1_0) q[0];", 3, 15, "decimal digits"),
+        ("qreg qreg[2];", 3, 6, "'qreg' is a word of the language; choose another name for the register"),
+        ("creg if[2];", 3, 6, "'if' is a word"),
+        ("qreg U[1];", 3, 6, "'U' is a word"),
+        ("gate if a { x a; }", 3, 6, "'if' is a word of the language; choose another name for the gate"),
+        ("gate U(a, b, c) q { }", 3, 6, "'U' is a word"),
+        ("gate g(gate) a { }", 3, 8, "'gate' is a word of the language; choose another name for a parameter"),
+        ("gate g(sin) a { }", 3, 8, "'sin' is a word"),
+        ("gate g measure { }", 3, 8, "'measure' is a word of the language; choose another name for a qubit"),
+        ("gate g(a) a { }", 3, 11, "'a' is already taken"),
+        ("gate g a { barrier b; }", 3, 20, "one of the gate's qubits (a)"),
+        ("gate g a { barrier a[0]; }", 3, 20, "one of the gate's qubits (a)"),
+        ("qreg q[1]; rx(tau) q[0];", 3, 15, "there is no 'tau'"),
+        ("qreg q[1]; rx(true) q[0];", 3, 15, "there is no 'true'"),
+        ('qreg q[1]; rx("101") q[0];', 3, 15, "expected a number"),
+        ("qreg q[1]; rx(!1) q[0];", 3, 15, "expected a number"),
+        ("qreg q[1]; rx(5 % 3) q[0];", 3, 17, "expected ')' after the angles of rx, found '%'"),
+        ("qreg q[1]; rx(1 == 2) q[0];", 3, 17, "expected ')'"),
+        ("qreg q[1]; rx(log(2)) q[0];", 3, 15, "OpenQASM 2 has no function 'log'; it has sin, cos"),
+        ("qreg q[1]; rx(int[2](5)) q[0];", 3, 21, "expected ')'"),
+        ("qreg q[1]; creg c[2]; if(c==-1) x q[0];", 3, 29, "a whole number in digits in OpenQASM 2, such as 0 or 12"),
+        ("qreg q[1]; creg c[2]; if(c==1.0) x q[0];", 3, 29, "not '1.0'"),
+        ("qreg q[1]; creg c[2]; if(c) x q[0];", 3, 27, "expected '==' and a whole number, found ')'"),
+        ("qreg q[1]; creg c[2]; if(c=1) x q[0];", 3, 27, "expected '==' and a whole number, found '='"),
+        ("qreg q[1]; creg c[2]; if(1==1) x q[0];", 3, 26, "expected a classical register, found '1'"),
+        ("qreg q[1]; creg c[2]; if(c==1); x q[0];", 3, 31, "expected what to do then, such as x q[0];, found ';'"),
+        ("qreg q[1]; @hint x q[0];", 3, 12, "expected a statement, found '@'"),
+        ("qreg q[1]; creg c[1]; c[0] = measure q[0];", 3, 23, "measures with measure q[0] -> c[0];"),
+        ("qubit[2] q;", 3, 1, "sent as openqasm3"),
         ("", 1, 1, "no qubits"),
     ],
 )

@@ -311,6 +311,13 @@ def test_a_variable_that_was_given_bits_may_be_given_others_or_a_number() -> Non
         ("qubit q; bit[2] c; bit d; if (((c & d) << 1) == 2) x q;", "drop the highest; shift a number"),
         ("float a = 1; gate g q { rx(a) q; }", "declare 'a' as const"),
         ("int a = 1; gate g(t) q { pow(a) @ rx(t) q; }", "declare 'a' as const"),
+        ("qubit[2] qubit;", "'qubit' is a word of the language; choose another name for the register"),
+        ("const float pi = 3;", "'pi' is a word of the language"),
+        ("gate ctrl a { }", "'ctrl' is a word of the language"),
+        ("gate g(t) t { }", "'t' is already taken"),
+        ("gate g a { barrier b; }", "one of the gate's qubits"),
+        ("qubit q; bit c; if (c == 1); x q;", "expected what to do then"),
+        ("qubit q; for int i in [0:1]; x q;", "expected what to do then"),
         ('include "/etc/passwd";', "only stdgates.inc or qelib1.inc can be included"),
     ],
 )
@@ -373,6 +380,11 @@ def test_an_input_that_does_not_fit_its_type_is_refused(type_name: str, value: f
 
 def test_annotations_delays_and_boxes_change_nothing() -> None:
     assert gates_of("qubit q; @hint fast\nbox { x q; } delay[100ns] q; barrier q;")[0] == gate("x", 0)
+
+
+def test_an_annotation_does_not_take_the_place_of_the_statement_that_it_is_on() -> None:
+    conditional = gates_of("qubit q; bit c; if (c == 1)\n@hint fast\nx q;")[0]
+    assert (conditional.gate, len(conditional.conditions)) == ("x", 1)
 
 
 def test_nothing_after_the_end_is_read() -> None:

@@ -15,7 +15,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
-from webapp.quantum.circuits import Circuit, Profile
+from webapp.quantum.circuits import Circuit, Profile, drop_last_measurements
 from webapp.quantum.engines.aer_circuits import (
     SAVED_MEAN,
     SAVED_PROBABILITIES,
@@ -124,7 +124,7 @@ class _Run:
     def _sample_term(self, circuit: Circuit, term: PauliTerm, request: RunRequest) -> SampledTerm:
         """Have Aer compute a term for the state that each shot ends in."""
         built = build_circuit(
-            circuit,
+            drop_last_measurements(circuit),
             noise=request.noise,
             method=self._method.removeprefix("aer_"),
             saves_probabilities=False,

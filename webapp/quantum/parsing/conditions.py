@@ -4,6 +4,7 @@ from collections.abc import Callable, Container
 from typing import Final
 
 from webapp.quantum.circuits import Condition
+from webapp.quantum.parsing.angles import Angle
 from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.parsing.expressions import Call, Expression, Name, Number, evaluate, list_names
 
@@ -95,5 +96,7 @@ def _read_comparison(
         return None
     clbits = bits_of[sides[0]]
     value = evaluate(others[0], look_up)
+    if isinstance(value, Angle):
+        raise Mistake("bits are compared with a whole number, and not with an angle.", expression.position)
     values = frozenset({int(value)} if value == int(value) and 0 <= value < 1 << len(clbits) else ())
     return Condition(clbits, values, is_negated=expression.function == "!=")

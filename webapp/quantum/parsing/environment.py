@@ -8,6 +8,7 @@ from typing import Final, NoReturn, TypeGuard
 from webapp.core.errors import FieldError, InvalidFieldsError
 from webapp.core.text import count_of
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_QUBITS
+from webapp.quantum.parsing.angles import MACHINE_BITS, Angle
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, compute, evaluate
 from webapp.quantum.parsing.names import BitRegister, Names, QubitRegister, Value
@@ -43,9 +44,14 @@ def refuse_missing(declarations: Sequence[Declaration]) -> NoReturn:
 
 
 def fit(type_name: str, width: int | None, number: Number, position: int) -> Number:
-    """Bring a number to a variable's type. Raises Mistake where it does not fit, as few authors mean it to wrap."""
+    """Bring a number to a variable's type. Raises Mistake where it does not fit, as few authors mean it to wrap.
+
+    Angles do wrap, which they are for.
+    """
+    if type_name == "angle":
+        return compute("angle[]", [number, width or MACHINE_BITS], position)
     limits = list_limits(type_name, width)
-    if limits is not None and not limits[0] <= math.trunc(number) <= limits[1]:
+    if limits is not None and not isinstance(number, Angle) and not limits[0] <= math.trunc(number) <= limits[1]:
         size = "" if width is None else f"[{width}]"
         raise Mistake(
             f"{number} does not fit {type_name}{size}, which holds {limits[0]} to {limits[1]}; nothing wraps round.",
@@ -175,10 +181,10 @@ class Environment:
             allowed = f"a whole number from {limits[0]} to {limits[1]}"
             raise InvalidFieldsError([FieldError(path, "It does not fit the type of the input.", allowed)])
         try:
-            value = compute(declaration.type, [number], declaration.position)
+            value = fit(declaration.type, width, number, declaration.position)
         except Mistake:
             raise InvalidFieldsError([FieldError(path, "It is no finite number.", declaration.type)]) from None
-        if value != number:
+        if value != number and not isinstance(value, Angle):
             raise InvalidFieldsError([FieldError(path, "It is no whole number.", declaration.type)])
         self._unused_inputs.discard(declaration.name)
         self._inputs_declared.append(declaration.name[:64])

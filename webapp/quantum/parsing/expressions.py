@@ -1,13 +1,14 @@
 """Expressions of OpenQASM: their syntax, folded where constant, and their values."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from webapp.core.text import count_of
 from webapp.quantum.limits import MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_OPERATORS
+from webapp.quantum.parsing.angles import Angle, compute_angle, takes_radians, to_angle
 from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.parsing.tokens import INTEGER, NAME, REAL, STRING, Tokens
 from webapp.quantum.parsing.widths import MAX_BITS, SIZED_TYPES, cast
@@ -47,6 +48,11 @@ CONSTANTS: Final[Mapping[str, Number]] = MappingProxyType(
         "false": False,
     }
 )
+
+_CONSTANTS_OF_VERSION_2: Final[Mapping[str, Number]] = MappingProxyType({"pi": math.pi})
+# The inverse functions are not in its grammar; Qiskit reads them all the same.
+_FUNCTIONS_OF_VERSION_2: Final = ("sin", "cos", "tan", "exp", "ln", "sqrt", "asin", "acos", "atan")
+_OPERATORS_OF_VERSION_2: Final = frozenset({"+", "-", "*", "/", "**"})
 
 # Binary operators and how tightly they bind (https://openqasm.com/versions/3.0/language/types.html).
 _PRECEDENCE: Final[Mapping[str, int]] = MappingProxyType(
@@ -139,7 +145,7 @@ _FUNCTIONS: Final[Mapping[str, tuple[int, Callable[..., Number]]]] = MappingProx
         "int": (1, math.trunc),
         "uint": (1, _to_unsigned),
         "float": (1, float),
-        "angle": (1, float),
+        "angle": (1, to_angle),
         "bool": (1, bool),
         "bit": (1, bool),
     }
@@ -182,6 +188,7 @@ class ExpressionParser:
     def __init__(self, tokens: Tokens, *, version: int, count_node: Callable[[], None]) -> None:
         self._tokens = tokens
         self._is_version_3 = version == 3  # noqa: PLR2004 - the version of the language
+        self._constants = CONSTANTS if self._is_version_3 else _CONSTANTS_OF_VERSION_2
         self._count_node = count_node
         self._depth = 0
         self._operators = 0
@@ -202,12 +209,16 @@ class ExpressionParser:
             if not self._is_version_3 and operator == "^":
                 operator = "**"
             precedence = _PRECEDENCE.get(operator, 0)
-            if precedence < lowest or (precedence == 0):
+            if precedence < lowest or precedence == 0 or not self._has(operator, _OPERATORS_OF_VERSION_2):
                 return left
             self._tokens.advance()
             # Only powers group to the right.
             right = self._read_nested(precedence if operator == "**" else precedence + 1)
             left = self._apply(operator, (left, right), position)
+
+    def _has(self, word: str, words_of_version_2: Container[str]) -> bool:
+        """Tell whether the version of the language has an operator or a function."""
+        return self._is_version_3 or word in words_of_version_2
 
     def _read_nested(self, lowest: int) -> Expression:
         """Read an expression inside of another, not too deep."""
@@ -221,7 +232,7 @@ class ExpressionParser:
     def _read_prefix(self) -> Expression:
         """Read signs, then what they stand before."""
         tokens = self._tokens
-        if tokens.kind == "symbol" and tokens.text in {"-", "+", "!"}:
+        if tokens.kind == "symbol" and (tokens.text in {"-", "+"} or (tokens.text == "!" and self._is_version_3)):
             sign, position = tokens.advance(), tokens.position
             operand = self._read_nested(_UNARY_PRECEDENCE)
             return operand if sign == "+" else self._apply("negative" if sign == "-" else "not", (operand,), position)
@@ -231,11 +242,9 @@ class ExpressionParser:
         """Read a number, a name, a call or a parenthesis."""
         tokens = self._tokens
         position = tokens.position
-        if tokens.kind == INTEGER:
-            return _read_integer(tokens.advance().replace("_", ""), position)
-        if tokens.kind == REAL:
-            return _check_finite(float(tokens.advance().replace("_", "")), position)
-        if tokens.kind == STRING:
+        if tokens.kind in {INTEGER, REAL}:
+            return self.read_number()
+        if tokens.kind == STRING and self._is_version_3:
             return _read_bits(tokens.advance(), position)
         if tokens.accept("("):
             value = self._read_nested(1)
@@ -245,12 +254,24 @@ class ExpressionParser:
             raise Mistake(f"expected a number, a name or '(', found {tokens.describe()}.", position)
         return self._read_named(tokens.advance(), position)
 
+    def read_number(self) -> Number:
+        """Read the number that is the current token. Raises Mistake."""
+        kind, position = self._tokens.kind, self._tokens.position
+        text = self._tokens.advance()
+        if not self._is_version_3 and ("_" in text or (kind == INTEGER and not text.isdecimal())):
+            raise Mistake(f"OpenQASM 2 writes numbers in decimal digits alone, and not as {text!r}.", position)
+        text = text.replace("_", "")
+        return _read_integer(text, position) if kind == INTEGER else _check_finite(float(text), position)
+
     def _read_named(self, name: str, position: int) -> Expression:
         """Read what follows a name: an index, arguments, or nothing."""
         tokens = self._tokens
-        if name in SIZED_TYPES and tokens.accept("["):
+        if name in SIZED_TYPES and self._is_version_3 and tokens.accept("["):
             return self._read_sized_cast(name, position)
         if tokens.accept("("):
+            if not self._has(name, _FUNCTIONS_OF_VERSION_2):
+                allowed = ", ".join(_FUNCTIONS_OF_VERSION_2)
+                raise Mistake(f"OpenQASM 2 has no function {name[:40]!r}; it has {allowed}.", position)
             arguments = [self._read_nested(1)]
             while tokens.accept(","):
                 arguments.append(self._read_nested(1))
@@ -261,8 +282,8 @@ class ExpressionParser:
             tokens.expect("]")
             self._count_node()
             return Name(name, index, position)
-        if name in CONSTANTS:
-            return CONSTANTS[name]
+        if name in self._constants:
+            return self._constants[name]
         self._count_node()
         return Name(name, None, position)
 
@@ -297,6 +318,8 @@ class ExpressionParser:
 def compute(function: str, numbers: list[Number], position: int) -> Number:
     """Apply an operator or a function to numbers. Raises Mistake where there is no finite, whole-sized answer."""
     try:
+        if Angle in map(type, numbers) and not takes_radians(function):
+            return compute_angle(function, numbers, position)
         if function in _SIZED_CASTS:
             return cast(_SIZED_CASTS[function], numbers[0], numbers[1], position)
         if function == "/" and all(isinstance(number, int) for number in numbers):

@@ -12,6 +12,7 @@ from webapp.quantum.limits import MAX_GATE_DEPTH, MAX_PROGRAM_STEPS
 from webapp.quantum.parsing.allowance import Allowance
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
 from webapp.quantum.parsing.expressions import Expression, Name, Number, evaluate, substitute
+from webapp.quantum.parsing.gate_statements import check_is_own_qubit
 from webapp.quantum.parsing.modifiers import GPHASE, control, invert, raise_to
 from webapp.quantum.parsing.syntax import GateCall, GateDefinition, Modifier
 
@@ -116,8 +117,7 @@ def _bind(call: GateCall, gate: Gate, places: Mapping[str, int]) -> BodyCall:
     """Find out which of the gate's own qubits a call in its body acts on."""
     wires = []
     for operand in call.operands:
-        if operand.index is not None or operand.name not in places:
-            raise Mistake(f"expected one of the gate's qubits ({', '.join(places)}).", operand.position)
+        check_is_own_qubit(operand, places)
         wires.append(places[operand.name])
     if not call.modifiers:
         check_shape(call.name, gate, len(call.arguments), len(wires), call.position)

@@ -1,11 +1,12 @@
 """Read OpenQASM's gates: calls with modifiers, and definitions."""
 
+from collections.abc import Collection
 from typing import Final
 
 from webapp.quantum.parsing.errors import Mistake
-from webapp.quantum.parsing.expressions import CONSTANTS, Expression, ExpressionParser
+from webapp.quantum.parsing.expressions import Expression, ExpressionParser
 from webapp.quantum.parsing.operands import NodeCounter, OperandParser
-from webapp.quantum.parsing.syntax import Barrier, GateCall, GateDefinition, Modifier
+from webapp.quantum.parsing.syntax import Barrier, GateCall, GateDefinition, Modifier, Operand
 from webapp.quantum.parsing.tokens import NAME, Tokens
 
 MODIFIERS: Final = frozenset({"ctrl", "negctrl", "inv", "pow"})
@@ -36,19 +37,20 @@ class GateParser:
         self._tokens.expect("{", after="the gate's qubits")
         body = []
         while not self._tokens.accept("}"):
-            call = self._read_body_statement()
+            call = self._read_body_statement(qubits)
             if call is not None:
                 body.append(call)
         return GateDefinition(name, parameters, qubits, tuple(body), position)
 
-    def _read_body_statement(self) -> GateCall | None:
-        """Read one statement of a gate's body; barriers inside of gates are left out."""
+    def _read_body_statement(self, qubits: tuple[str, ...]) -> GateCall | None:
+        """Read one statement of a gate's body; barriers inside of gates are checked and left out."""
         tokens = self._tokens
         self._nodes.count()
         if tokens.accept(";"):
             return None
         if tokens.text == "barrier":
-            self.read_barrier(tokens.position)
+            for operand in self.read_barrier(tokens.position).operands:
+                check_is_own_qubit(operand, qubits)
             return None
         if tokens.kind != NAME:
             raise Mistake(f"expected a gate or '}}', found {tokens.describe()}.", tokens.position)
@@ -66,22 +68,22 @@ class GateParser:
     def _read_gate_head(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """Read the name, the parameters and the qubits of a definition."""
         tokens = self._tokens
-        name = tokens.expect_name("the name of the gate")
+        name = tokens.expect_new_name("the gate")
         parameters: tuple[str, ...] = ()
         if tokens.accept("("):
             parameters = () if tokens.text == ")" else self._read_names("a parameter")
             tokens.expect(")", after="the parameters")
-        return name, parameters, self._read_names("a qubit")
+        return name, parameters, self._read_names("a qubit", taken=parameters)
 
-    def _read_names(self, what: str) -> tuple[str, ...]:
+    def _read_names(self, what: str, *, taken: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Read names with commas between them, all different."""
         tokens = self._tokens
         names: dict[str, None] = {}
         while True:
             position = tokens.position
-            name = tokens.expect_name(what)
+            name = tokens.expect_new_name(what)
             self._nodes.count()
-            if name in names or name in CONSTANTS:
+            if name in names or name in taken:
                 raise Mistake(f"the name {name[:40]!r} is already taken.", position)
             names[name] = None
             if not tokens.accept(","):
@@ -125,3 +127,9 @@ class GateParser:
         operands = () if self._tokens.text == ";" else self._operands.read_operands()
         self._tokens.expect(";", after="the barrier")
         return Barrier(operands, position)
+
+
+def check_is_own_qubit(operand: Operand, qubits: Collection[str]) -> None:
+    """Check that an operand in a gate's body is one of the gate's qubits. Raises Mistake."""
+    if operand.index is not None or operand.name not in qubits:
+        raise Mistake(f"expected one of the gate's qubits ({', '.join(qubits)}).", operand.position)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from webapp.quantum.parsing.errors import Mistake
-from webapp.quantum.parsing.expressions import CONSTANTS, Number
+from webapp.quantum.parsing.expressions import Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Names:
 
     def declare(self, name: str, meaning: Meaning, position: int) -> None:
         """Give a name a meaning in the innermost block. Raises Mistake if it has one there."""
-        if name in self._scopes[-1] or name in CONSTANTS:
+        if name in self._scopes[-1]:
             raise Mistake(f"the name {name[:40]!r} is already taken.", position)
         self._scopes[-1][name] = meaning
 

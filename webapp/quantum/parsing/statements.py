@@ -27,26 +27,14 @@ from webapp.quantum.parsing.syntax import (
     Switch,
 )
 from webapp.quantum.parsing.tokens import END, HARDWARE, NAME, STRING, Tokens
+from webapp.quantum.parsing.words import RESERVED
 
 _LIBRARIES: Final = {2: ("qelib1.inc",), 3: ("stdgates.inc", "qelib1.inc")}
 _VALUE_TYPES: Final = frozenset({"int", "uint", "float", "angle", "bool", "complex"})
 _ASSIGNMENTS: Final = frozenset({"=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^="})
 _NOT_SUPPORTED: Final = frozenset(
-    {
-        "while",
-        "def",
-        "return",
-        "extern",
-        "cal",
-        "defcal",
-        "defcalgrammar",
-        "case",
-        "default",
-        "break",
-        "continue",
-        "output",
-    }
-    | {"stretch", "duration", "array", "mutable", "readonly", "pragma"}
+    {"while", "def", "return", "extern", "cal", "defcal", "defcalgrammar", "case", "default", "break", "continue"}
+    | {"output", "stretch", "duration", "array", "mutable", "readonly", "pragma"}
 )
 # Qiskit and others write these for timing; on an ideal machine they do nothing.
 _TIMING: Final = frozenset({"delay", "nop"})
@@ -58,12 +46,14 @@ class StatementParser:
     def __init__(self, source: str, *, version: int) -> None:
         self._version = version
         self._is_version_3 = version == 3  # noqa: PLR2004 - the version of the language
-        self._tokens = Tokens(source)
+        self._tokens = Tokens(source, reserved=RESERVED[version])
         self._nodes = NodeCounter()
         self._kept_nodes = 0
         self._depth = 0
         self._expressions = ExpressionParser(self._tokens, version=version, count_node=self._nodes.count)
-        self._operands = OperandParser(self._tokens, self._expressions, self._nodes)
+        self._operands = OperandParser(
+            self._tokens, self._expressions, self._nodes, has_computed_indices=self._is_version_3
+        )
         self._gates = GateParser(
             self._tokens, self._expressions, self._operands, self._nodes, has_modifiers=self._is_version_3
         )
@@ -101,7 +91,7 @@ class StatementParser:
         self._nodes.count()
         if tokens.accept(";"):
             return None
-        if tokens.text == "@":
+        if tokens.text == "@" and self._is_version_3:
             # An annotation: a hint to compilers that changes no meaning.
             tokens.skip_line()
             return None
@@ -126,7 +116,7 @@ class StatementParser:
         reader = self._READERS[self._version].get(word)
         if reader is not None:
             return reader(self, position)
-        if word in _NOT_SUPPORTED:
+        if word in _NOT_SUPPORTED and self._is_version_3:
             raise Mistake(
                 f"{word!r} is not supported; supported are registers, gate definitions, gates with modifiers, "
                 "measure, reset, barrier, if, switch, for, const, input, let and arithmetic.",
@@ -141,8 +131,18 @@ class StatementParser:
         tokens = self._tokens
         name = tokens.advance()
         if tokens.text in _ASSIGNMENTS or tokens.text == "[":
+            self._check_has_assignments(position)
             return self._read_assignment(Operand(name, self._operands.read_index(), position), position)
         return self._gates.finish_call(name, (), position)
+
+    def _check_has_assignments(self, position: int) -> None:
+        """Refuse what begins like a statement of OpenQASM 3 in a program of version 2. Raises Mistake."""
+        if not self._is_version_3:
+            raise Mistake(
+                "OpenQASM 2 has no such statement; it measures with measure q[0] -> c[0]; and declares with qreg q[2]; "
+                "and creg c[2]; A program in OpenQASM 3 is sent as openqasm3.",
+                position,
+            )
 
     def _read_assignment(self, target: Operand, position: int) -> Statement:
         """Read the right side of an assignment."""
@@ -174,11 +174,11 @@ class StatementParser:
         """Read `qreg q[5];` or `creg c[5];`."""
         tokens = self._tokens
         kind = "qubit" if tokens.advance() == "qreg" else "bit"
-        name = tokens.expect_name("the name of a register")
+        name = tokens.expect_new_name("the register")
         size = None
         if not self._is_version_3:
             tokens.expect("[", after=f"the register's name {name[:40]!r}")
-            size = self._expressions.read()
+            size = self._operands.read_digits("a size")
             tokens.expect("]", after="the register's size")
         elif tokens.accept("["):
             size = self._expressions.read()
@@ -191,7 +191,7 @@ class StatementParser:
         tokens = self._tokens
         kind = tokens.advance()
         size = self._operands.read_size()
-        name = tokens.expect_name("the name of a register")
+        name = tokens.expect_new_name("the register")
         value: Expression | Operand | None = None
         if kind == "bit" and tokens.accept("="):
             value = self._operands.read_operand() if tokens.accept("measure") else self._expressions.read()
@@ -206,7 +206,7 @@ class StatementParser:
         if type_name not in _VALUE_TYPES - {"complex"}:
             raise Mistake(f"an input is an int, uint, float, angle or bool, not {type_name[:40]!r}.", position)
         size = self._operands.read_size()
-        name = tokens.expect_name("the name of the input")
+        name = tokens.expect_new_name("the input")
         tokens.expect(";", after="the input")
         return Declaration("input", type_name, name, size, None, position)
 
@@ -218,7 +218,7 @@ class StatementParser:
         if type_name not in _VALUE_TYPES - {"complex"}:
             raise Mistake(f"expected int, uint, float, angle or bool, found {type_name[:40]!r}.", position)
         size = self._operands.read_size()
-        name = tokens.expect_name("a name")
+        name = tokens.expect_new_name("the variable")
         value: Expression | None = None
         if tokens.accept("="):
             if tokens.text == "measure":
@@ -233,7 +233,7 @@ class StatementParser:
         """Read `let ab = a[0:2] ++ b;`."""
         tokens = self._tokens
         tokens.advance()
-        name = tokens.expect_name("a name")
+        name = tokens.expect_new_name("the alias")
         tokens.expect("=", after="the alias")
         parts = [self._operands.read_operand()]
         while tokens.accept("++"):
@@ -277,7 +277,7 @@ class StatementParser:
         tokens = self._tokens
         tokens.advance()
         tokens.expect("(", after="if")
-        condition = self._expressions.read()
+        condition = self._expressions.read() if self._is_version_3 else self._operands.read_comparison()
         tokens.expect(")", after="the condition")
         then = self._read_block()
         otherwise: tuple[Statement, ...] = ()
@@ -332,7 +332,7 @@ class StatementParser:
         type_name, size = "int", None
         if tokens.text in {"int", "uint", "float", "angle"}:
             type_name, size = tokens.advance(), self._operands.read_size()
-        variable = tokens.expect_name("the loop's variable")
+        variable = tokens.expect_new_name("the loop's variable")
         tokens.expect("in", after="the loop's variable")
         values: Range | tuple[Expression, ...]
         if tokens.text == "{":
@@ -383,9 +383,20 @@ class StatementParser:
                     raise Mistake("expected '}', found the end of the program.", tokens.position)
                 statements.append(self._read_statement())
         else:
-            statements.append(self._read_statement())
+            statements.append(self._read_only_statement())
         self._depth -= 1
         return tuple(statement for statement in statements if statement is not None)
+
+    def _read_only_statement(self) -> Statement:
+        """Read the one statement of a block without braces: `if (c == 1);` would leave what follows without it."""
+        tokens = self._tokens
+        while tokens.text == "@" and self._is_version_3:
+            tokens.skip_line()
+        position, found = tokens.position, tokens.describe()
+        statement = self._read_statement()
+        if statement is None:
+            raise Mistake(f"expected what to do then, such as x q[0];, found {found}.", position)
+        return statement
 
     # Functions and not bound methods: a parser that held those would hold itself, for as long as the collector of
     # cycles takes.

@@ -43,10 +43,11 @@ _MAX_NUMBER_CHARACTERS = 64
 class Tokens:
     """A walk over the tokens of a source: `kind`, `text` and `position` are those of the current one."""
 
-    __slots__ = ("_end", "_source", "kind", "position", "text")
+    __slots__ = ("_end", "_reserved", "_source", "kind", "position", "text")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, reserved: frozenset[str] = frozenset()) -> None:
         self._source = source
+        self._reserved = reserved
         # Of the current token. Some editors begin a file with a byte order mark.
         self._end = len("\ufeff") if source.startswith("\ufeff") else 0
         self.kind = END
@@ -94,6 +95,12 @@ class Tokens:
         if self.kind != NAME:
             raise Mistake(f"expected {what}, found {self.describe()}.", self.position)
         return self.advance()
+
+    def expect_new_name(self, what: str) -> str:
+        """Pass a name that the program gives to something. Raises Mistake if the language has a use for it."""
+        if self.kind == NAME and self.text in self._reserved:
+            raise Mistake(f"{self.text!r} is a word of the language; choose another name for {what}.", self.position)
+        return self.expect_name(what)
 
     def skip_line(self) -> None:
         """Pass everything up to the end of the line."""

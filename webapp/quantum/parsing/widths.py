@@ -1,10 +1,11 @@
-"""Whole numbers of so many bits, as `int[8]` and `uint[4]` are: which there are, and what casts make of others."""
+"""Numbers of so many bits, as `int[8]` and `angle[4]` are: which there are, and what casts make of others."""
 
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from webapp.quantum.parsing.angles import to_angle
 from webapp.quantum.parsing.errors import Mistake
 
 MAX_BITS: Final = 64
@@ -26,9 +27,9 @@ _CASTS: Final[Mapping[str, Callable[[float, int], float]]] = MappingProxyType(
         "int": _wrap_signed,
         "uint": _wrap,
         "bit": _wrap,
-        # Whatever their width, these are doubles here.
+        # Whatever its width, this is a double here.
         "float": lambda value, _width: float(value),
-        "angle": lambda value, _width: float(value),
+        "angle": to_angle,
     }
 )
 
