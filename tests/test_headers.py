@@ -19,7 +19,7 @@ ANSWERS = {
     "a page that is not there": (404, "/nothing"),
     "a method that is not there": (405, "/logout"),
     "a file for a spreadsheet": (200, "/console/audit.csv"),
-    "a script": (200, "/static/scripts/api-keys.js"),
+    "a script": (200, "/static/0/scripts/api-keys.js"),
     "a failure": (500, "/docs"),
     "health": (200, "/healthz"),
     "an answer of the API": (200, f"{API}/me"),
@@ -79,7 +79,7 @@ def test_every_answer_says_what_browsers_may_not_do_with_it(answers: dict[str, T
             assert answer.headers["Cache-Control"] == "no-store", kind
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/static/nothing.js"), ("POST", "/static/scripts/api-keys.js")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/static/0/no.js"), ("POST", "/static/0/scripts/page.js")])
 def test_a_page_in_place_of_a_file_is_stored_nowhere(client: FlaskClient, method: str, path: str) -> None:
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.mimetype) in {(404, "text/html"), (405, "text/html")}

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, g, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from webapp.accounts.audit import user_actor
@@ -22,6 +23,36 @@ from webapp.hooks import get_key_actor, get_origin, get_principal
 from webapp.metering.delegation import BeyondKeyError
 
 log = logging.getLogger(__name__)
+
+# What a page is headed with that says an error of this status.
+HEADINGS = {
+    400: "That request did not arrive whole",
+    401: "Please log in",
+    403: "This is not yours to see",
+    404: "Nothing to observe here",
+    405: "This address does not work that way",
+    409: "That does not fit any more",
+    410: "That link is over",
+    413: "That was too large",
+    429: "A little slower, please",
+    500: "That is our mistake",
+    503: "Back in a moment",
+}
+OTHER_HEADING = "That did not work"
+
+
+class StaleFormError(UpcubeError):
+    """A form's token is of another session, or there is none."""
+
+    status = 400
+    code = "stale_form"
+    heading = "That page is out of date"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "You logged in or out since it was opened, perhaps in another tab. Nothing was done. Go back, reload the "
+            f"page, and send it once more. ({reason.removesuffix('.')}.)"
+        )
 
 
 def install(app: Flask) -> None:
@@ -42,6 +73,8 @@ def render_http(error: HTTPException) -> ResponseReturnValue:
     """Put one of Werkzeug's errors into ours; its redirects stay what they are."""
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
+    if isinstance(error, CSRFError):
+        return render_error(StaleFormError(error.description or error.name))
     ours = UpcubeError(
         "There is nothing at this address." if error.code == HTTPStatus.NOT_FOUND else error.description or error.name
     )
@@ -68,7 +101,8 @@ def render_error(error: UpcubeError) -> ResponseReturnValue:
     headers = dict(error.headers)
     if request.path.startswith(API_PATH):
         return {"error": render_envelope(error)}, error.status, headers
-    page = render_template("error.html", error=error, request_id=g.get("request_id"))
+    heading = error.heading or HEADINGS.get(error.status, OTHER_HEADING)
+    page = render_template("error.html", error=error, heading=heading, request_id=g.get("request_id"))
     return page, error.status, headers
 
 

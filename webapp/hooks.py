@@ -90,9 +90,12 @@ class StalePageError(UpcubeError):
 
     status = 409
     code = "another_organisation"
+    heading = "That page is out of date"
 
     def __init__(self) -> None:
-        super().__init__("You went on to another organisation in the meantime. Reload the page; nothing was done.")
+        super().__init__(
+            "You went on to another organisation or account in the meantime, in another tab perhaps. Nothing was done."
+        )
 
 
 @dataclass(frozen=True)
@@ -193,11 +196,12 @@ def authenticate_person(authentication: LoginRequired) -> ResponseReturnValue | 
     """
     if authentication.is_for_operators and not may_be_operator():
         raise NotFoundError("There is nothing at this address.")
+    # A form cannot be sent on: people come back to the page where it stood.
+    is_form = request.method not in SAFE_METHODS
+    page = (get_page_before() or url_for("dashboard.overview")) if is_form else get_page_address()
     if not current_user.is_authenticated:
-        return redirect(url_for("dashboard.log_in", next=get_page_address()))
+        return redirect(url_for("dashboard.log_in", next=page, unsent="form" if is_form else None))
     if authentication.is_recent and not current_user.is_confirmed:
-        # A form cannot be sent on: people come back to the page where it stood.
-        page = get_page_address() if request.method in SAFE_METHODS else get_page_before()
         return redirect(url_for("dashboard.confirm", next=page))
     check_member(authentication.permission)
     return None

@@ -83,7 +83,28 @@ def test_a_form_without_its_token_is_refused(page: Page) -> None:
     with page.expect_response(lambda response: response.request.method == "POST") as answered:
         page.get_by_role("button", name="Create key").click()
     assert answered.value.status == 400
-    expect(page.get_by_role("heading", level=1)).to_have_text("That request did not arrive whole")
+    expect(page.get_by_role("heading", level=1)).to_have_text("That page is out of date")
     create_key(page, "honest")
     page.goto("/console/api-keys")
     expect(page.get_by_role("row")).to_have_count(2)
+
+
+def test_a_form_is_never_sent_for_somebody_else(page: Page) -> None:
+    email = sign_up(page)
+    page.goto("/console/api-keys")
+    page.get_by_label("Name of your first key").fill("of the first")
+    second = page.context.new_page()
+    second.goto("/console/organisations/new")
+    second.get_by_label("Name").fill("Of the first")
+    other = page.context.new_page()
+    other.goto("/console")
+    other.get_by_label(f"Account: {email}").click()
+    other.get_by_role("button", name="Log out").click()
+    expect(other.get_by_role("link", name="Get an API key")).to_be_visible()
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_role("alert")).to_contain_text("You were logged out, so what you sent was not done.")
+    sign_up(other)
+    second.get_by_role("button", name="Create organisation").click()
+    expect(second.get_by_role("heading", level=1)).to_have_text("That page is out of date")
+    other.goto("/console")
+    expect(other.get_by_text("Of the first")).to_have_count(0)

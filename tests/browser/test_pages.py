@@ -215,3 +215,6 @@ def test_a_keyboard_reaches_the_content_first_and_leaves_the_account_menu(page: 
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Log out")).to_be_hidden()
     expect(menu).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("navigation", name="Console").get_by_role("link", name="Jobs").focus()
+    expect(page.get_by_role("button", name="Log out")).to_be_hidden()

@@ -1,6 +1,7 @@
 """A key's page, as a browser uses it."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
 from flask import Flask
@@ -98,6 +99,19 @@ def test_a_key_is_revoked_with_what_it_made_where_that_is_chosen(client: FlaskCl
     answer = client.post(f"{page}/revoke", data={"with_made": "1"}, follow_redirects=True)
     assert "is revoked, and so are 2 keys that it made" in answer.text
     assert client.get(f"{API}/me", headers=made).status_code == 401
+
+
+def test_of_many_revoked_keys_the_newest_are_listed(
+    app: Flask, client: FlaskClient, account: Account, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("webapp.dashboard.api_keys"), "REVOKED_SHOWN", 2)
+    with app.app_context():
+        ids = [make_key(account).row.id for _ in range(3)]
+    for key_id in ids:
+        client.post(f"/console/api-keys/{key_id}/revoke")
+    page = client.get("/console/api-keys").text
+    assert [f'id="{each}"' in page for each in [key.row.id, *ids]] == [True, False, True, True]
+    assert "1 more that was revoked" in page
 
 
 def test_a_key_that_nobody_uses_is_said_to_be_so(app: Flask, client: FlaskClient, account: Account, key: Key) -> None:

@@ -105,21 +105,21 @@ def test_the_amount_to_confirm_above_is_set(  # noqa: PLR0917 - fixtures
 
 
 def test_a_sweep_shows_its_circuits_and_one_of_them_in_full(client: FlaskClient, key: Key) -> None:
-    source = 'OPENQASM 3.0; include "stdgates.inc"; input float angle; qubit q; bit c; rx(angle) q; c = measure q;'
+    source = 'OPENQASM 3.0; include "stdgates.inc"; input float theta; qubit q; bit c; rx(theta) q; c = measure q;'
     circuit = {"format": "openqasm3", "source": source}
-    swept = {"circuit": circuit, "parameters": {"angle": [0.0, 3.141592653589793]}, "observables": ["Z"]}
+    swept = {"circuit": circuit, "parameters": {"theta": [0.0, 3.141592653589793]}, "observables": ["Z"]}
     job_id = post_bell(client, key, templateId=None, **swept).get_json()["id"]
     address = f"/console/jobs/{job_id}"
     page = client.get(address).text
     assert "Sweep of 2 circuits" in page
     assert "Result of circuit 0" in page
-    assert "angle = 3.14" in page
+    assert "theta&nbsp;=&nbsp;3.14" in page
     assert "Result of circuit 1" in client.get(f"{address}?circuit=1").text
     for nowhere in ("2", "-1", "x", "9999", "\u0661"):
         assert "Result of circuit 0" in client.get(address, query_string={"circuit": nowhere}).text
     file = client.get(f"{address}/result.json").get_json()
     assert [result["counts"] for result in file["results"]] == [{"0": 100}, {"1": 100}]
-    assert [result["parameters"] for result in file["results"]] == [{"angle": 0.0}, {"angle": 3.141592653589793}]
+    assert [result["parameters"] for result in file["results"]] == [{"theta": 0.0}, {"theta": 3.141592653589793}]
     assert "2 circuits" in client.get("/console/jobs").text
 
 
@@ -135,10 +135,10 @@ def test_a_queued_and_a_finished_batch_have_pages(client: FlaskClient, key: Key)
 
 def test_the_list_finds_a_tag_and_leads_to_a_job_by_its_id(client: FlaskClient, key: Key) -> None:
     job_id = post_bell(client, key, name="wanted", tags=["night"]).get_json()["id"]
-    post_bell(client, key, name="other")
+    post_bell(client, key, name="untagged job")
     found = client.get("/console/jobs", query_string={"tag": "night", "status": "completed"}).text
     assert "wanted" in found
-    assert "other" not in found
+    assert "untagged job" not in found
     assert 'value="night"' in found
     answer = client.get("/console/jobs", query_string={"tag": f" {job_id}"})
     assert answer.location == f"/console/jobs/{job_id}"
@@ -148,13 +148,13 @@ def test_tags_and_metadata_are_shown_as_text_and_a_tag_leads_to_its_jobs(client:
     job_id = post_bell(client, key, name="tagged", tags=["<b>&=", "4", "5", "6"], metadata={"<i>": "<u>"}).get_json()[
         "id"
     ]
-    post_bell(client, key, name="other")
+    post_bell(client, key, name="untagged job")
     page = client.get(f"/console/jobs/{job_id}").text
     address = "/console/jobs?tag=%3Cb%3E%26%3D"
     assert f'href="{address}"' in page
     assert all(text in page for text in ("&lt;b&gt;&amp;=", "&lt;i&gt;", "&lt;u&gt;"))
     found = client.get(address).text
-    assert ("tagged" in found, "other" in found) == (True, False)
+    assert ("tagged" in found, "untagged job" in found) == (True, False)
     assert "+1" in found
     assert 'href="/console/jobs?status=completed&amp;tag=%3Cb%3E%26%3D"' in found
 

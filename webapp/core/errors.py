@@ -39,6 +39,8 @@ class UpcubeError(Exception):
 
     status: int = 500
     code: str = "internal_error"
+    # What a page that says so is headed with; None is for what errors of its status have in common.
+    heading: str | None = None
     # HTTP header fields that go with the answer.
     headers: Mapping[str, str] = MappingProxyType({})
 
@@ -94,3 +96,10 @@ class StoreAwayError(UpcubeError):
     status = 503
     code = "store_unavailable"
     headers = MappingProxyType({"Retry-After": "2"})
+
+
+def find_reason(error: BaseException) -> str:
+    """Give the first line of what a store's own library said, for an operator: it may name hosts and users."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

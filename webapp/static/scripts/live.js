@@ -7,9 +7,12 @@ const INTERVAL_MS = 5000;
 const FIRST_MS = 400;
 const LAST_MS = 10000;
 const GROWTH = 1.4;
+// One alone may be a page that is being left, or a restart.
+const FAILURES_TOLD = 2;
 
 const tags = new Map();
 let pause = INTERVAL_MS;
+let failures = 0;
 
 function sync(before, after) {
   for (const { name } of [...before.attributes]) {
@@ -58,7 +61,9 @@ async function refresh(address) {
   const answer = await fetch(address, {
     headers: { Accept: "text/html", "X-Upcube-Organisation": organisation, ...(tag && { "If-None-Match": tag }) },
   });
+  if (answer.status >= 500) throw new Error(`The server answered ${answer.status}.`);
   // Redirected: the session is over. Refused: see above. The page stays as it is until the reader does something.
+  document.getElementById("is-outdated").hidden = !(answer.redirected || answer.status === 409);
   if (!answer.ok || answer.redirected) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   // A question is open, and what it is about must not change behind it.
@@ -79,10 +84,13 @@ async function refreshAll() {
   for (const address of addresses) {
     try {
       isNew = (await refresh(address)) || isNew;
+      failures = 0;
     } catch {
       // The server may be away for a moment; the next round tries again.
+      failures += 1;
     }
   }
+  document.getElementById("is-away").hidden = failures < FAILURES_TOLD;
   return isNew;
 }
 

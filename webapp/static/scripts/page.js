@@ -68,10 +68,18 @@ document.addEventListener("click", (event) => {
   if (button?.dataset.copy) copy(button);
   else if (button?.matches(".theme-toggle")) toggleTheme();
   else if (button?.matches(".password-toggle")) togglePassword(button);
-  for (const menu of document.querySelectorAll("details.account[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
-  }
 });
+
+// Menus close when their reader goes on to something else, or with Escape.
+
+function closeMenusBut(element) {
+  for (const menu of document.querySelectorAll("details.account[open]")) {
+    if (!menu.contains(element)) menu.open = false;
+  }
+}
+
+document.addEventListener("click", (event) => closeMenusBut(event.target));
+document.addEventListener("focusin", (event) => closeMenusBut(event.target));
 
 document.addEventListener("keydown", (event) => {
   const menu = document.querySelector("details.account[open]");
