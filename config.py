@@ -194,6 +194,8 @@ def get_database_url(url: str, data_dir: Path) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ConfigurationError("DATABASE_URL must look like postgresql://user:password@host/database.")
+    if not scheme.startswith("sqlite"):
+        check_characters("DATABASE_URL", url)
     if scheme in {"postgres", "postgresql"}:
         return f"postgresql+psycopg://{rest}"
     if scheme == "sqlite" and rest.startswith("/") and not rest.startswith(("//", "/:memory:")):
@@ -202,6 +204,30 @@ def get_database_url(url: str, data_dir: Path) -> str:
     if scheme not in {"sqlite", "postgresql+psycopg"}:
         raise ConfigurationError(f"DATABASE_URL must be a postgresql:// or sqlite:// address, not {scheme}://.")
     return url
+
+
+def check_characters(name: str, url: str) -> None:
+    """Refuse a server's address that its user or password takes apart. The error never repeats it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        pass
+    else:
+        host = parts.netloc.rpartition("@")
+        rest = f"{host[2]}{parts.path}{parts.query}"
+        if not ("@" in host[0] or "@" in rest or parts.fragment or re.search("%(?![0-9A-Fa-f]{2})", url)):
+            return
+    raise ConfigurationError(
+        f"{name} cannot be read; special characters of user and password must be percent-encoded: %40 for @, %2F for /."
+    )
+
+
+def check_redis_server(name: str, url: str) -> None:
+    """Check the address of one Redis server, of which redis-py passes over what it cannot read."""
+    if not url.startswith("unix:"):
+        check_characters(name, url)
+        if not re.fullmatch("/?[0-9]*", urlsplit(url).path):
+            raise ConfigurationError(f"{name} must end in the number of a database, as in redis://host:6379/0.")
 
 
 def get_redis_url(url: str) -> str:
@@ -217,6 +243,8 @@ def get_redis_url(url: str) -> str:
             "REDIS_URL must look like redis://host:6379/0, rediss:// for TLS, unix:///path/to/socket, "
             "or redis+cluster://host:port,host:port for a cluster."
         )
+    else:
+        check_redis_server("REDIS_URL", url)
     return url
 
 
@@ -248,6 +276,7 @@ def get_queue_redis_url(url: str, redis_url: str) -> str:
             "QUEUE_REDIS_URL must name one server, as in redis://host:6379/0, rediss:// for TLS, or "
             "unix:///path/to/socket: RQ cannot use a cluster."
         )
+    check_redis_server("QUEUE_REDIS_URL", url)
     return url or redis_url
 
 

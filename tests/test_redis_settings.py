@@ -73,3 +73,39 @@ def test_every_node_of_a_cluster_is_asked_as_the_same_user() -> None:
         "rediss://ada:secret@a:7000?ssl_cert_reqs=none",
         "rediss://ada:secret@b:7001?ssl_cert_reqs=none",
     ]
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "QUEUE_REDIS_URL"])
+def test_what_is_no_number_of_a_database_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{name} must end in the number of a database"):
+        load(tmp_path, **{name: "redis://localhost:6379/nine"})
+    assert load(tmp_path, REDIS_URL="redis://localhost/?protocol=2")[0] == "redis://localhost/?protocol=2"
+
+
+@pytest.mark.parametrize(
+    "password", ["hunter@2", "hunter/2@", "hunter#2", "hunter?2", "hunter%2", "[hunter2", "100%hunter2"]
+)
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("REDIS_URL", "redis"), ("QUEUE_REDIS_URL", "rediss"), ("DATABASE_URL", "postgresql")]
+)
+def test_a_password_that_takes_its_address_apart_is_refused_and_not_repeated(
+    tmp_path: Path, name: str, scheme: str, password: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} cannot be read; special characters") as refusal:
+        load(tmp_path, SECRET_KEY="a key", **{name: f"{scheme}://upcube:{password}@db.example.com/0"})
+    assert "hunter" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "upcube:p%40ss%2Fw%25rd@[::1]:5432/upcube?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "upcube@a:5432,b:5432/upcube?target_session_attrs=read-write",
+        "/upcube?host=/run/postgresql",
+    ],
+)
+def test_a_database_is_named_as_postgresql_itself_takes_it(tmp_path: Path, address: str) -> None:
+    settings = load_settings(
+        {"DATA_DIR": str(tmp_path), "SECRET_KEY": "a key", "DATABASE_URL": f"postgresql://{address}"}
+    )
+    assert settings.database_url == f"postgresql+psycopg://{address}"

@@ -7,13 +7,13 @@ from typing import Any
 from flask import Flask, has_request_context
 
 from config import ConfigurationError, Settings, load_settings
-from webapp import errors, hooks, logs
+from webapp import errors, hooks, logs, static_files
 from webapp.accounts.breaches import breached_passwords
 from webapp.accounts.sessions import SESSION_LIFETIME
 from webapp.admin import budget_commands, commands, credit_commands, health
 from webapp.answer_headers import AnswerHeaders
 from webapp.api import api
-from webapp.authentication import check_routes, public
+from webapp.authentication import check_routes
 from webapp.cookies import ConsoleSessions, name_cookie
 from webapp.core.db import db, engine_options, limit_waits
 from webapp.core.redis import store
@@ -34,7 +34,8 @@ class Application(Flask):
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the application from these settings, or from the environment. Raises ConfigurationError."""
     settings = settings or load_settings()
-    app = Application(__name__)
+    # Our own route serves the files: see webapp/static_files.py.
+    app = Application(__name__, static_folder=None)
     app.session_interface = ConsoleSessions()
     configure(app, settings)
     store.connect(settings.redis_url)
@@ -57,7 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     credit_commands.install(app)
     budget_commands.install(app)
     csrf.exempt(api)
-    public(app.view_functions["static"])
+    static_files.install(app)
     app.wsgi_app = AnswerHeaders(app.wsgi_app, is_over_tls=settings.secure_cookies)  # type: ignore[method-assign]  # Flask's way
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 from redis import Redis
 from rq import Queue
@@ -11,6 +12,8 @@ from rq.worker import Worker
 
 from config import ConfigurationError, Settings, load_settings
 from webapp import create_app, logs
+from webapp.core.errors import StoreAwayError
+from webapp.core.health import list_redis_risks
 from worker.job_worker import serve_jobs
 from worker.schedule import METERING_QUEUE, list_periodic_tasks
 
@@ -20,14 +23,24 @@ WORKER_TTL_SECONDS = 30
 RESULT_TTL_SECONDS = 60
 FAILURE_TTL_SECONDS = 86_400
 
+log = logging.getLogger(__name__)
+
 
 def work(settings: Settings) -> None:
     """Run tasks until stopped. One queue for one worker: RQ may lose a task popped from several at a bad moment."""
     app = create_app(settings)
     connection = Redis.from_url(settings.queue_redis_url)
     with app.app_context():
+        warn_of_risks()
         worker = Worker([Queue(METERING_QUEUE, connection=connection)], worker_ttl=WORKER_TTL_SECONDS)
         worker.work(logging_level="WARNING")
+
+
+def warn_of_risks() -> None:
+    """Log what in Redis's settings would lose something. This process is the one that every installation has once."""
+    with suppress(StoreAwayError):
+        for risk in list_redis_risks():
+            log.warning("REDIS_URL: %s", risk)
 
 
 def tick(settings: Settings) -> None:

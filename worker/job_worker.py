@@ -15,7 +15,7 @@ from config import Settings
 from webapp import create_app
 from webapp.core import clock
 from webapp.core.db import AWAY, db
-from webapp.core.errors import StoreAwayError
+from webapp.core.errors import StoreAwayError, find_reason
 from webapp.core.faults import fault
 from webapp.core.redis import asking_redis, store
 from webapp.core.redis_names import job_calls
@@ -68,8 +68,8 @@ class JobWorker:
                 if assignment is None:
                     return False
                 self._run(assignment)
-            except (StoreAwayError, *AWAY):
-                log.warning("a store is away; jobs wait for it")
+            except (StoreAwayError, *AWAY) as error:
+                log.warning("a store is away; jobs wait for it: %s", find_reason(error))
                 return False
         return True
 
@@ -103,8 +103,8 @@ class JobWorker:
                     complete_job(assignment, outcome, at=clock.now())
                 else:
                     fail_job(assignment, outcome, at=clock.now())
-            except (StoreAwayError, *AWAY):
-                log.warning("job %s has ended, and the database does not answer", assignment.job.id)
+            except (StoreAwayError, *AWAY) as error:
+                log.warning("job %s has ended, and a store is away: %s", assignment.job.id, find_reason(error))
                 if self._stopping.wait(RETRY_SECONDS):
                     return
             else:

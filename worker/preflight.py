@@ -134,8 +134,11 @@ def check_redis_server(name: str, url: str, *, is_node: bool) -> None:
             url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS
         ) as client:
             is_found_node = bool(client.info("cluster").get("cluster_enabled"))
-    except (redis.RedisError, ValueError, OSError) as error:
-        raise PreflightError(f"{name} cannot be reached at {where}: {first_line(error)}.") from error
+    except (redis.RedisError, ValueError, TypeError, OSError) as error:
+        reason = first_line(error)
+        if "HELLO must be called" in reason:
+            reason = "it wants a password, as in redis://:password@host:6379/0"
+        raise PreflightError(f"{name} cannot be reached at {where}: {reason}.") from error
     if is_found_node != is_node:
         found, right = ("a node of a cluster", "redis+cluster://") if is_found_node else ("no cluster", "redis://")
         raise PreflightError(f"{name}: {where} is {found}; write {right} before its address.")

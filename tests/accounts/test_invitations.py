@@ -183,7 +183,8 @@ class TestPage:
         page = f"/invitations/{token}"
         shown = client.get(page)
         assert f"/signup?next={page}" in shown.text
-        assert client.post(page).headers["Location"] == f"/login?next={page}"
+        answer = client.post(page, headers={"Referer": f"http://localhost{page}"})
+        assert answer.headers["Location"] == f"/login?next={page}&unsent=form"
         answer = client.post(f"/signup?next={page}", data={"email": "bob@example.com", "password": PASSWORD})
         assert answer.headers["Location"] == page
         assert "Accept the invitation" in client.get(page).text

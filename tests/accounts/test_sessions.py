@@ -140,7 +140,7 @@ class TestConfirmation:
         answer = visitor.post(
             "/console/settings/data/deletion", data=form, headers={"Referer": "https://evil.example/"}
         )
-        assert answer.headers["Location"] == "/console/confirm"
+        assert answer.headers["Location"] == "/console/confirm?next=/console"
         assert visitor.get("/console").status_code == 200
 
     def test_it_closes_what_the_old_cookie_opened(self, app: Flask, visitor: FlaskClient) -> None:

@@ -16,6 +16,7 @@ from webapp.accounts.queries import get_user_by_email
 from webapp.accounts.roles import Role
 from webapp.accounts.second_factors import confirm_authenticator, has_authenticator, start_authenticator
 from webapp.core import redis_names as names
+from webapp.core.db import db
 from webapp.core.redis import store
 from webapp.keys.scopes import SCOPES
 
@@ -183,11 +184,21 @@ def test_flush_says_what_it_did(run: Run, app: Flask, client: FlaskClient) -> No
     assert run("metering", "flush").stdout == "Flushed 1 calls of 1 keys in 1 batches, 0 credits.\n"
 
 
-def test_redis_away_is_one_line(run: Run) -> None:
+def test_a_store_that_is_away_is_told_with_its_reason(run: Run) -> None:
     store.connect("unix:///nowhere/valkey.sock")
     refused = run("metering", "flush")
     assert refused.exit_code == 1
-    assert "does not answer" in refused.stderr
+    answer, reason = refused.stderr.splitlines()
+    assert "The metering store does not answer" in answer
+    assert reason.startswith("The reason: Error 2 connecting to /nowhere/valkey.sock")
+
+
+def test_a_database_without_its_tables_is_told_with_its_reason(run: Run, app: Flask) -> None:
+    with app.app_context():
+        db.drop_all()
+    refused = run("users", "list")
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[1] == "The reason: no such table: users."
 
 
 @pytest.mark.usefixtures("ada")

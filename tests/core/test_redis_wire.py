@@ -120,6 +120,17 @@ class TestConnections:
             self.tell(store, str(number))
             assert store.call("GET", "word", key="word") == b"%d" % number
 
+    def test_what_was_told_to_a_server_that_forgot_the_script_is_told_again(self, store: Store) -> None:
+        self.tell(store, "one")
+        connection = self.get_connection(store)
+        store.client.script_flush()
+        self.tell(store, "two")
+        self.tell(store, "three")
+        # It is told again once the refusal was read, which comes before this answer.
+        assert store.call("GET", "word", key="word") == b"one"
+        assert store.call("GET", "word", key="word") in {b"two", b"three"}
+        assert self.get_connection(store) == connection
+
     @pytest.fixture
     def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """As if a connection was never used just now: then it is looked at for the server's goodbye."""
@@ -132,6 +143,18 @@ class TestConnections:
             self.tell(store, word)
             wait_until(lambda: has_something_to_read(store))
             assert store.call("GET", "word", key="word") == word.encode()
+        assert self.get_connection(store) == connection
+
+    @pytest.mark.usefixtures("looked_at")
+    def test_a_refusal_that_comes_to_an_idle_connection_has_it_told_again_before_the_next_command(
+        self, store: Store
+    ) -> None:
+        self.tell(store, "one")
+        connection = self.get_connection(store)
+        store.client.script_flush()
+        self.tell(store, "two")
+        wait_until(lambda: has_something_to_read(store))
+        assert store.call("GET", "word", key="word") == b"two"
         assert self.get_connection(store) == connection
 
     def test_a_server_that_nobody_can_connect_to_is_left_alone_for_a_moment(self) -> None:

@@ -31,8 +31,8 @@ def asked(key: Key, monkeypatch: pytest.MonkeyPatch) -> list[str]:  # noqa: ARG0
         found.append("ask Redis")
         ask(self, command)
 
-    def note_telling(self: Wire, command: tuple[Argument, ...]) -> None:
-        tell(self, command)
+    def note_telling(self: Wire, command: tuple[Argument, ...], *, instead: tuple[Argument, ...] | None = None) -> None:
+        tell(self, command, instead=instead)
         found[-1] = "tell Redis"
 
     def note_wait(self: Wire) -> object:

@@ -121,6 +121,24 @@ class TestDelivery:
         assert message.sealed_body is not None
         assert b"secret" not in message.sealed_body
 
+    @pytest.mark.parametrize(("limit", "attempts"), [("MESSAGE_SECONDS", 1), ("RUN_SECONDS", 2)])
+    def test_a_slow_server_does_not_keep_the_worker_for_long(
+        self, server: MailServer, monkeypatch: pytest.MonkeyPatch, limit: str, attempts: int
+    ) -> None:
+        """Every answer comes, and in time by itself."""
+        monkeypatch.setattr(f"webapp.mail.delivery.{limit}", 0)
+        ids = [send(at=now() - timedelta(minutes=1)) for _ in range(3)]
+        at = now()
+        sent = [deliver(server, at=at) for _ in range(attempts)]
+        messages = [read(message_id) for message_id in ids]
+        # None of it is lost: what was begun is tried again later, and the next run goes on with the rest.
+        assert [message.attempts for message in messages] == [1] * attempts + [0] * (3 - attempts)
+        if limit == "RUN_SECONDS":
+            assert sent == [1, 1]
+        else:
+            assert "took too long" in (messages[0].last_error or "")
+            assert messages[0].next_attempt_at == at + timedelta(seconds=30)
+
     def test_a_server_that_is_away_is_asked_again_later_and_later_and_then_no_more(self, inbox: Inbox) -> None:
         away = MailServer("127.0.0.1", free_port(), "none", "quantum@example.com")
         message_id, at = send(), now()

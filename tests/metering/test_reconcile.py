@@ -1,6 +1,7 @@
 """Redis agrees with SQL again, whatever it has lost."""
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -9,12 +10,13 @@ from tests.factories import Account, Key, body, hold_credits, make_account, make
 from tests.stores import list_idle_connections
 from webapp.accounts.audit import OPERATOR
 from webapp.core import redis_names as names
-from webapp.core.db import SQLITE_BUSY_SECONDS
+from webapp.core.db import SQLITE_BUSY_SECONDS, db
 from webapp.core.errors import StoreAwayError
 from webapp.core.redis import TIMEOUT_US, store
 from webapp.jobs import operations
 from webapp.jobs.queries import list_jobs
 from webapp.keys.operations import revoke_key
+from webapp.ledger.models import Balance
 from webapp.metering import holds
 from webapp.metering.credits import get_credits, grant_credits
 from webapp.metering.holds import (
@@ -194,6 +196,27 @@ class TestHolds:
             hold_credits(shard_tag=account.shard_tag, hold_id="one", microcredits=75, max_holds=MAX_HOLDS)
         assert peek_account(account.shard_tag).holds == {}
         assert available(account) == 500
+
+
+def test_an_account_that_somebody_keeps_delays_no_other(app: Flask) -> None:
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("SQLite locks no single account")
+        accounts = [make_account(microcredits=500) for _ in range(3)]
+        for account in accounts:
+            hold_credits(shard_tag=account.shard_tag, hold_id=account.shard_tag, microcredits=1, max_holds=MAX_HOLDS)
+        make_holds_overdue()
+        # The one that comes first.
+        shard_tag, _ = list_overdue_holds()[0]
+        kept = next(account for account in accounts if account.shard_tag == shard_tag)
+        with db.engine.begin() as other:
+            row = sa.select(Balance.organisation_id).where(Balance.organisation_id == kept.organisation_id)
+            other.execute(row.with_for_update())
+            assert end_overdue_holds(at=now()) == 2
+            assert list_overdue_holds() == [(shard_tag, shard_tag)]
+        assert end_overdue_holds(at=now()) == 1
+        assert [available(account) for account in accounts] == [500] * 3
+        assert verify() == []
 
 
 class TestLostRedis:

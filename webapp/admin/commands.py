@@ -18,7 +18,7 @@ from webapp.accounts.second_factors import remove_authenticator
 from webapp.core import clock
 from webapp.core.clock import format_time
 from webapp.core.db import AWAY
-from webapp.core.errors import UpcubeError
+from webapp.core.errors import StoreAwayError, UpcubeError, find_reason
 from webapp.core.money import InvalidAmountError, format_credits, parse_credits
 from webapp.extensions import runtime
 from webapp.keys.models import ApiKey
@@ -76,12 +76,15 @@ def explained(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except AWAY:
+        except AWAY as error:
             click.echo("Error: The database does not answer, or has not been migrated (flask db upgrade).", err=True)
+            click.echo(f"The reason: {find_reason(error)}.", err=True)
             sys.exit(1)
         except UpcubeError as error:
             for line in [detail.message for detail in error.details] or [error.message]:
                 click.echo(f"Error: {line}", err=True)
+            if isinstance(error, StoreAwayError) and error.__cause__:
+                click.echo(f"The reason: {find_reason(error)}.", err=True)
             sys.exit(1)
 
     return run

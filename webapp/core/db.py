@@ -157,7 +157,7 @@ def limit_waits(engine: sa.Engine, *, is_request: Callable[[], bool]) -> None:
     if engine.dialect.name != "postgresql":
         return
     # Not needed with SQLite, and large.
-    from webapp.core.postgresql import ImpatientConnection  # noqa: PLC0415 - see above
+    from webapp.core.postgresql import ImpatientConnection, is_pooled  # noqa: PLC0415 - see above
 
     def connect(_: Dialect, _entry: ConnectionPoolEntry, arguments: list[str], named: dict[str, Any]) -> object:
         # None leaves it to SQLAlchemy.
@@ -165,10 +165,13 @@ def limit_waits(engine: sa.Engine, *, is_request: Callable[[], bool]) -> None:
 
     def set_limits(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - psycopg's connection
         limits = f"SET lock_timeout = {int(POSTGRESQL_LOCK_SECONDS * 1000)}"
-        if is_request():
-            limits += f"; SET statement_timeout = {int(POSTGRESQL_STATEMENT_SECONDS * 1000)}"
         # Not among the parameters of the start, which poolers such as PgBouncer refuse.
         connection.autocommit = True
+        if is_pooled(connection):
+            # What is prepared or set here may stay with a server's connection that others get, tasks among them.
+            connection.prepare_threshold = None
+        elif is_request():
+            limits += f"; SET statement_timeout = {int(POSTGRESQL_STATEMENT_SECONDS * 1000)}"
         connection.execute(limits)
         connection.autocommit = False
 

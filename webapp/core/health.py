@@ -68,3 +68,18 @@ def ask_redis() -> None:
 def read_schema_revision() -> str:
     """Give the newest migration that the database has."""
     return str(db.session.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+
+
+def list_redis_risks() -> list[str]:
+    """Say what in the servers' settings would lose what only Redis has. Raises StoreAwayError."""
+    risks = []
+    with asking_redis():
+        store.servers.ping()
+        for server in store.servers.list_known():
+            memory, persistence = server.client.info("memory"), server.client.info("persistence")
+            policy = memory.get("maxmemory_policy", "noeviction")
+            if policy != "noeviction":
+                risks.append(f"when memory is short it forgets balances and usage: maxmemory-policy is {policy}")
+            if not persistence.get("aof_enabled", 1):
+                risks.append("a restart loses the usage that waits to be flushed: appendonly is off")
+    return risks

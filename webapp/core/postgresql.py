@@ -1,6 +1,6 @@
 """A connection to PostgreSQL on which nobody waits for ever. Imported where the database is one."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from psycopg import Connection, OperationalError
 from psycopg.abc import PQGen
@@ -28,3 +28,12 @@ class ImpatientConnection(Connection[TupleRow]):
                 # The answer may still come, and must not be taken for the next statement's.
                 self.pgconn.finish()
             raise
+
+
+def is_pooled(connection: Connection[Any]) -> bool:
+    """Tell whether a pooler such as PgBouncer stands between, and may give each transaction another server connection.
+
+    The process id that a client is told, to cancel its statements by, is then the pooler's, and not the server's own.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is None or row[0] != connection.info.backend_pid

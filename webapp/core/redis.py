@@ -135,7 +135,8 @@ class Store:
         """Have the server that has the key run a script, with the epoch as its last argument; nobody awaits the answer.
 
         It is on its way before anything that is sent later; over a network, on another connection, that may pass it.
-        Should it fail, that is logged at some later time. Raises redis-py's errors where it cannot be sent.
+        Should the server have forgotten the script, it is told again when the connection is used next; should it fail
+        otherwise, that is logged then. Raises redis-py's errors where it cannot be sent.
         """
         server = self.servers.find(key)
         connection = self._take_connection(server)
@@ -143,7 +144,8 @@ class Store:
             if digest not in connection.scripts:
                 connection.wire.ask(("SCRIPT", "LOAD", text))
                 connection.scripts.add(digest)
-            connection.wire.tell(("EVALSHA", digest, *arguments, connection.epoch))
+            arguments = (*arguments, connection.epoch)
+            connection.wire.tell(("EVALSHA", digest, *arguments), instead=("EVAL", text, *arguments))
         except BaseException as error:
             self._end(server, connection, error)
             raise

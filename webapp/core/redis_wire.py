@@ -12,18 +12,20 @@ import socket
 import ssl
 import struct
 import time
+from collections import deque
 from typing import Any, cast
 
 from hiredis import PushNotification, Reader, pack_command
 from redis import Redis
 from redis.connection import DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import InvalidResponse, NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 log = logging.getLogger(__name__)
 
 Argument = str | int | bytes
+Command = tuple[Argument, ...]
 
 READ_BYTES = 65_536
 
@@ -35,7 +37,8 @@ class Wire:
     """One connection, for one thread at a time. Every method raises redis-py's errors.
 
     A command whose answer nobody awaits is told: its answer comes before that of the next one, and is read with it.
-    Where it turns out to be an error, the wire is not usable any more.
+    Where the server had forgotten the script, the command is told again with the script itself. Where the answer turns
+    out to be another error, the wire is not usable any more.
     """
 
     def __init__(self, client: Redis, *, timeout_seconds: float) -> None:
@@ -47,23 +50,24 @@ class Wire:
         self._reader = Reader(protocolError=InvalidResponse, replyError=cast("Any", DefaultParser).parse_error)
         self._process_id = os.getpid()
         self._used_at = time.monotonic()
-        # How many answers are on their way that nobody awaits.
-        self._unheard = 0
+        # What was told and not yet answered: each with what is told in its place where the script is not known.
+        self._unheard: deque[Command | None] = deque()
+        self._to_tell_again: list[Command] = []
         self._is_spoilt = False
         if not isinstance(self._socket, ssl.SSLSocket):
             leave_timeout_to_kernel(self._socket, timeout_seconds)
 
-    def ask(self, command: tuple[Argument, ...]) -> Any:  # noqa: ANN401 - whatever the command returns
+    def ask(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command returns
         """Send a command and give its answer, in bytes."""
         self.send(command)
         return self.read()
 
-    def tell(self, command: tuple[Argument, ...]) -> None:
-        """Send a command whose answer nobody awaits."""
+    def tell(self, command: Command, *, instead: Command | None = None) -> None:
+        """Send a command whose answer nobody awaits, and another in its place where its script is not known."""
         self.send(command)
-        self._unheard += 1
+        self._unheard.append(instead)
 
-    def send(self, command: tuple[Argument, ...]) -> None:
+    def send(self, command: Command) -> None:
         """Send a command whose answer is read before anything else is sent."""
         try:
             self._socket.sendall(pack_command(cast("Any", command)))
@@ -78,6 +82,7 @@ class Wire:
             self._hear()
         answer = self._receive()
         self._used_at = time.monotonic()
+        self._tell_again()
         if isinstance(answer, RedisError):
             raise answer
         return answer
@@ -85,9 +90,20 @@ class Wire:
     def _hear(self) -> None:
         """Read an answer that nobody awaits."""
         answer = self._receive()
-        self._unheard -= 1
-        if isinstance(answer, RedisError):
+        instead = self._unheard.popleft()
+        if isinstance(answer, NoScriptError) and instead:
+            self._to_tell_again.append(instead)
+        elif isinstance(answer, RedisError):
             log.warning("Redis refused a command whose answer nobody awaits: %s", answer)
+            self._is_spoilt = True
+
+    def _tell_again(self) -> None:
+        """Tell what the server had not the script for. The answer that was read does not suffer where that fails."""
+        try:
+            while self._to_tell_again:
+                self.tell(self._to_tell_again.pop())
+        except RedisError as error:
+            log.warning("Redis was not told again what it had forgotten the script for: %r", error)
             self._is_spoilt = True
 
     def _receive(self) -> Any:  # noqa: ANN401 - whatever the command returns
@@ -124,6 +140,7 @@ class Wire:
                 self._hear()
         except RedisError:
             return False
+        self._tell_again()
         return not self._is_spoilt
 
     def _has_something_to_read(self) -> bool:

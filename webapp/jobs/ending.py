@@ -33,7 +33,7 @@ class Failure(Enum):
     TIMEOUT = ("timeout", "The job took longer than a job may. Use fewer qubits, fewer gates or fewer shots.")
     RESULT_TOO_LARGE = (
         "result_too_large",
-        f"The result has more than the {MAX_RESULT_BYTES} bytes that are kept. Ask for fewer shots or no memory.",
+        f"The result exceeds {MAX_RESULT_BYTES // 2**20} MiB and is not kept. Ask for fewer shots or no memory.",
     )
     WORKER_LOST = ("worker_lost", "The workers that ran this job died, each time that it was tried.")
     INSUFFICIENT_CREDITS = ("insufficient_credits", "The account's balance no longer covered the job when it ended.")

@@ -276,3 +276,9 @@ def check_reference(session: Session, reference: str) -> None:
 def lock_balance(session: Session, organisation_id: str) -> Balance:
     """Read the balance and keep everyone else from changing it until this transaction ends."""
     return session.get_one(Balance, organisation_id, with_for_update=True, populate_existing=True)
+
+
+def try_lock_balance(session: Session, organisation_id: str) -> bool:
+    """Keep the balance as `lock_balance` does, unless somebody else keeps it now; tell whether it is kept."""
+    balance = session.get(Balance, organisation_id, with_for_update={"skip_locked": True}, populate_existing=True)
+    return balance is not None

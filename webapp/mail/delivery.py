@@ -3,6 +3,7 @@
 import logging
 import smtplib
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -10,7 +11,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE_FORMAT
 from email.utils import format_datetime, parseaddr
-from typing import Self
+from typing import Any, Self
 
 from config import MailServer
 from webapp.core.faults import fault
@@ -25,8 +26,12 @@ from webapp.mail.operations import (
     unseal_body,
 )
 
-# For each answer of the server. Metering waits meanwhile, so it is short; a slow server is asked again later.
+# For each answer of the server, and for all of them about one message. Metering waits meanwhile, so they are short; a
+# slow server is asked again later.
 TIMEOUT_SECONDS = 8
+MESSAGE_SECONDS = 15
+# After so long no other message is begun: the next run goes on.
+RUN_SECONDS = 5
 MAX_PER_RUN = 100
 # RFC 5321, section 4.2.1: from here on the same message would be refused again.
 PERMANENT = 500
@@ -43,12 +48,13 @@ def deliver_due_mail(server: MailServer | None, *, now: Callable[[], datetime]) 
         for message in leave_for_outbox_page(at=now()):
             log.info("the message %s waits at /outbox", message.id)
         return 0
+    ends_at = time.monotonic() + RUN_SECONDS
     with Connection(server) as connection:
         sent = 0
         for message_id in list_due_messages(at=now(), limit=MAX_PER_RUN):
             sent += deliver(connection, message_id, now=now)
-            if connection.is_broken:
-                # A server that cannot be reached is not asked again for every message.
+            # A server that cannot be reached is not asked again for every message.
+            if connection.is_broken or time.monotonic() > ends_at:
                 break
         return sent
 
@@ -109,13 +115,39 @@ def describe(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
+class PromptSMTP(smtplib.SMTP):
+    """A dialogue that waits no longer for its answers than a message may take: each could be just in time."""
+
+    def __init__(self, server: MailServer, **options: Any) -> None:  # noqa: ANN401 - as smtplib takes them
+        self.begin_message()
+        super().__init__(server.host, server.port, timeout=TIMEOUT_SECONDS, **options)
+
+    def begin_message(self) -> None:
+        """Have the next answers come in the time of one message."""
+        self.ends_at = time.monotonic() + MESSAGE_SECONDS
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read an answer, as smtplib does for every command. Raises TimeoutError, or what smtplib does."""
+        left_seconds = self.ends_at - time.monotonic()
+        if left_seconds <= 0:
+            self.close()
+            raise TimeoutError("the mail server took too long over one message")
+        if self.sock:
+            self.sock.settimeout(min(TIMEOUT_SECONDS, left_seconds))
+        return super().getreply()
+
+
+class PromptSMTPOverTLS(PromptSMTP, smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte."""
+
+
 class Connection:
     """A connection to the mail server, made for the first message and closed at the end."""
 
     def __init__(self, server: MailServer) -> None:
         self.server = server
         self.is_broken = False
-        self._smtp: smtplib.SMTP | None = None
+        self._smtp: PromptSMTP | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +164,8 @@ class Connection:
             if self._smtp is None:
                 self._smtp = self._connect()
                 self._log_in(self._smtp)
+            else:
+                self._smtp.begin_message()
             check_address(self._smtp, mail)
             self._smtp.send_message(mail)
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError):
@@ -141,13 +175,11 @@ class Connection:
             self.is_broken = True
             raise
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self) -> PromptSMTP:
         """Connect, encrypted from the first byte where the settings say so."""
         if self.server.security == "tls":
-            return smtplib.SMTP_SSL(
-                self.server.host, self.server.port, timeout=TIMEOUT_SECONDS, context=ssl.create_default_context()
-            )
-        return smtplib.SMTP(self.server.host, self.server.port, timeout=TIMEOUT_SECONDS)
+            return PromptSMTPOverTLS(self.server, context=ssl.create_default_context())
+        return PromptSMTP(self.server)
 
     def _log_in(self, smtp: smtplib.SMTP) -> None:
         """Encrypt and log in as the settings say."""

@@ -21,7 +21,7 @@ from webapp.core.money import format_credits
 from webapp.core.redis import asking_redis, store
 from webapp.core.redis_scripts import RedisScript, Run
 from webapp.core.redis_wire import Argument
-from webapp.ledger.operations import check_reference, lock_balance, void_reference
+from webapp.ledger.operations import check_reference, lock_balance, try_lock_balance, void_reference
 from webapp.metering.budgets import BudgetExceededError, read_budgets
 from webapp.metering.groups import GROUPS
 from webapp.metering.models import OpenHold
@@ -278,31 +278,37 @@ def let_hold_go(session: Session, hold_id: str, *, organisation_id: str) -> None
 def end_overdue_holds(*, at: datetime) -> int:
     """End the holds whose process died between holding and settling, and give how many there were.
 
+    Those of an account whose balance somebody else keeps are left to the next time: nobody waits for them.
+    """
+    return sum(end_overdue_hold(shard_tag, hold_id, at=at) for shard_tag, hold_id in list_overdue_holds())
+
+
+def end_overdue_hold(shard_tag: str, hold_id: str, *, at: datetime) -> bool:
+    """End one overdue hold, if it is one; tell whether it has ended.
+
     A hold that SQL has charged is settled with that charge. Any other is released, after its reference has been made
     void: should its process only have slept, SQL refuses the charge that comes too late. A hold that is kept for an
     open job is renewed.
     """
-    ended = 0
-    for shard_tag, hold_id in list_overdue_holds():
-        organisation = get_organisation_by_tag(shard_tag)
-        if organisation is None:
-            # Left by another database that shared this Redis.
-            with asking_redis():
-                store.client.zrem(names.hold_deadlines(names.group_of(shard_tag)), f"{shard_tag}:{hold_id}")
-            continue
-        hold = Hold(hold_id, shard_tag, 0)
-        with transaction() as session:
-            lock_balance(session, organisation.id)
-            is_kept = session.get(OpenHold, hold_id) is not None
-            if not is_kept:
-                reference = hold_reference(hold_id)
-                charged = void_reference(session, organisation_id=organisation.id, reference=reference, at=at)
-        if is_kept:
-            renew_hold(hold)
-        else:
-            settle_hold(hold, charged_microcredits=charged)
-            ended += 1
-    return ended
+    organisation = get_organisation_by_tag(shard_tag)
+    if organisation is None:
+        # Left by another database that shared this Redis.
+        with asking_redis():
+            store.client.zrem(names.hold_deadlines(names.group_of(shard_tag)), f"{shard_tag}:{hold_id}")
+        return False
+    hold = Hold(hold_id, shard_tag, 0)
+    with transaction() as session:
+        if not try_lock_balance(session, organisation.id):
+            return False
+        is_kept = session.get(OpenHold, hold_id) is not None
+        if not is_kept:
+            reference = hold_reference(hold_id)
+            charged = void_reference(session, organisation_id=organisation.id, reference=reference, at=at)
+    if is_kept:
+        renew_hold(hold)
+        return False
+    settle_hold(hold, charged_microcredits=charged)
+    return True
 
 
 def list_overdue_holds() -> list[tuple[str, str]]:
