@@ -1,5 +1,6 @@
 """A connection to PostgreSQL on which nobody waits for ever."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -45,15 +46,20 @@ def pooler(server: str) -> Iterator[str]:
         client, _ = listener.accept()
         with client, socket.socket(socket.AF_UNIX) as upstream:
             upstream.connect(server)
-            threading.Thread(target=pass_on, args=(client, upstream)).start()
-            while received := upstream.recv(65_536):
-                head, found, rest = received.partition(BACKEND_KEY_DATA)
-                client.sendall(head + found + (b"\x7f\x00\x00\x01" + rest[4:] if found else rest))
+            requests = threading.Thread(target=pass_on, args=(client, upstream))
+            requests.start()
+            with contextlib.suppress(OSError):  # Either end may hang up first: a connection ends no other way.
+                while received := upstream.recv(65_536):
+                    head, found, rest = received.partition(BACKEND_KEY_DATA)
+                    client.sendall(head + found + (b"\x7f\x00\x00\x01" + rest[4:] if found else rest))
+                client.shutdown(socket.SHUT_RDWR)
+            requests.join()
 
     def pass_on(source: socket.socket, target: socket.socket) -> None:
-        while received := source.recv(65_536):
-            target.sendall(received)
-        target.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            while received := source.recv(65_536):
+                target.sendall(received)
+            target.shutdown(socket.SHUT_WR)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer)
