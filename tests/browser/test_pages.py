@@ -204,8 +204,6 @@ def test_the_chosen_colours_are_there_before_the_first_paint_of_the_next_page(ne
 def test_a_keyboard_reaches_the_content_first_and_leaves_the_account_menu(page: Page) -> None:
     email = sign_up(page)
     page.goto("/console")
-    # A page that was not drawn yet is given no keys: Chromium drops them.
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")

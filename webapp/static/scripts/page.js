@@ -122,11 +122,12 @@ addEventListener("pageshow", (event) => {
 });
 
 document.getElementById("error-summary")?.focus();
-// On a narrow screen the navigation and tabs are strips that scroll sideways.
-document.querySelector(".shell-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-for (const link of document.querySelectorAll(".tabs [aria-current]")) {
-  const strip = link.closest(".tabs");
-  strip.scrollLeft = link.offsetLeft - strip.offsetLeft - (strip.clientWidth - link.offsetWidth) / 2;
+// On a narrow screen the navigation and tabs are strips that scroll sideways. Not scrollIntoView: browsers take what it
+// shows for where the keyboard is, and Tab would not begin at the top of the page.
+for (const link of document.querySelectorAll(".shell-nav [aria-current], .tabs [aria-current]")) {
+  const strip = link.closest(".shell-nav, .tabs");
+  const [shown, around] = [link.getBoundingClientRect(), strip.getBoundingClientRect()];
+  strip.scrollLeft += shown.left - around.left - (strip.clientWidth - shown.width) / 2;
 }
 // And of a long table in a box of its own, the row that the page is about may be below.
 const current = document.querySelector(".table-scroll [aria-current]");
