@@ -6,6 +6,9 @@ import pytest
 
 from webapp.core.errors import InvalidFieldsError
 from webapp.quantum.gates import MEASURE
+from webapp.quantum.parsing import expressions
+from webapp.quantum.parsing.angles import Angle
+from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.programs import InvalidProgramError, Program, read_program
 
 
@@ -120,3 +123,10 @@ def test_what_is_not_defined_for_angles_is_refused_where_it_stands(statement: st
         list_gates(f"angle a = 1; qubit q; {statement}")
     assert message in caught.value.message
     assert (caught.value.line, caught.value.column) == (1, column)
+
+
+@pytest.mark.parametrize("width", [0, -1, 65, 10**9, 8.5])
+@pytest.mark.parametrize("value", [Angle(1, 4), 0.5])
+def test_an_angle_is_cast_to_1_to_64_bits(value: float, width: float) -> None:
+    with pytest.raises(Mistake, match=r"64 bits|whole number"):
+        expressions.compute("angle[]", [value, width], 0)

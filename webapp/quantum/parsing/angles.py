@@ -14,6 +14,7 @@ from webapp.quantum.parsing.errors import Mistake
 
 # An angle without a size: a double of some turns is exact to its last bit, so that 3*pi is pi.
 MACHINE_BITS: Final = 48
+_MAX_BITS: Final = 64
 
 _COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = MappingProxyType(
     {
@@ -65,7 +66,7 @@ def compute_angle(function: str, numbers: Sequence[float], position: int) -> Ang
     """Apply an operator to numbers of which one is an angle at least. Raises Mistake, or ZeroDivisionError."""
     left, right = numbers[0], numbers[-1]
     if function in {"angle", "angle[]"} and isinstance(left, Angle):
-        return to_angle(left, MACHINE_BITS if function == "angle" else int(right))
+        return to_angle(left, MACHINE_BITS if function == "angle" else _check_width(right, position))
     if function == "negative" and isinstance(left, Angle):
         return Angle(-left.units, left.width)
     if function == "*" and isinstance(right, Angle) and isinstance(left, int):
@@ -93,6 +94,13 @@ def _widen(left: float, right: float) -> tuple[Angle, Angle]:
     """Bring two numbers to angles of one width, in which neither loses a bit."""
     width = max([MACHINE_BITS if not isinstance(each, Angle) else each.width for each in (left, right)])
     return to_angle(left, width), to_angle(right, width)
+
+
+def _check_width(width: float, position: int) -> int:
+    """Check to how many bits an angle is cast. Raises Mistake."""
+    if not isinstance(width, int) or not 1 <= width <= _MAX_BITS:
+        raise Mistake(f"an angle has from 1 to {_MAX_BITS} bits, not {width}.", position)
+    return width
 
 
 def _check_is_in_turn(number: float, position: int) -> None:

@@ -1,6 +1,7 @@
 """Turn the condition of an `if` on classical bits into the values that the bits may have."""
 
-from collections.abc import Callable, Container
+import math
+from collections.abc import Callable, Container, Mapping
 from typing import Final
 
 from webapp.quantum.circuits import Condition
@@ -10,6 +11,9 @@ from webapp.quantum.parsing.expressions import Call, Expression, Name, Number, e
 
 # Every value of so many bits is tried, once per condition.
 _MAX_BITS: Final = 10
+
+# So many operators, names and bits are computed in the time of one step.
+_PARTS_PER_STEP: Final = 8
 
 # A comparison is an operator on two sides.
 _SIDES: Final = 2
@@ -45,7 +49,7 @@ def read_condition(
             "are supported.",
             position,
         )
-    count_steps(1 << len(clbits))
+    count_steps(math.ceil(_count_parts(expression, bits_of) / _PARTS_PER_STEP) << len(clbits))
     return Condition(clbits, _list_values(expression, clbits, bits_of, look_up))
 
 
@@ -62,6 +66,13 @@ def _check_shifts(expression: Expression, bits: Container[Name]) -> bool:
             "bits that are shifted to the left drop the highest; shift a number: uint[8](c) << 1.", expression.position
         )
     return expression.function in {"&", "|", "^", "<<", ">>"} and any(are_bits)
+
+
+def _count_parts(expression: Expression, bits_of: Mapping[Name, tuple[int, ...]]) -> int:
+    """Count what is computed for one value of the bits: operators, names, and the bits that names stand for."""
+    if isinstance(expression, Call):
+        return 1 + sum([_count_parts(argument, bits_of) for argument in expression.arguments])
+    return 1 + len(bits_of.get(expression, ())) if isinstance(expression, Name) else 0
 
 
 def _list_values(
