@@ -14,7 +14,6 @@ from webapp.quantum.parsing.errors import Mistake
 
 # An angle without a size: a double of some turns is exact to its last bit, so that 3*pi is pi.
 MACHINE_BITS: Final = 48
-_MAX_BITS: Final = 64
 
 _COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = MappingProxyType(
     {
@@ -26,8 +25,10 @@ _COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = MappingProxyType
         ">=": operator.ge,
     }
 )
-# What takes an angle for its radians, or for whether it is 0.
-_TAKE_RADIANS: Final = frozenset({"sin", "cos", "tan", "float", "float[]", "bool", "not", "&&", "||"})
+# What takes an angle as it takes any number: for its radians, for whether it is 0, or to cast it.
+_TAKE_ANY_NUMBER: Final = frozenset(
+    {"angle", "angle[]", "sin", "cos", "tan", "float", "float[]", "bool", "not", "&&", "||"}
+)
 
 
 class Angle(float):
@@ -57,16 +58,14 @@ def to_angle(number: float, width: int = MACHINE_BITS) -> Angle:
     return Angle(round(math.ldexp(number / math.tau % 1, width)), width)
 
 
-def takes_radians(function: str) -> bool:
-    """Tell whether a function, or an operator, works on the radians of an angle."""
-    return function in _TAKE_RADIANS
+def takes_any_number(function: str) -> bool:
+    """Tell whether a function, or an operator, takes an angle as it takes any other number."""
+    return function in _TAKE_ANY_NUMBER
 
 
 def compute_angle(function: str, numbers: Sequence[float], position: int) -> Angle | bool:
     """Apply an operator to numbers of which one is an angle at least. Raises Mistake, or ZeroDivisionError."""
     left, right = numbers[0], numbers[-1]
-    if function in {"angle", "angle[]"} and isinstance(left, Angle):
-        return to_angle(left, MACHINE_BITS if function == "angle" else _check_width(right, position))
     if function == "negative" and isinstance(left, Angle):
         return Angle(-left.units, left.width)
     if function == "*" and isinstance(right, Angle) and isinstance(left, int):
@@ -94,13 +93,6 @@ def _widen(left: float, right: float) -> tuple[Angle, Angle]:
     """Bring two numbers to angles of one width, in which neither loses a bit."""
     width = max([MACHINE_BITS if not isinstance(each, Angle) else each.width for each in (left, right)])
     return to_angle(left, width), to_angle(right, width)
-
-
-def _check_width(width: float, position: int) -> int:
-    """Check to how many bits an angle is cast. Raises Mistake."""
-    if not isinstance(width, int) or not 1 <= width <= _MAX_BITS:
-        raise Mistake(f"an angle has from 1 to {_MAX_BITS} bits, not {width}.", position)
-    return width
 
 
 def _check_is_in_turn(number: float, position: int) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from webapp.core.text import count_of
 from webapp.quantum.limits import MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_OPERATORS
-from webapp.quantum.parsing.angles import Angle, compute_angle, takes_radians, to_angle
+from webapp.quantum.parsing.angles import Angle, compute_angle, takes_any_number, to_angle
 from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.parsing.tokens import INTEGER, NAME, REAL, STRING, Tokens
 from webapp.quantum.parsing.widths import MAX_BITS, SIZED_TYPES, cast
@@ -318,7 +318,7 @@ class ExpressionParser:
 def compute(function: str, numbers: list[Number], position: int) -> Number:
     """Apply an operator or a function to numbers. Raises Mistake where there is no finite, whole-sized answer."""
     try:
-        if Angle in map(type, numbers) and not takes_radians(function):
+        if Angle in map(type, numbers) and not takes_any_number(function):
             return compute_angle(function, numbers, position)
         if function in _SIZED_CASTS:
             return cast(_SIZED_CASTS[function], numbers[0], numbers[1], position)
