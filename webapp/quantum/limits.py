@@ -28,6 +28,9 @@ MAX_EXPRESSION_OPERATORS = 250
 MAX_BLOCK_DEPTH = 20
 MAX_GATE_DEPTH = 60
 
+# As many as the bits of an expression have, which are ten at most.
+MAX_SWITCH_VALUES = 1_024
+
 # Statements, loop turns and calls of gates while a program is unrolled.
 MAX_PROGRAM_STEPS = 600_000
 

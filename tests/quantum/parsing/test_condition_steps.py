@@ -1,19 +1,14 @@
 """What reading a condition is counted as: a program may not buy much computing with few steps."""
 
-from webapp.quantum.parsing.conditions import read_condition
+from webapp.quantum.parsing.conditions import ConditionReader
 from webapp.quantum.parsing.expressions import Call, Expression, Name
 
 
 def count_steps_of(expression: Expression, *, bits: int) -> int:
     """Read a condition on a register of so many bits; give the steps that were counted."""
     counted: list[int] = []
-    read_condition(
-        expression,
-        find_bits=lambda _: tuple(range(bits)),
-        look_up=lambda _: 0,
-        count_steps=counted.append,
-        position=0,
-    )
+    reader = ConditionReader(find_bits=lambda _: tuple(range(bits)), look_up=lambda _: 0, count_steps=counted.append)
+    reader.read(expression, position=0)
     return sum(counted)
 
 

@@ -81,6 +81,8 @@ def test_a_register_or_a_bit_of_it_is_compared_with_a_number(condition: str, val
 def test_words_of_version_3_are_plain_names() -> None:
     source = "gate box(tau) in { rx(tau) in; } gate while a { x a; } qreg true[1]; box(0.5) true[0]; while true;"
     assert read(source).operations[:2] == (gate("rx", 0, angles=(0.5,)), gate("x", 0))
+    source = "gate for a { x a; } gate bit a { for a; } gate qubit a { bit a; } qreg q[1]; qubit q[0];"
+    assert read(source).operations[0] == gate("x", 0)
 
 
 def test_names_may_begin_with_a_capital_and_be_those_of_gates() -> None:

@@ -11,6 +11,9 @@ from webapp.quantum.parsing.tokens import NAME, Tokens
 
 MODIFIERS: Final = frozenset({"ctrl", "negctrl", "inv", "pow"})
 
+# The words of the language that a call of a gate may begin with.
+_CALLED: Final = MODIFIERS | {"U", "CX", "gphase"}
+
 
 class GateParser:
     """Reads gates from tokens. OpenQASM 2 has no modifiers."""
@@ -54,7 +57,7 @@ class GateParser:
             return None
         if tokens.kind != NAME:
             raise Mistake(f"expected a gate or '}}', found {tokens.describe()}.", tokens.position)
-        if tokens.text in {"measure", "reset", "if", "for", "while", "qubit", "bit"}:
+        if tokens.is_reserved and tokens.text not in _CALLED:
             raise Mistake(f"a gate's body holds only gates, not {tokens.text!r}.", tokens.position)
         return self.read_call()
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from webapp.core.text import count_of
 from webapp.quantum.circuits import Circuit, Condition, Operation, measurement, share
 from webapp.quantum.gates import BARRIER, MEASURE, RESET
-from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS
+from webapp.quantum.limits import MAX_CIRCUIT_OPERATIONS, MAX_SWITCH_VALUES
 from webapp.quantum.parsing.allowance import Allowance
-from webapp.quantum.parsing.conditions import read_condition
+from webapp.quantum.parsing.conditions import ConditionReader, Target
 from webapp.quantum.parsing.environment import Environment, fit, refuse_missing
 from webapp.quantum.parsing.errors import Mistake, ProgramTooLargeError
-from webapp.quantum.parsing.expressions import Call, Expression, Number
+from webapp.quantum.parsing.expressions import Number
 from webapp.quantum.parsing.gate_calls import Expander, Gate, check_shape, define_gate, evaluate_angles
 from webapp.quantum.parsing.names import Value
 from webapp.quantum.parsing.standard_library import find_meant_gate, get_library
@@ -22,6 +22,7 @@ from webapp.quantum.parsing.syntax import (
     Assignment,
     Barrier,
     Block,
+    Case,
     Declaration,
     End,
     For,
@@ -47,6 +48,7 @@ class Interpreter:
         self._operations: list[Operation] = []
         self._conditions: tuple[Condition, ...] = ()
         self._expander = Expander(allowance)
+        self._reader = ConditionReader(self._environment.find_bits, self._environment.look_up, allowance.count_steps)
 
     def run(self, statements: Iterable[Statement]) -> Circuit:
         """Carry out a program and give its circuit. Raises Mistake, ProgramTooLargeError or InvalidFieldsError."""
@@ -224,49 +226,44 @@ class Interpreter:
 
     def _branch(self, branch: If) -> None:
         """Carry out one block where the condition is known, and both under it where only the bits will tell."""
-        condition = self._read_condition(branch.condition, branch.position)
+        condition = self._reader.read(branch.condition, branch.position)
         if isinstance(condition, bool):
             self._carry_out_all(branch.then if condition else branch.otherwise)
             return
         otherwise = replace(condition, is_negated=not condition.is_negated)
         self._carry_out_under([(condition, branch.then), (otherwise, branch.otherwise)], branch.position)
 
-    def _read_condition(self, expression: Expression, position: int) -> Condition | bool:
-        """Read a condition, or decide it where it reads no bit."""
-        return read_condition(
-            expression,
-            find_bits=self._environment.find_bits,
-            look_up=self._environment.look_up,
-            count_steps=self._expander.count_steps,
-            position=position,
-        )
-
     def _switch(self, switch: Switch) -> None:
         """Carry out the block of one case where the target is known, and all under it where only bits will tell."""
+        target = self._reader.read_target(switch.target, switch.position)
         chosen = switch.default
         blocks: list[tuple[Condition, tuple[Statement, ...]]] = []
         seen: set[int] = set()
         for case in switch.cases:
-            conditions = [self._read_case(switch.target, value, seen, case.position) for value in case.values]
-            if any(condition is True for condition in conditions):
+            numbers = self._read_case(case, seen)
+            if isinstance(target, Target):
+                blocks.append((target.is_one_of(numbers), case.body))
+            elif target in numbers:
                 chosen = case.body
-            known = [condition for condition in conditions if isinstance(condition, Condition)]
-            if known:
-                blocks.append((_join(known), case.body))
-        if not blocks:
+        if isinstance(target, Target):
+            default = replace(target.is_one_of(seen), is_negated=True)
+            self._carry_out_under([*blocks, (default, switch.default)], switch.position)
+        else:
             self._carry_out_all(chosen)
-            return
-        default = replace(_join([condition for condition, _ in blocks]), is_negated=True)
-        self._carry_out_under([*blocks, (default, switch.default)], switch.position)
 
-    def _read_case(self, target: Expression, value: Expression, seen: set[int], position: int) -> Condition | bool:
-        """Read the condition that the target of a `switch` has a value, which no other case has."""
-        self._expander.count_steps()
-        number = self._environment.evaluate_whole(value, position)
-        if number in seen:
-            raise Mistake(f"two cases have the value {number}.", position)
-        seen.add(number)
-        return self._read_condition(Call("==", (target, number), position), position)
+    def _read_case(self, case: Case, seen: set[int]) -> list[int]:
+        """Read the values of one case, which no other case has."""
+        numbers = []
+        for value in case.values:
+            self._expander.count_steps()
+            number = self._environment.evaluate_whole(value, case.position)
+            if number in seen:
+                raise Mistake(f"two cases have the value {number}.", case.position)
+            if len(seen) == MAX_SWITCH_VALUES:
+                raise Mistake(f"a switch has at most {MAX_SWITCH_VALUES} values.", case.position)
+            seen.add(number)
+            numbers.append(number)
+        return numbers
 
     def _carry_out_under(self, blocks: list[tuple[Condition, tuple[Statement, ...]]], position: int) -> None:
         """Carry out blocks of which only one will happen, each under a condition on the same bits."""
@@ -307,8 +304,3 @@ class Interpreter:
         Assignment: _assign,
         GateDefinition: _define_gate,
     }
-
-
-def _join(conditions: list[Condition]) -> Condition:
-    """Join conditions on the same bits: one that holds where any of them does."""
-    return replace(conditions[0], values=frozenset().union(*(condition.values for condition in conditions)))

@@ -297,10 +297,11 @@ class StatementParser:
         while tokens.text == "case":
             cases.append(self._read_case())
         default: tuple[Statement, ...] = ()
+        wanted = "'case', 'default' or '}'"
         if tokens.accept("default"):
             default = self._read_case_block("default")
+            wanted = "'}', as default comes last"
         if not tokens.accept("}"):
-            wanted = "'case', 'default' or '}'" if not default else "'}', as default comes last"
             raise Mistake(f"expected {wanted}, found {tokens.describe()}.", tokens.position)
         if not cases:
             raise Mistake("a switch has at least one case.", position)

@@ -96,9 +96,14 @@ class Tokens:
             raise Mistake(f"expected {what}, found {self.describe()}.", self.position)
         return self.advance()
 
+    @property
+    def is_reserved(self) -> bool:
+        """Tell whether the token is a word that the language has a use for."""
+        return self.kind == NAME and self.text in self._reserved
+
     def expect_new_name(self, what: str) -> str:
         """Pass a name that the program gives to something. Raises Mistake if the language has a use for it."""
-        if self.kind == NAME and self.text in self._reserved:
+        if self.is_reserved:
             raise Mistake(f"{self.text!r} is a word of the language; choose another name for {what}.", self.position)
         return self.expect_name(what)
 
