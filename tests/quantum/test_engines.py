@@ -203,6 +203,34 @@ def test_a_bit_that_is_measured_twice_is_misread_once(engine: str) -> None:
     assert_counts_fit(get_engine(engine).run(circuit, RunRequest(_SHOTS, 6, noise=noise)).counts, {"0": 0.2, "1": 0.8})
 
 
+def test_a_condition_of_any_values_holds_for_these_and_no_others() -> None:
+    sets = [frozenset(), frozenset({5}), frozenset(range(8)), frozenset({0, 3, 9, 14}), frozenset(range(16))]
+    conditions = [Condition((0, 1, 2, 3), values, is_negated) for values in sets for is_negated in (False, True)]
+    for bits in range(16):
+        written = [gate("x", place) for place in range(4) if bits >> place & 1]
+        written += [measurement(place, place) for place in range(4)]
+        asked: list[Operation] = []
+        for index, condition in enumerate(conditions):
+            asked += [
+                gate("x", 4),
+                replace(measurement(4, 4 + index), conditions=(condition,)),
+                Operation("reset", (4,)),
+            ]
+        circuit = Circuit(5, 4 + len(conditions), (*written, *asked))
+        (counted,) = get_engine("aer").run(circuit, RunRequest(shots=3, seed=1)).counts
+        held = [outcome == "1" for outcome in reversed(counted[: len(conditions)])]
+        assert held == [condition.holds(bits) for condition in conditions], bits
+
+
+def test_a_condition_may_have_a_thousand_values_and_one_read_a_thousand_bits() -> None:
+    odd = Condition(tuple(range(10)), frozenset(value for value in range(1_024) if value.bit_count() % 2))
+    wide = Condition(tuple(range(1_000)), frozenset({1, 3}))
+    written = [gate("x", 0), measurement(0, 0), gate("x", 0), *(measurement(0, clbit) for clbit in range(1, 1_000))]
+    circuit = Circuit(1, 1_001, (*written, replace(gate("x", 0), conditions=(odd, wide)), measurement(0, 1_000)))
+    (counted,) = get_engine("aer").run(circuit, RunRequest(shots=3, seed=1)).counts
+    assert counted == "1" + "0" * 999 + "1"
+
+
 def test_a_condition_may_read_bits_that_nothing_writes_under_noise_as_well() -> None:
     read = Condition((0, 1, 2), frozenset({0}))
     happens = replace(gate("x", 0), conditions=(read,))

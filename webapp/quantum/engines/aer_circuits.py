@@ -1,12 +1,13 @@
 """Write our circuits and noise models as Qiskit's, for Aer."""
 
-from collections.abc import Container, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Final
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import IfElseOp, Instruction
+from qiskit.circuit import Clbit, IfElseOp, Instruction
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import MCPhaseGate, get_standard_gate_name_mapping
 from qiskit.quantum_info import SparsePauliOp
@@ -78,6 +79,7 @@ class _Writer:
         self._names_cliffords = method == "stabilizer"
         self._errors = _Errors(noise) if noise is not None and noise.has_gate_errors else None
         self._written: set[int] = set()
+        self._expressions: dict[Condition, expr.Expr] = {}
 
     def write(self, op: Operation) -> None:
         """Append one operation."""
@@ -95,10 +97,14 @@ class _Writer:
         """Append one operation that happens only if all of some conditions hold."""
         body = QuantumCircuit(self._built.qubits, self._built.clbits)
         self._write_into(body, op)
-        condition = _write_condition(self._built, conditions[0])
-        for further in conditions[1:]:
-            condition = expr.logic_and(condition, _write_condition(self._built, further))
+        condition = _join(expr.logic_and, [self._write_condition(each) for each in conditions])
         self._built.append(IfElseOp(condition, body), self._built.qubits, self._built.clbits)
+
+    def _write_condition(self, condition: Condition) -> expr.Expr:
+        """Write a condition, once for all operations that have it."""
+        if condition not in self._expressions:
+            self._expressions[condition] = _write_condition(self._built.clbits, condition)
+        return self._expressions[condition]
 
     def _write_into(self, built: QuantumCircuit, op: Operation) -> None:
         """Append one operation, whatever its conditions, and what goes wrong after a gate."""
@@ -164,22 +170,47 @@ def _drop_unwritten(condition: Condition, written: Container[int]) -> Condition:
     return Condition(tuple(condition.clbits[place] for place in places), values, condition.is_negated)
 
 
-def _write_condition(built: QuantumCircuit, condition: Condition) -> expr.Expr:
+def _write_condition(bits: Sequence[Clbit], condition: Condition) -> expr.Expr:
     """Write a condition as an expression over single bits."""
-    chosen: expr.Expr | None = None
-    for value in sorted(condition.values):
-        together: expr.Expr | None = None
-        for place, clbit in enumerate(condition.clbits):
-            bit = expr.lift(built.clbits[clbit])
-            wanted = bit if value >> place & 1 else expr.logic_not(bit)
-            together = wanted if together is None else expr.logic_and(together, wanted)
-        if together is not None:
-            chosen = together if chosen is None else expr.logic_or(chosen, together)
-    if chosen is None:
-        # No value is right. Qiskit's constants are not all known to Aer; this is false for any bit.
-        bit = expr.lift(built.clbits[condition.clbits[0]])
-        chosen = expr.logic_and(bit, expr.logic_not(bit))
-    return expr.logic_not(chosen) if condition.is_negated else chosen
+    chosen = [bits[clbit] for clbit in condition.clbits]
+    written = _write_values(chosen, condition.values) if condition.values else expr.logic_not(_write_any(chosen))
+    if written is None:
+        written = _write_any(chosen)
+    return expr.logic_not(written) if condition.is_negated else written
+
+
+def _write_any(bits: Sequence[Clbit]) -> expr.Expr:
+    """Write what holds whatever the bits read: Qiskit's constants are not all known to Aer."""
+    return expr.logic_or(bits[0], expr.logic_not(bits[0]))
+
+
+def _write_values(bits: Sequence[Clbit], values: frozenset[int]) -> expr.Expr | None:
+    """Write that bits, the first as the lowest, read one of some values; None where they do whatever they read.
+
+    Half of the bits at a time, so that an expression is not as deep as it is long: Qiskit and Aer go down in them by
+    recursion. Values that differ only in some upper halves share what is asked of the lower.
+    """
+    if len(bits) == 1:
+        bit = expr.lift(bits[0])
+        return None if len(values) > 1 else bit if 1 in values else expr.logic_not(bit)
+    half = len(bits) // 2
+    lows: defaultdict[int, set[int]] = defaultdict(set)
+    for value in values:
+        lows[value >> half].add(value & (1 << half) - 1)
+    highs: defaultdict[frozenset[int], set[int]] = defaultdict(set)
+    for high, low in lows.items():
+        highs[frozenset(low)].add(high)
+    parts = [
+        (_write_values(bits[:half], low), _write_values(bits[half:], frozenset(high))) for low, high in highs.items()
+    ]
+    asked = [[side for side in part if side is not None] for part in parts]
+    return _join(expr.logic_or, [_join(expr.logic_and, sides) for sides in asked]) if all(asked) else None
+
+
+def _join(operator: Callable[[expr.Expr, expr.Expr], expr.Expr], parts: Sequence[expr.Expr]) -> expr.Expr:
+    """Join expressions by an operator, as a balanced tree."""
+    half = len(parts) // 2
+    return operator(_join(operator, parts[:half]), _join(operator, parts[half:])) if half else parts[0]
 
 
 def build_readout_noise(noise: NoiseModel | None) -> AerNoiseModel | None:
