@@ -17,7 +17,7 @@ from flask import Flask
 
 from config import ROOT, MailServer, Settings
 from tests.factories import now
-from tests.live import environment, free_port
+from tests.live import environment, free_port, wait_until
 from webapp.core.db import db, transaction
 from webapp.mail.delivery import deliver_due_mail
 from webapp.mail.models import MailMessage
@@ -51,6 +51,33 @@ class Inbox:
         return self.answer
 
 
+class Connection(SMTP):
+    """A connection that remembers that it has ended."""
+
+    has_ended = False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self.has_ended = True
+
+
+class Server(Controller):
+    """An SMTP server that stops once its connections have ended, as their sockets would be left open."""
+
+    def factory(self) -> Connection:
+        connection = Connection(self.handler, **self.SMTP_kwargs)
+        self._connections.append(connection)
+        return connection
+
+    def start(self) -> None:
+        self._connections: list[Connection] = []
+        super().start()
+
+    def stop(self, no_assert: bool = False) -> None:  # noqa: FBT001, FBT002 - aiosmtpd's parameter
+        wait_until(lambda: all(connection.has_ended for connection in self._connections))
+        super().stop(no_assert)
+
+
 @pytest.fixture
 def inbox() -> Inbox:
     return Inbox()
@@ -58,7 +85,7 @@ def inbox() -> Inbox:
 
 @pytest.fixture
 def server(inbox: Inbox) -> Iterator[MailServer]:
-    controller = Controller(inbox, hostname="127.0.0.1", port=free_port())
+    controller = Server(inbox, hostname="127.0.0.1", port=free_port())
     controller.start()
     yield MailServer("127.0.0.1", controller.port, "none", "Upcube Quantum <quantum@example.com>")
     controller.stop()
@@ -67,7 +94,7 @@ def server(inbox: Inbox) -> Iterator[MailServer]:
 @pytest.fixture
 def plain_server(inbox: Inbox) -> Iterator[MailServer]:
     """A server without SMTPUTF8."""
-    controller = Controller(inbox, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=False)
+    controller = Server(inbox, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=False)
     controller.start()
     yield MailServer("127.0.0.1", controller.port, "none", "Upcube Quantum <quantum@example.com>")
     controller.stop()
