@@ -1,7 +1,7 @@
 """Measure how long each method of simulation takes, and write calibration.json and the price list that follows from it.
 
 `python -m bench.calibrate` keeps the list's version, so it is for a list that has not been published; `python -m
-bench.calibrate 6` writes list 6. It prints how far the rates are off the examples that they are fitted to.
+bench.calibrate 8` writes list 8. It prints how far the rates are off the examples that they are fitted to.
 """
 
 import json

@@ -1,13 +1,16 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from webapp.quantum.circuits import (
     Circuit,
+    Condition,
     InvalidCircuitError,
     Operation,
     check_circuit,
     gate,
+    list_blocks,
     measure,
     measured_circuit,
     measurement,
@@ -142,3 +145,41 @@ def test_circuits_and_gates_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         GATES["new"] = GATES["x"]  # type: ignore[index]
     assert len(UNITARY_GATES) == len(set(UNITARY_GATES)) == len(GATES) - 3
+
+
+_READ = Condition((0, 1), frozenset({1, 3}))
+
+
+def _when(operation: Operation, *conditions: Condition) -> Operation:
+    return replace(operation, conditions=conditions)
+
+
+def test_what_follows_each_other_under_the_same_conditions_happens_or_not_as_a_whole() -> None:
+    same = Condition((0, 1), frozenset({3, 1}))
+    x, h = gate("x", 0), gate("h", 1)
+    operations = [x, _when(x, _READ), gate("barrier", 0), _when(h, same), h, _when(x, _READ, same), _when(x, _READ)]
+    assert list(list_blocks(operations)) == [
+        ((), [x]),
+        ((_READ,), [_when(x, _READ), _when(h, _READ)]),
+        ((), [h]),
+        ((_READ, same), [_when(x, _READ, same)]),
+        ((_READ,), [_when(x, _READ)]),
+    ]
+    assert list(list_blocks([gate("barrier", 0)])) == []
+
+
+def test_a_block_ends_where_it_writes_a_bit_of_its_own_condition() -> None:
+    into_other, into_own, x = measurement(0, 2), measurement(0, 1), gate("x", 0)
+    blocks = list_blocks([_when(each, _READ) for each in (x, into_other, x, into_own, x)])
+    assert [len(block) for _, block in blocks] == [4, 1]
+    assert [len(block) for _, block in list_blocks([into_own, x])] == [2]
+
+
+def test_the_conditions_of_blocks_are_measured_once_each() -> None:
+    exactly = Condition((0, 1), frozenset({2}), is_negated=True)
+    begun = [gate("h", 0), measurement(0, 0), measurement(0, 1)]
+    asked = [_when(gate("x", 1), _READ), _when(gate("h", 1), _READ), gate("x", 0), _when(gate("x", 1), _READ, exactly)]
+    profile = measure(Circuit(2, 2, (*begun, *asked)))
+    assert (profile.conditional_operations, profile.conditional_blocks, profile.condition_literals) == (3, 2, 1 + 1 + 2)
+    plain = measure(Circuit(2, 2, tuple(begun)))
+    assert (plain.conditional_blocks, plain.condition_literals) == (0, 0)

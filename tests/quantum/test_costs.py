@@ -4,7 +4,7 @@ from random import Random
 import pytest
 
 from bench.circuits import ghz, layers, pairs, qaoa, turns
-from webapp.quantum.circuits import Circuit, gate, measure, measured_circuit
+from webapp.quantum.circuits import Circuit, Condition, Operation, gate, measure, measured_circuit, measurement
 from webapp.quantum.engines.costs import (
     PROBABILITIES_MAX_QUBITS,
     Cost,
@@ -158,3 +158,34 @@ def test_a_sampled_mean_of_stims_takes_a_bit_a_shot_and_none_of_them_is_written(
     assert means.bits - plain.bits == 3 * 1_000
     assert (means.outcomes, means.shots) == (plain.outcomes, plain.shots)
     assert means.gates == 4 * plain.gates + 30
+
+
+@pytest.mark.parametrize(
+    ("bits", "values", "blocks", "shots", "milliseconds"),
+    # Aer 0.17: a condition on random values of bits of which ten are random, before each gate.
+    [(10, 512, 50, 10, 1257), (10, 512, 50, 1_000, 2554), (10, 1, 300, 10, 255), (60, 1, 300, 10, 448)],
+)
+def test_conditions_take_aer_as_long_as_they_were_measured_to_take(
+    bits: int, values: int, blocks: int, shots: int, milliseconds: float
+) -> None:
+    chance = Random(1)  # noqa: S311 - repeatable on purpose
+    begun = [op for bit in range(bits) for op in (gate("h", 0), measurement(0, bit))]
+    conditions = [
+        Condition(tuple(range(bits)), frozenset(chance.sample(range(1 << min(bits, 60)), values)))
+        for _ in range(blocks)
+    ]
+    turned = [replace(gate("x", 0), conditions=(condition,)) for condition in conditions]
+    found = find_cheapest("aer", measure(Circuit(1, bits, (*begun, *turned))), Demands(shots))
+    assert isinstance(found, Cost)
+    assert 0.5 <= found.seconds * 1_000 / milliseconds <= 2
+
+
+def test_a_condition_costs_once_for_all_that_follows_under_it() -> None:
+    begun = (gate("h", 0), measurement(0, 0))
+    flip = replace(gate("x", 0), conditions=(Condition((0,), frozenset({1})),))
+
+    def count_gates(*operations: Operation) -> int:
+        return count_units("aer_statevector", measure(Circuit(1, 1, (*begun, *operations))), Demands()).gates
+
+    assert count_gates(flip, flip) == count_gates(flip) + 1
+    assert count_gates(flip, gate("x", 0), flip) > count_gates(flip, gate("x", 0)) + 10

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -220,6 +221,36 @@ def test_a_condition_of_any_values_holds_for_these_and_no_others() -> None:
         (counted,) = get_engine("aer").run(circuit, RunRequest(shots=3, seed=1)).counts
         held = [outcome == "1" for outcome in reversed(counted[: len(conditions)])]
         assert held == [condition.holds(bits) for condition in conditions], bits
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_flips_under_conditions_happen_in_their_order(seed: int) -> None:
+    chance = Random(seed)  # noqa: S311 - repeatable on purpose
+    qubits, clbits = [False] * 3, [False] * 4
+    operations: list[Operation] = []
+    conditions = [
+        Condition(tuple(chance.sample(range(4), 2)), frozenset(chance.sample(range(4), 2)), chance.random() < 0.5)
+        for _ in range(2)
+    ]
+    for _ in range(60):
+        asked = tuple(chance.sample(conditions, chance.choice([0, 1, 1, 1, 2])))
+        qubit, clbit = chance.randrange(3), chance.randrange(4)
+        op = chance.choice([gate("x", qubit), measurement(qubit, clbit), gate("reset", qubit), gate("barrier", qubit)])
+        operations.append(replace(op, conditions=asked))
+        if op.gate == "barrier" or not all(each.holds(int(_write(clbits), 2)) for each in asked):
+            continue
+        if op.gate == "measure":
+            clbits[clbit] = qubits[qubit]
+        else:
+            qubits[qubit] = op.gate == "x" and not qubits[qubit]
+    for engine in ("aer", "qulacs"):
+        result = get_engine(engine).run(Circuit(3, 4, tuple(operations)), RunRequest(shots=3, seed=1))
+        assert result.counts == {_write(clbits): 3}, engine
+
+
+def _write(clbits: list[bool]) -> str:
+    """Write classical bits, the highest first."""
+    return "".join(str(int(bit)) for bit in reversed(clbits))
 
 
 def test_a_condition_may_have_a_thousand_values_and_one_read_a_thousand_bits() -> None:

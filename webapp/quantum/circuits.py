@@ -1,12 +1,13 @@
 """The plain circuit that parsers and templates make and engines run, its check, and its measures."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from webapp.core.errors import UpcubeError
 from webapp.core.memo import remembered
 from webapp.core.text import count_of
+from webapp.quantum.formulas import count_literals
 from webapp.quantum.gates import BARRIER, GATES, MEASURE, NOT_GATES, RESET, GateDefinition
 from webapp.quantum.limits import MAX_CIRCUIT_CLBITS, MAX_CIRCUIT_OPERATIONS, MAX_CIRCUIT_QUBITS
 
@@ -93,7 +94,8 @@ class Profile:
     `is_dynamic` when it has any of them, or conditions. `has_only_pauli_feed_forward` when every conditional operation
     is X, Y or Z on one bit: what Stim can do. `entanglement_bits` bounds the base-2 logarithm of the bond dimension of
     a matrix product state, with the qubits in their own order: each gate across a cut adds at most one or two bits.
-    `gate_qubits` adds up the qubits of all gates.
+    `gate_qubits` adds up the qubits of all gates. `conditional_blocks` counts what happens or not as a whole, and
+    `condition_literals` the bits that the formulas of their conditions ask for.
     """
 
     qubits: int
@@ -111,6 +113,8 @@ class Profile:
     entanglement_bits: int = 0
     widest_gate: int = 1
     gate_qubits: int = 0
+    conditional_blocks: int = 0
+    condition_literals: int = 0
 
     @property
     def is_dynamic(self) -> bool:
@@ -148,6 +152,9 @@ def measure(circuit: Circuit) -> Profile:
     unitary = [op for op in circuit.operations if op.gate not in NOT_GATES]
     conditional = [op for op in circuit.operations if op.conditions]
     splits = len(list_mid_circuit(circuit))
+    # Most circuits have no conditions, and every job is measured.
+    asked = [conditions for conditions, _ in list_blocks(circuit.operations) if conditions] if conditional else []
+    literals_of = {each: count_literals(len(each.clbits), each.values) for each in set().union(*asked)}
     return Profile(
         qubits=circuit.qubits,
         clbits=circuit.clbits,
@@ -164,6 +171,8 @@ def measure(circuit: Circuit) -> Profile:
         entanglement_bits=_bound_entanglement(circuit.qubits, unitary),
         widest_gate=max((len(op.qubits) for op in unitary), default=1),
         gate_qubits=sum(len(op.qubits) for op in unitary),
+        conditional_blocks=len(asked),
+        condition_literals=sum(literals_of[condition] for conditions in asked for condition in conditions),
     )
 
 
@@ -203,6 +212,28 @@ def list_mid_circuit(circuit: Circuit) -> list[int]:
         for condition in op.conditions:
             read.update(condition.clbits)
     return found[::-1]
+
+
+def list_blocks(operations: Iterable[Operation]) -> Iterator[tuple[tuple[Condition, ...], list[Operation]]]:
+    """Part operations into blocks that happen or not as a whole, each with its conditions; barriers are left out.
+
+    A block's operations follow each other under the same conditions, and only the last may write a bit that these read.
+    """
+    conditions: tuple[Condition, ...] = ()
+    block: list[Operation] = []
+    read: frozenset[int] = frozenset()
+    for op in operations:
+        if op.gate == BARRIER:
+            continue
+        if block and (op.conditions != conditions or not read.isdisjoint(block[-1].clbits)):
+            yield conditions, block
+            block = []
+        if not block and op.conditions != conditions:
+            conditions = op.conditions
+            read = frozenset(clbit for condition in conditions for clbit in condition.clbits)
+        block.append(op)
+    if block:
+        yield conditions, block
 
 
 def drop_last_measurements(circuit: Circuit) -> Circuit:

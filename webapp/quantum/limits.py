@@ -28,8 +28,9 @@ MAX_EXPRESSION_OPERATORS = 250
 MAX_BLOCK_DEPTH = 20
 MAX_GATE_DEPTH = 60
 
-# As many as the bits of an expression have, which are ten at most.
-MAX_SWITCH_VALUES = 1_024
+# Every value of the bits in a computed condition is tried, once; a register as it is may have any width.
+MAX_COMPUTED_BITS = 10
+MAX_SWITCH_VALUES = 1 << MAX_COMPUTED_BITS
 
 # Statements, loop turns and calls of gates while a program is unrolled.
 MAX_PROGRAM_STEPS = 600_000

@@ -1,13 +1,12 @@
 """Write our circuits and noise models as Qiskit's, for Aer."""
 
-from collections import defaultdict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Final
 
 from qiskit import QuantumCircuit
-from qiskit.circuit import Clbit, IfElseOp, Instruction
+from qiskit.circuit import IfElseOp, Instruction
 from qiskit.circuit.classical import expr
 from qiskit.circuit.library import MCPhaseGate, get_standard_gate_name_mapping
 from qiskit.quantum_info import SparsePauliOp
@@ -15,9 +14,10 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel as AerNoiseModel
 from qiskit_aer.noise import ReadoutError, amplitude_damping_error, pauli_error
 
-from webapp.quantum.circuits import Circuit, Condition, Operation, list_mid_circuit
+from webapp.quantum.circuits import Circuit, Condition, Operation, list_blocks, list_mid_circuit
 from webapp.quantum.engines.clifford import name_clifford
-from webapp.quantum.gates import BARRIER, MEASURE, NOT_GATES
+from webapp.quantum.formulas import write_formula
+from webapp.quantum.gates import MEASURE, NOT_GATES
 from webapp.quantum.noise import NoiseModel
 
 SAVED_PROBABILITIES: Final = "probabilities"
@@ -53,11 +53,13 @@ def build_circuit(
     # By the bit: one that is written again by the next would be read wrongly as often as it is written, as Aer adds the
     # errors of the readout to the bits of a sample.
     ends: dict[int, Operation] = {}
+    begun: list[Operation] = []
     for index, op in enumerate(circuit.operations):
         if op.gate == MEASURE and index not in mid_circuit:
             ends[op.clbits[0]] = op
         else:
-            writer.write(op)
+            begun.append(op)
+    writer.write(begun)
     wires = list(range(circuit.qubits))
     if saves_probabilities:
         built.save_probabilities(wires, label=SAVED_PROBABILITIES)
@@ -65,8 +67,7 @@ def build_circuit(
         built.save_statevector(label=SAVED_STATEVECTOR)
     for index, operator in enumerate(operators):
         built.save_expectation_value(operator, wires, label=f"{SAVED_MEAN}{index}", pershot=saves_each_shot)
-    for op in ends.values():
-        writer.write(op)
+    writer.write(ends.values())
     return built
 
 
@@ -81,51 +82,81 @@ class _Writer:
         self._written: set[int] = set()
         self._expressions: dict[Condition, expr.Expr] = {}
 
-    def write(self, op: Operation) -> None:
-        """Append one operation."""
-        known = [_drop_unwritten(condition, self._written) for condition in op.conditions]
-        if op.gate == BARRIER or not all(condition.clbits or condition.holds(0) for condition in known):
-            return
-        conditions = [condition for condition in known if condition.clbits]
-        if conditions:
-            self._write_conditional(op, conditions)
-        else:
-            self._write_into(self._built, op)
-        self._written.update(op.clbits)
+    def write(self, operations: Iterable[Operation]) -> None:
+        """Append operations, those that happen or not together as one block."""
+        for conditions, block in list_blocks(operations):
+            known = [_drop_unwritten(condition, self._written) for condition in conditions]
+            if all(condition.clbits or condition.holds(0) for condition in known):
+                self._write_block([condition for condition in known if condition.clbits], block)
+                self._written.update(clbit for op in block for clbit in op.clbits)
 
-    def _write_conditional(self, op: Operation, conditions: Sequence[Condition]) -> None:
-        """Append one operation that happens only if all of some conditions hold."""
-        body = QuantumCircuit(self._built.qubits, self._built.clbits)
-        self._write_into(body, op)
+    def _write_block(self, conditions: Sequence[Condition], block: Sequence[Operation]) -> None:
+        """Append operations that happen only if all of some conditions hold."""
+        if not conditions:
+            self._write_into(self._built, block)
+            return
+        # Whatever takes part in a body costs Qiskit time, so the rest of the circuit does not.
+        qubits = [self._built.qubits[qubit] for qubit in sorted({qubit for op in block for qubit in op.qubits})]
+        clbits = [self._built.clbits[clbit] for clbit in sorted({clbit for op in block for clbit in op.clbits})]
+        body = QuantumCircuit(qubits, clbits)
+        self._write_into(body, block)
         condition = _join(expr.logic_and, [self._write_condition(each) for each in conditions])
-        self._built.append(IfElseOp(condition, body), self._built.qubits, self._built.clbits)
+        self._built.append(IfElseOp(condition, body), qubits, clbits)
 
     def _write_condition(self, condition: Condition) -> expr.Expr:
-        """Write a condition, once for all operations that have it."""
+        """Write a condition, once for all blocks that have it."""
         if condition not in self._expressions:
-            self._expressions[condition] = _write_condition(self._built.clbits, condition)
+            self._expressions[condition] = self._express(condition)
         return self._expressions[condition]
 
-    def _write_into(self, built: QuantumCircuit, op: Operation) -> None:
-        """Append one operation, whatever its conditions, and what goes wrong after a gate."""
-        named = name_clifford(op) if self._names_cliffords and op.gate not in NOT_GATES else [op]
-        for part in named:
-            self._append(built, _make_instruction(part), part.qubits, part.clbits)
-        if self._errors is not None and op.gate not in NOT_GATES:
-            for error, qubits in self._errors.list_for(op.qubits):
-                built.append(error, qubits, copy=False)
+    def _express(self, condition: Condition) -> expr.Expr:
+        """Write a condition as an expression over single bits."""
+
+        def express_literal(clbit: int, value: int) -> expr.Expr:
+            bit = expr.lift(self._built.clbits[clbit])
+            return bit if value else expr.logic_not(bit)
+
+        # Qiskit's constants are not all known to Aer.
+        always = expr.logic_or(*(express_literal(condition.clbits[0], value) for value in (0, 1)))
+        written = write_formula(
+            condition.clbits,
+            condition.values,
+            express_literal,
+            lambda parts: _join(expr.logic_and, parts),
+            lambda parts: _join(expr.logic_or, parts) if parts else expr.logic_not(always),
+        )
+        if written is None:
+            written = always
+        return expr.logic_not(written) if condition.is_negated else written
+
+    def _write_into(self, built: QuantumCircuit, operations: Iterable[Operation]) -> None:
+        """Append operations, whatever their conditions, and what goes wrong after their gates."""
+        for op in operations:
+            named = name_clifford(op) if self._names_cliffords and op.gate not in NOT_GATES else [op]
+            for part in named:
+                self._append(built, _make_instruction(part), part.qubits, part.clbits)
+            if self._errors is not None and op.gate not in NOT_GATES:
+                for error, qubits in self._errors.list_for(op.qubits):
+                    self._append_as_it_is(built, error, qubits, ())
 
     def _append(
         self, built: QuantumCircuit, instruction: Instruction, qubits: Sequence[int], clbits: Sequence[int]
     ) -> None:
         """Append an instruction, or what Qiskit defines it by where the method does not have it."""
         if instruction.name in self._gates or instruction.name in NOT_GATES:
-            built.append(instruction, qubits, clbits, copy=False)
+            self._append_as_it_is(built, instruction, qubits, clbits)
             return
         definition = instruction.definition
         for part in definition.data:
             wires = [qubits[definition.find_bit(qubit).index] for qubit in part.qubits]
             self._append(built, part.operation, wires, ())
+
+    def _append_as_it_is(
+        self, built: QuantumCircuit, instruction: Instruction, qubits: Sequence[int], clbits: Sequence[int]
+    ) -> None:
+        """Append an instruction to a circuit that has some of the qubits and bits of the whole."""
+        bits = [self._built.qubits[qubit] for qubit in qubits], [self._built.clbits[clbit] for clbit in clbits]
+        built.append(instruction, *bits, copy=False)
 
 
 class _Errors:
@@ -168,43 +199,6 @@ def _drop_unwritten(condition: Condition, written: Container[int]) -> Condition:
         if not value & ~mask
     )
     return Condition(tuple(condition.clbits[place] for place in places), values, condition.is_negated)
-
-
-def _write_condition(bits: Sequence[Clbit], condition: Condition) -> expr.Expr:
-    """Write a condition as an expression over single bits."""
-    chosen = [bits[clbit] for clbit in condition.clbits]
-    written = _write_values(chosen, condition.values) if condition.values else expr.logic_not(_write_any(chosen))
-    if written is None:
-        written = _write_any(chosen)
-    return expr.logic_not(written) if condition.is_negated else written
-
-
-def _write_any(bits: Sequence[Clbit]) -> expr.Expr:
-    """Write what holds whatever the bits read: Qiskit's constants are not all known to Aer."""
-    return expr.logic_or(bits[0], expr.logic_not(bits[0]))
-
-
-def _write_values(bits: Sequence[Clbit], values: frozenset[int]) -> expr.Expr | None:
-    """Write that bits, the first as the lowest, read one of some values; None where they do whatever they read.
-
-    Half of the bits at a time, so that an expression is not as deep as it is long: Qiskit and Aer go down in them by
-    recursion. Values that differ only in some upper halves share what is asked of the lower.
-    """
-    if len(bits) == 1:
-        bit = expr.lift(bits[0])
-        return None if len(values) > 1 else bit if 1 in values else expr.logic_not(bit)
-    half = len(bits) // 2
-    lows: defaultdict[int, set[int]] = defaultdict(set)
-    for value in values:
-        lows[value >> half].add(value & (1 << half) - 1)
-    highs: defaultdict[frozenset[int], set[int]] = defaultdict(set)
-    for high, low in lows.items():
-        highs[frozenset(low)].add(high)
-    parts = [
-        (_write_values(bits[:half], low), _write_values(bits[half:], frozenset(high))) for low, high in highs.items()
-    ]
-    asked = [[side for side in part if side is not None] for part in parts]
-    return _join(expr.logic_or, [_join(expr.logic_and, sides) for sides in asked]) if all(asked) else None
 
 
 def _join(operator: Callable[[expr.Expr, expr.Expr], expr.Expr], parts: Sequence[expr.Expr]) -> expr.Expr:

@@ -60,6 +60,13 @@ _GATES_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 2})
 # of which the Hamiltonians of Ising models and cuts are; a gate takes one. Aer takes as long as two gates for either.
 _STEPS_PER_TERM: Final[Mapping[Method, int]] = MappingProxyType({"qulacs": 8, "aer_statevector": 2})
 
+# Aer is handed what happens under a condition as a circuit of its own, between barriers on all qubits: that takes as
+# long as so many gates, and one for so many qubits. The condition is an expression: a gate for each bit that it asks
+# for. For each shot Aer looks at so many bits in the time of a gate.
+_GATES_PER_BLOCK: Final = 16
+_BARRIER_QUBITS_PER_GATE: Final = 32
+_LITERALS_PER_SINGLE_GATE: Final = 8
+
 # Turning the axis of a sampled term's qubit onto Z takes at most two gates, and measuring it a third operation. Stim is
 # handed each of its matrices as a target of one measurement.
 _TURNS_PER_PAULI: Final = 2
@@ -187,7 +194,9 @@ def count_gates(method: Method, profile: Profile, demands: Demands) -> int:
     it once, and Aer each error that may follow a gate. A term of an observable that is computed exactly is handed over
     like a gate.
     """
-    handed = profile.gates + (count_errors(profile, demands.noise).total if method in METHODS["aer"] else 0)
+    handed = profile.gates
+    if method in METHODS["aer"]:
+        handed += count_errors(profile, demands.noise).total + _count_condition_gates(profile)
     runs = count_runs(method, profile, demands)
     if method == "qulacs" and profile.splits:
         handed = (handed + profile.splits) * count_courses(method, profile, demands)
@@ -196,6 +205,12 @@ def count_gates(method: Method, profile: Profile, demands: Demands) -> int:
     courses = count_courses(method, profile, demands) if method == "qulacs" else 1
     per_pauli = _TARGETS_PER_PAULI if method == "stim" else _OPERATIONS_PER_PAULI
     return runs * handed + per_pauli * demands.observable_paulis * courses
+
+
+def _count_condition_gates(profile: Profile) -> int:
+    """Count the gates that Aer could be handed in the time of all conditions."""
+    per_block = _GATES_PER_BLOCK + profile.qubits // _BARRIER_QUBITS_PER_GATE
+    return profile.conditional_blocks * per_block + profile.condition_literals
 
 
 def count_courses(method: Method, profile: Profile, demands: Demands) -> int:
@@ -223,7 +238,8 @@ def count_single_gates(method: Method, profile: Profile, demands: Demands) -> in
     draws = 1 if method == "aer_density_matrix" else count_errors(profile, demands.noise).draws_per_gate
     shots = count_single_shots(method, profile, demands)
     ends = _OPERATIONS_PER_PAULI * demands.observable_paulis if count_runs(method, profile, demands) > 1 else 0
-    return (shots * (profile.gates + profile.splits) + min(shots, demands.shots) * ends) * draws
+    looked_at = shots * (profile.condition_literals // _LITERALS_PER_SINGLE_GATE)
+    return (shots * (profile.gates + profile.splits) + min(shots, demands.shots) * ends) * draws + looked_at
 
 
 def count_bits(method: Method, profile: Profile, demands: Demands) -> int:

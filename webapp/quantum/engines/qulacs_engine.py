@@ -6,15 +6,15 @@ starts OpenMP threads, after which a forked child that runs a circuit hangs. For
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from random import Random
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, Self, cast
 
 import qulacs
 from qulacs import gate as qulacs_gate
 
-from webapp.quantum.circuits import Circuit, Operation
+from webapp.quantum.circuits import Circuit, Condition, Operation
 from webapp.quantum.engines.base import Capabilities, ExpectationValue, RunRequest, RunResult, check_request
 from webapp.quantum.engines.outcomes import Readout, round_off, write_shots
 from webapp.quantum.engines.sampled_means import measure_term, sampled_result
@@ -204,6 +204,25 @@ def _simulate(circuit: Circuit) -> _State:
     return state
 
 
+class _PlacedCondition(NamedTuple):
+    """A condition on the classical bits where they are: it is asked for each course, and the bits may be many."""
+
+    mask: int
+    values: frozenset[int]
+    is_negated: bool
+
+    @classmethod
+    def place(cls, condition: Condition) -> Self:
+        """Put the bits of the values where they are read."""
+        places = [1 << clbit for clbit in condition.clbits]
+        values = frozenset(sum(places[index] for index in _list_ones(value)) for value in condition.values)
+        return cls(sum(places), values, condition.is_negated)
+
+    def holds(self, bits: int) -> bool:
+        """Tell whether it holds, given all classical bits."""
+        return (bits & self.mask in self.values) is not self.is_negated
+
+
 class _Branches:
     """Runs a circuit whose course depends on what it measures: the shots part where an outcome may be 0 or 1.
 
@@ -224,6 +243,9 @@ class _Branches:
             self._tail -= 1
         rest = tuple(op for op in operations[self._tail :] if op.gate == MEASURE)
         self._rest = Readout(Circuit(circuit.qubits, circuit.clbits, rest)) if rest else None
+        conditions = {condition for op in operations[: self._tail] for condition in op.conditions}
+        placed = {condition: _PlacedCondition.place(condition) for condition in conditions}
+        self._asked = [[placed[condition] for condition in op.conditions] for op in operations[: self._tail]]
         self._overwritten = sum(1 << clbit for clbit in {op.clbits[0] for op in rest})
 
     def sample(self) -> list[int]:
@@ -233,9 +255,9 @@ class _Branches:
         while pending:
             state, index, bits, shots = pending.pop()
             while index < self._tail:
-                op = self._circuit.operations[index]
+                op, asked = self._circuit.operations[index], self._asked[index]
                 index += 1
-                if op.gate == BARRIER or not all(condition.holds(bits) for condition in op.conditions):
+                if op.gate == BARRIER or not all(condition.holds(bits) for condition in asked):
                     continue
                 if op.gate not in NOT_GATES:
                     _apply(op, state)
@@ -272,6 +294,13 @@ class _Branches:
         )
         kept = bits & ~self._overwritten
         return [kept | written for written in self._rest.read_all(samples)]
+
+
+def _list_ones(value: int) -> Iterator[int]:
+    """List the places of the ones of a number, of which wide registers have few."""
+    while value:
+        yield (value & -value).bit_length() - 1
+        value &= value - 1
 
 
 def _collapse(state: _State, op: Operation, outcome: int) -> None:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from webapp.quantum.circuits import Condition
+from webapp.quantum.limits import MAX_COMPUTED_BITS
 from webapp.quantum.parsing.angles import Angle
 from webapp.quantum.parsing.errors import Mistake
 from webapp.quantum.parsing.expressions import Call, Expression, Name, Number, evaluate, list_names
-
-# Every value of so many bits is tried, once per condition.
-_MAX_BITS: Final = 10
 
 # So many operators, names and bits are computed in the time of one step.
 _PARTS_PER_STEP: Final = 8
@@ -87,10 +85,10 @@ class ConditionReader:
     ) -> tuple[tuple[int, ...], Iterator[Number]]:
         """Compute an expression for every value of the bits in it; give these, the lowest first. Raises Mistake."""
         clbits = tuple(sorted({clbit for found in bits_of.values() for clbit in found}))
-        if len(clbits) > _MAX_BITS:
+        if len(clbits) > MAX_COMPUTED_BITS:
             raise Mistake(
                 f"this reads {len(clbits)} bits; beside a register as it is (c == 5, c != 5, switch (c)) at most "
-                f"{_MAX_BITS} are supported.",
+                f"{MAX_COMPUTED_BITS} are supported.",
                 position,
             )
         self._count_steps(math.ceil(_count_parts(expression, bits_of) / _PARTS_PER_STEP) << len(clbits))
